@@ -1,0 +1,57 @@
+import type { Refusal } from '../kernel/errors.ts'
+import type { Micros } from '../kernel/money.ts'
+import type { Receipt, StoredAnswer } from '../ledger/receipt.ts'
+
+/** The life of a hold as the gateway sees it. Source: design §3. */
+export interface Holds {
+  /** One round trip where account and key are loaded. Never throws: a store that is away refuses. */
+  open(request: HoldRequest): Promise<OpenHold | Refusal>
+  /** Holds of this process that are not ended yet. */
+  readonly openCount: number
+}
+
+/** The receipt's fields that are known when the request starts. */
+export type ReceiptDraft = Omit<Receipt, 'rev' | 'micros' | 'day' | 'reservedAtMs'>
+
+export interface HoldRequest {
+  readonly draft: ReceiptDraft
+  readonly wantMicros: Micros
+  readonly leastMicros: Micros
+  readonly tokens: number
+}
+
+export interface OpenHold {
+  readonly ok: true
+  readonly micros: Micros
+  readonly day: number
+  readonly availableMicros: Micros
+  /** Before anything is sent upstream: renews when half the lease has passed. false = lost. */
+  ensureFresh(): Promise<boolean>
+  /**
+   * Tells what the request has cost so far; kept in memory and written by the renewing loop: the
+   * first one within 1 s, later ones a third of a lease apart.
+   */
+  progress(micros: Micros, draft: ReceiptDraft): void
+  /**
+   * Ends the hold with its charge. Resolves when the engine answered or was given up; never
+   * throws. `posted` resolves when the charge is in Postgres, or 'deferred' after post_wait_ms or
+   * while the breaker is open (the receipt then stays queued).
+   */
+  settle(final: SettleFinal): Promise<Settled>
+  /** Ends the hold without a charge. Never throws; the lease is the backstop. */
+  release(): Promise<void>
+}
+
+export interface SettleFinal {
+  readonly draft: ReceiptDraft
+  readonly micros: Micros
+  readonly tokens: number
+  readonly answer: StoredAnswer | null
+}
+
+export interface Settled {
+  /** Credits available after this charge; null when the engine did not answer. */
+  readonly availableMicros: Micros | null
+  /** With durability `settled` already resolved. */
+  readonly posted: Promise<'posted' | 'deferred'>
+}

@@ -1,0 +1,105 @@
+import type { ErrorCode, Refusal } from '../kernel/errors.ts'
+import type { Usage } from '../kernel/usage.ts'
+
+/**
+ * One provider protocol, without any input or output: request → bound, bytes → usage, refusal →
+ * envelope. A new endpoint is a new file that exports one of these. Source: design §11.
+ */
+export interface Protocol {
+  /** As in receipts: 'openai-chat', 'anthropic-messages'. */
+  readonly name: string
+  /** Which upstreams speak it and which envelope its errors wear. */
+  readonly family: Family
+  /** Exact path on the gateway and, below its base URL, on the upstream. */
+  readonly path: string
+  /** What `endpoints` of a key name, e.g. "chat/completions". */
+  readonly endpoint: string
+  /**
+   * Reads a parsed JSON body (any JSON value). Never throws: a body that the provider would
+   * refuse for its types is refused here, in words.
+   */
+  read(body: unknown, rawBytes: number): RequestView | Refusal
+  /** How the body must change before it is sent; null = forward the bytes as they came. */
+  rewrite(raw: Buffer, view: RequestView, inject: Injection): Buffer | null
+  /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
+  meterAnswer(body: Buffer): MeterReport
+  /** Meters a stream as it passes. One per response. */
+  makeStreamTap(view: RequestView, options: { stripUsageChunk: boolean }): StreamTap
+  /** The event that tells a client, in mid-stream, that the answer failed. */
+  streamError(code: ErrorCode, message: string): Buffer
+}
+
+export type Family = 'openai' | 'anthropic'
+
+/** What a request asks for and at most costs, before any price is known. */
+export interface RequestView {
+  readonly ok: true
+  readonly model: string
+  readonly stream: boolean
+  /** Upper bound of all input tokens, media included (providers.md §4). */
+  readonly inputTokensMax: number
+  /** Output tokens the client allows, null = named none. Already × nothing: per choice. */
+  readonly outputTokensLimit: number | null
+  /** Answers asked for (`n`). */
+  readonly choices: number
+  /** The client asked for the usage chunk itself. */
+  readonly wantsUsageChunk: boolean
+  /** Requested service tier, null = none. */
+  readonly serviceTier: string | null
+  /** What the body alone does not bound: 'hosted_tools', 'media_by_url', …; empty = bounded. */
+  readonly unbounded: readonly string[]
+  /** Web searches the request may cause at most, 0 = none. */
+  readonly webSearchesMax: number
+  /**
+   * Text for an exact input count, collected only when called: message text, tool schemas. Not
+   * media. Used before refusing for a byte bound, and where the provider reports no usage.
+   */
+  inputText(): string[]
+  /** Tokens to add to the count of `inputText` for what is not text. */
+  readonly inputTokensBeyondText: number
+}
+
+export interface Injection {
+  /** Output limit to write into the request, null = leave. */
+  readonly outputTokensLimit: number | null
+  /** Which field takes it: OpenAI's own API takes `max_completion_tokens`, others the old name. */
+  readonly outputLimitField: string
+  /** Ask the provider for the usage chunk. */
+  readonly includeUsage: boolean
+}
+
+/** What an answer, or the part of it that was seen, says of its usage. */
+export interface MeterReport {
+  /** null = nothing was reported; {} = reported as zero. */
+  readonly usage: Usage | null
+  /** Input side was reported even where output is not final (Anthropic's message_start). */
+  readonly inputReported: boolean
+  /** Output numbers are final, not a placeholder. */
+  readonly outputReported: boolean
+  readonly model: string | null
+  readonly serviceTier: string | null
+  /** A whole body, or a stream that reached its terminal event. */
+  readonly complete: boolean
+  /** The provider sent an error event in the stream. */
+  readonly failed: boolean
+  /** Text produced so far, in fragments, bounded by OUTPUT_TEXT_CHARS_MAX. For estimates. */
+  readonly outputText: readonly string[]
+  /** Characters produced beyond `outputText` (dropped by the bound or an oversized event). */
+  readonly outputCharsBeyond: number
+}
+
+/** Bytes to send on. `pass` may leave now; `final` waits until the charge is posted. */
+export interface TapOutput {
+  readonly pass: readonly Buffer[]
+  readonly final: readonly Buffer[]
+}
+
+export interface StreamTap {
+  /** Takes the upstream's next bytes. Never throws, whatever they are. */
+  push(chunk: Buffer): TapOutput
+  /** The upstream ended: what was still held back. */
+  end(): TapOutput
+  /** The terminal event was seen: what follows, and it, are in `final`. */
+  readonly terminal: boolean
+  report(): MeterReport
+}
