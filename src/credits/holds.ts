@@ -28,10 +28,11 @@ export interface OpenHold {
   /** Before anything is sent upstream: renews when half the lease has passed. false = lost. */
   ensureFresh(): Promise<boolean>
   /**
-   * Tells what the request has cost so far; kept in memory and written by the renewing loop: the
-   * first one within 1 s, later ones a third of a lease apart.
+   * Names the function that tells what the request has cost so far, null while the upstream has
+   * not answered. The renewing loop calls it (never the hot path): progress is first written
+   * within 1 s of its first non-null answer, later a third of a lease apart.
    */
-  progress(micros: Micros, draft: ReceiptDraft): void
+  watch(read: () => HoldProgress | null): void
   /**
    * Ends the hold with its charge. Resolves when the engine answered or was given up; never
    * throws. `posted` resolves when the charge is in Postgres, or 'deferred' after post_wait_ms or
@@ -40,6 +41,11 @@ export interface OpenHold {
   settle(final: SettleFinal): Promise<Settled>
   /** Ends the hold without a charge. Never throws; the lease is the backstop. */
   release(): Promise<void>
+}
+
+export interface HoldProgress {
+  readonly micros: Micros
+  readonly draft: ReceiptDraft
 }
 
 export interface SettleFinal {
