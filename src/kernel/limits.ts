@@ -51,3 +51,66 @@ export const IDEMPOTENCY_KEY_CHARS_MAX = 255
 export const FIT_SHARES = 8
 /** Output tokens below which a fitted request is refused rather than cut to nothing. */
 export const FIT_OUTPUT_TOKENS_MIN = 64
+/** Opening a connection to an upstream; longer means it is down. */
+export const UPSTREAM_CONNECT_MS_MAX = 10_000
+/** Silence inside an answer. Reasoning models pause for minutes between events. */
+export const UPSTREAM_BODY_MS_MAX = 600_000
+/** A stream that goes on after its terminal event is ended for the client after this. */
+export const AFTER_TERMINAL_MS_MAX = 2_000
+/** A client that takes no byte of its stream for so long is treated as gone. */
+export const CLIENT_STALL_MS_MAX = 120_000
+/** Reading on after the client left, for usage: time per request and requests at once. */
+export const DRAIN_MS_MAX = 600_000
+export const DRAINS_MAX = 512
+/** A JSON answer beyond ANSWER_BUFFER_BYTES_MAX is still read for its usage up to here. */
+export const ANSWER_METER_BYTES_MAX = 8 * 1024 * 1024
+/** Open requests looked at for idempotency at once in one process; each holds its waiters. */
+export const IDEMPOTENCY_POLL_MS = 50
+/** Lease of an idempotent request's row; renewed at a third while its request lives. */
+export const IDEMPOTENCY_LEASE_MS = 30_000
+/** Query string passed on to an upstream. */
+export const QUERY_CHARS_MAX = 2_048
+/** Output of a model that names neither an output limit nor a context: beyond today's largest. */
+export const UNKNOWN_OUTPUT_TOKENS_MAX = 131_072
+/** Bytes of text a token stands for where it cannot be counted: below every tokenizer's average. */
+export const BYTES_PER_TOKEN = 4
+/** Request line and headers together. SDKs send 1–2 kB; cookies and traces some more. */
+export const HEADER_BYTES_MAX = 32 * 1024
+/** Idle client connections: longer than the 60 s of common load balancers. */
+export const KEEP_ALIVE_MS = 72_000
+/** A free or new Postgres connection; longer means it is away or the pool is too small. */
+export const POSTGRES_CONNECT_MS_MAX = 5_000
+/** One statement of the program. The slowest, a full batch of receipts, takes tens of ms. */
+export const STATEMENT_MS_MAX = 10_000
+/** How much longer than Postgres the client waits before it gives the connection up. */
+export const STATEMENT_GRACE_MS = 2_000
+/** A transaction whose process stopped must not keep its locks. */
+export const IDLE_IN_TRANSACTION_MS_MAX = 10_000
+/** Statement texts kept prepared; the program has fewer, a generated text must not fill Postgres. */
+export const PREPARED_MAX = 500
+/** One migration. Expand-only changes are quick; an index on a large table is not. */
+export const MIGRATION_MS_MAX = 30 * 60_000
+/** A migration that waits for a lock blocks all that come after it, so it gives up and repeats. */
+export const MIGRATION_LOCK_MS_MAX = 5_000
+/** Longest model name that can have a price; real ones stay below 100. Longer is refused. */
+export const MODEL_NAME_CHARS_MAX = 256
+/** Resolved prices kept in memory, by upstream, model and markup: about 10 kB each at most. */
+export const PRICE_CACHE_MAX = 4_096
+/** Price versions remembered as in use, until and after they are recorded in Postgres. */
+export const PRICE_VERSIONS_MAX = 16_384
+/** Text handed to the tokenizer at once: a slice takes milliseconds, so that requests take turns. */
+export const TOKENIZER_SLICE_CHARS_MAX = 32_768
+/** Text of all waiting counts: bounds the memory behind TOKENIZER_QUEUE_MAX. */
+export const TOKENIZER_QUEUE_CHARS_MAX = 64 * 1024 * 1024
+/** One slice, loading its vocabulary included; past it the thread is stuck and is replaced. */
+export const TOKENIZER_SLICE_MS_MAX = 10_000
+/** Head of an image that is decoded to find its dimensions; metadata before them may be large. */
+export const IMAGE_HEAD_BYTES_MAX = 256 * 1024
+/** Stream events kept unparsed per request: most answers report usage and never need their text. */
+export const DEFERRED_EVENT_BYTES_MAX = 32 * 1024
+/** Web searches assumed where a request names no maximum; Anthropic's own loop stops near ten. */
+export const WEB_SEARCHES_UNSTATED_MAX = 10
+/** Longest model name; providers' longest are under 150. */
+export const MODEL_CHARS_MAX = 256
+/** Answers per request (`n`): OpenAI's own maximum. */
+export const CHOICES_MAX = 128

@@ -9,17 +9,29 @@ export type Row = Readonly<Record<string, unknown>>
 export type Param = string | number | boolean | null | Date | Uint8Array | readonly Param[]
 
 export interface Tx {
-  /** Runs one statement. Throws UnknownOutcomeError when the connection broke meanwhile. */
+  /**
+   * Runs one statement; without `params` also several, separated by semicolons (the rows are the
+   * last one's). On a `Db` a statement is its own transaction: throws UnknownOutcomeError when
+   * the connection broke meanwhile, StoreAwayError when there was none. Inside `tx` a broken
+   * connection is a StoreAwayError: COMMIT was not sent, so nothing happened. What Postgres
+   * refuses is thrown as it came, with its SQLSTATE in `code`.
+   */
   query(sql: string, params?: readonly Param[]): Promise<readonly Row[]>
+}
+
+export interface TxOptions {
+  /** Bound of each statement of this transaction. Default STATEMENT_MS_MAX. */
+  readonly statementMs?: number
 }
 
 export interface Db extends Tx {
   readonly kind: 'postgres' | 'pglite'
   /**
    * One transaction, READ COMMITTED. Commits when `run` resolves, rolls back when it throws.
-   * Throws UnknownOutcomeError when it is not known whether the commit happened.
-   * No network call inside `run` (style rule 7).
+   * Throws UnknownOutcomeError when it is not known whether the commit happened, StoreAwayError
+   * when it is known that nothing happened because Postgres was away.
+   * No network call inside `run` (style rule 7), and no use of the Db itself, only of `tx`.
    */
-  tx<T>(run: (tx: Tx) => Promise<T>): Promise<T>
+  tx<T>(run: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
   close(): Promise<void>
 }

@@ -1,0 +1,70 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { PGlite, type PGliteOptions, type Transaction } from '@electric-sql/pglite'
+import type { Db, Param, Row } from './db.ts'
+import { StoreAwayError } from './errors.ts'
+import { lockDirectory } from './pglite-lock.ts'
+import { columnParsers } from './types.ts'
+
+export type PgliteOptions =
+  /** Kept in this directory, which one process owns. Created where it is missing. */
+  | { readonly dir: string }
+  /** Gone with the process. */
+  | { readonly memory: true }
+
+/**
+ * Opens the embedded Postgres: one connection, so transactions run one after the other.
+ * Throws when another process owns the directory. Source: design §5 (embedded default).
+ */
+export async function openPglite(options: PgliteOptions): Promise<Db> {
+  const unlock = 'dir' in options ? lock(options.dir) : () => undefined
+  try {
+    const dataDir = 'dir' in options ? join(options.dir, 'postgres') : 'memory://'
+    return makeDb(await PGlite.create({ dataDir, ...COMMON }), unlock)
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+function lock(dir: string): () => void {
+  mkdirSync(dir, { recursive: true })
+  return lockDirectory(dir)
+}
+
+const COMMON: PGliteOptions = {
+  parsers: Object.fromEntries(columnParsers),
+}
+
+type Runner = Pick<Transaction, 'query' | 'exec'>
+
+async function runOn(
+  runner: Runner,
+  sql: string,
+  params: readonly Param[] | undefined,
+): Promise<readonly Row[]> {
+  if (params === undefined) return (await runner.exec(sql)).at(-1)?.rows ?? []
+  return (await runner.query<Row>(sql, [...params])).rows
+}
+
+function makeDb(pglite: PGlite, unlock: () => void): Db {
+  function assertOpen(): void {
+    if (pglite.closed) throw new StoreAwayError('the embedded database is closed')
+  }
+  return {
+    kind: 'pglite',
+    async query(sql, params) {
+      assertOpen()
+      return runOn(pglite, sql, params)
+    },
+    async tx(run) {
+      assertOpen()
+      return pglite.transaction((tx) => run({ query: (sql, params) => runOn(tx, sql, params) }))
+    },
+    async close() {
+      if (pglite.closed) return
+      await pglite.close()
+      unlock()
+    },
+  }
+}

@@ -1,0 +1,206 @@
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+import { UnknownOutcomeError } from '../kernel/errors.ts'
+import * as limits from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { Db, Param, Row, Tx, TxOptions } from './db.ts'
+import { isDefinite, sqlState, StoreAwayError } from './errors.ts'
+import { columnParsers } from './types.ts'
+
+export interface PostgresOptions {
+  readonly url: string
+  /** Connections of this process, at most. */
+  readonly poolMax: number
+  readonly log: Log
+  /** Waiting for a free or new connection. Default POSTGRES_CONNECT_MS_MAX. */
+  readonly connectMs?: number
+  /** Default STATEMENT_MS_MAX. */
+  readonly statementMs?: number
+  /**
+   * Keep statements prepared by name. Default true: turned off by itself when a transaction
+   * pooler without support for them answers that it does not know one.
+   */
+  readonly prepare?: boolean
+}
+
+/** Opens a pool; connects on first use, so it never throws for a server that is away. */
+export function openPostgres(options: PostgresOptions): Db {
+  const statementMs = options.statementMs ?? limits.STATEMENT_MS_MAX
+  const pool = makePool(options, statementMs)
+  const names = makeNames(options.prepare ?? true, options.log)
+
+  async function connect(): Promise<pg.PoolClient> {
+    try {
+      return await pool.connect()
+    } catch (error) {
+      throw new StoreAwayError(`no connection: ${describeError(error)}`, { cause: error })
+    }
+  }
+
+  async function query(sql: string, params?: readonly Param[]): Promise<readonly Row[]> {
+    const client = await connect()
+    try {
+      const rows = await send(client, names.of(sql, params), params)
+      client.release()
+      return rows
+    } catch (error) {
+      client.release(!isDefinite(error))
+      if (names.lost(error)) return query(sql, params)
+      if (isDefinite(error)) throw error
+      throw new UnknownOutcomeError(describeError(error), { cause: error })
+    }
+  }
+
+  return {
+    kind: 'postgres',
+    query,
+    tx: async (run, txOptions) =>
+      transact(await connect(), names, run, { statementMs, ...txOptions }),
+    close: () => pool.end(),
+  }
+}
+
+function makePool(options: PostgresOptions, statementMs: number): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.poolMax,
+    application_name: 'farebox',
+    connectionTimeoutMillis: options.connectMs ?? limits.POSTGRES_CONNECT_MS_MAX,
+    query_timeout: statementMs + limits.STATEMENT_GRACE_MS,
+    keepAlive: true,
+    pipeline: true, // BEGIN travels together with the first statement
+    types: makeTypes(),
+  })
+  // Without a listener a connection that ends while it is lent out would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  pool.on('error', (error) => {
+    options.log.warn({ error: describeError(error) }, 'an idle Postgres connection ended')
+  })
+  return pool
+}
+
+function makeTypes(): pg.TypeOverrides {
+  const types = new pg.TypeOverrides()
+  for (const [oid, parse] of columnParsers) types.setTypeParser(oid, parse)
+  return types
+}
+
+interface Names {
+  of(sql: string, params: readonly Param[] | undefined): Statement
+  /** True when the error says that names do not work here; they are not used from then on. */
+  lost(error: unknown): boolean
+}
+
+interface Statement {
+  readonly text: string
+  readonly name?: string
+  readonly query_timeout?: number
+}
+
+/** The name is made of the text, so that a pooled server connection never holds another one. */
+function makeNames(prepare: boolean, log: Log): Names {
+  const known = new Map<string, string>()
+  let enabled = prepare
+  return {
+    of(text, params) {
+      if (!enabled || params === undefined) return { text }
+      const kept = known.get(text)
+      if (kept !== undefined) return { text, name: kept }
+      if (known.size >= limits.PREPARED_MAX) return { text }
+      const name = `fb_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
+      known.set(text, name)
+      return { text, name }
+    },
+    lost(error) {
+      const state = sqlState(error)
+      const isLost = state === '26000' || state === '42P05' // unknown name, name taken
+      if (isLost && enabled) log.warn({ state }, 'prepared statements do not last here; not used')
+      if (isLost) enabled = false
+      return isLost
+    },
+  }
+}
+
+async function send(
+  client: pg.PoolClient,
+  statement: Statement,
+  params: readonly Param[] | undefined,
+): Promise<readonly Row[]> {
+  const config = params === undefined ? statement : { ...statement, values: [...params] }
+  // Several statements in one text answer one result each, which the types do not say.
+  const results = [await client.query<Row>(config)].flat()
+  return results.at(-1)?.rows ?? []
+}
+
+async function transact<T>(
+  client: pg.PoolClient,
+  names: Names,
+  run: (tx: Tx) => Promise<T>,
+  options: Required<TxOptions>,
+): Promise<T> {
+  const timeout = { query_timeout: options.statementMs + limits.STATEMENT_GRACE_MS }
+  const begun = send(client, { text: beginText(options) }, undefined)
+  begun.catch(() => undefined) // awaited below, where it is the first to fail
+  const tx: Tx = {
+    async query(sql, params) {
+      const answer = send(client, { ...names.of(sql, params), ...timeout }, params)
+      try {
+        const [rows] = await Promise.all([answer, begun])
+        return rows
+      } catch (error) {
+        throw notDone(error, names)
+      }
+    },
+  }
+  try {
+    const result = await run(tx)
+    await begun
+    await commit(client)
+    client.release()
+    return result
+  } catch (error) {
+    await leave(client, error)
+    throw error
+  }
+}
+
+/** COMMIT was not sent: where the connection broke, nothing happened. */
+function notDone(error: unknown, names: Names): unknown {
+  if (!names.lost(error) && isDefinite(error)) return error
+  return new StoreAwayError(describeError(error), { cause: error })
+}
+
+/** One text, one round trip, and nothing that outlives the transaction. */
+function beginText(options: Required<TxOptions>): string {
+  return [
+    'BEGIN ISOLATION LEVEL READ COMMITTED',
+    `SET LOCAL statement_timeout = ${options.statementMs}`,
+    `SET LOCAL idle_in_transaction_session_timeout = ${limits.IDLE_IN_TRANSACTION_MS_MAX}`,
+  ].join('; ')
+}
+
+async function commit(client: pg.PoolClient): Promise<void> {
+  let command: string
+  try {
+    command = (await client.query('COMMIT')).command
+  } catch (error) {
+    if (isDefinite(error)) throw error
+    throw new UnknownOutcomeError(`commit: ${describeError(error)}`, { cause: error })
+  }
+  // Postgres answers ROLLBACK, without an error, where an earlier statement had failed.
+  if (command !== 'COMMIT') throw new Error('rolled back: a failed statement was ignored')
+}
+
+/** Gives the connection back clean, or ends it. Either way the transaction is over. */
+async function leave(client: pg.PoolClient, error: unknown): Promise<void> {
+  if (error instanceof UnknownOutcomeError) {
+    client.release(true)
+    return
+  }
+  try {
+    await client.query('ROLLBACK')
+    client.release()
+  } catch {
+    client.release(true)
+  }
+}
