@@ -1,0 +1,50 @@
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import { refusalOf } from '../gateway/plugin.ts'
+import { endWith } from '../gateway/reply.ts'
+import { refuse } from '../kernel/errors.ts'
+import type { Ids } from '../kernel/ids.ts'
+import {
+  HEADER_BYTES_MAX,
+  KEEP_ALIVE_MS,
+  REQUEST_BODY_BYTES_MAX,
+  REQUEST_BODY_WAIT_MS_MAX,
+} from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import { familyOfPath } from '../protocols/envelope.ts'
+
+/** What providers offer under these names is not metered here, so it is refused, in words. */
+const UNMETERED =
+  /^\/(v1|v1beta)\/(batches|files|uploads|fine_tuning|fine-tunes|assistants|threads|realtime)\b/
+
+/** The HTTP server: request ids, bounds, and no error in any shape but the caller's own. */
+export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    disableRequestLogging: true,
+    requestIdHeader: false,
+    genReqId: () => deps.ids.uuid(),
+    bodyLimit: REQUEST_BODY_BYTES_MAX,
+    requestTimeout: REQUEST_BODY_WAIT_MS_MAX,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    routerOptions: { maxParamLength: 512 },
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const family = familyOfPath(request.url)
+    const [path = ''] = request.url.split('?')
+    const refusal = UNMETERED.test(path)
+      ? refuse('unsupported', `${path.slice(0, 128)} is not offered here: it cannot be metered.`)
+      : refuse('not_found', `There is no ${request.method} ${path.slice(0, 128)} here.`)
+    endWith(request, reply, family, refusal)
+  })
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const refusal = refusalOf(error)
+    if (refusal.code === 'internal_error') {
+      deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
+    }
+    endWith(request, reply, familyOfPath(request.url), refusal)
+  })
+  return app
+}

@@ -1,0 +1,163 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import { ANSWER_BUFFER_BYTES_MAX, ANSWER_METER_BYTES_MAX } from '../kernel/limits.ts'
+import { formatCredits } from '../kernel/money.ts'
+import type { MeterReport } from '../protocols/protocol.ts'
+import type { Exchange, GatewayDeps } from './context.ts'
+import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
+import { clientHeaders, type OutgoingHeaders } from './headers.ts'
+import { progressOf } from './measure.ts'
+import { idHeaderOf, sendRefusal, sendWhole } from './reply.ts'
+import { answerToKeep, own, release, settle, waitPosted, type Charged } from './settle.ts'
+
+/** What is known of an answer whose body is not at hand: everything must be estimated. */
+export const unknownReport = (chars: number): MeterReport => ({
+  usage: null,
+  inputReported: false,
+  outputReported: false,
+  model: null,
+  serviceTier: null,
+  complete: false,
+  failed: false,
+  outputText: [],
+  outputCharsBeyond: chars,
+})
+
+/**
+ * A whole answer: read up to 1 MiB, metered, settled, posted, then sent. A larger one streams on
+ * with its last chunk held back. The client's leaving changes nothing: the provider bills a whole
+ * answer anyway. Source: design §2.9, providers.md §1.
+ */
+export function makeAnswerSink(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  status: number,
+  upstream: IncomingHttpHeaders,
+  flow: Flow,
+  done: (status: number, charged: Charged | null) => void,
+): BodySink {
+  const { out, times } = exchange
+  const headers = clientHeaders(upstream, exchange.id, idHeaderOf(exchange.protocol.family))
+  const parts: Buffer[] = []
+  let bytes = 0
+  let sent = 0 // parts already passed on, once the answer outgrew the buffer
+  exchange.hold.watch(() =>
+    progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
+  )
+  const report = (): MeterReport =>
+    bytes > ANSWER_METER_BYTES_MAX
+      ? unknownReport(bytes)
+      : exchange.protocol.meterAnswer(Buffer.concat(parts))
+
+  const passOn = (): void => {
+    if (!out.headersSent && !out.destroyed) out.writeHead(status, headers)
+    for (; sent < parts.length - 1; sent += 1) {
+      const part = parts[sent]
+      if (part !== undefined && !out.destroyed && !out.write(part)) flow.pause()
+      if (bytes > ANSWER_METER_BYTES_MAX) parts[sent] = Buffer.alloc(0)
+    }
+  }
+  out.on('drain', flow.resume)
+  out.on('close', flow.resume)
+
+  const finish = async (failure: Error | null): Promise<void> => {
+    const whole = bytes <= ANSWER_BUFFER_BYTES_MAX
+    const keep = whole && failure === null ? parts : null
+    const answer = answerToKeep(exchange, status, headers, keep)
+    const charged = await settle(deps, exchange, report(), status, answer)
+    await waitPosted(deps, charged)
+    if (failure !== null) endBroken(exchange, failure)
+    else if (whole) sendWhole(out, status, withCost(headers, charged), Buffer.concat(parts))
+    else if (!out.destroyed) out.end(parts.at(-1))
+    done(failure === null || out.headersSent ? status : 502, charged)
+  }
+  return {
+    data(chunk) {
+      parts.push(chunk)
+      bytes += chunk.length
+      if (bytes > ANSWER_BUFFER_BYTES_MAX) passOn()
+    },
+    end() {
+      times.endedMs = deps.clock.monotonicMs()
+      own(deps, exchange, finish(null))
+    },
+    fail(error) {
+      times.endedMs = deps.clock.monotonicMs()
+      own(deps, exchange, finish(error))
+    },
+  }
+}
+
+function withCost(headers: OutgoingHeaders, charged: Charged): OutgoingHeaders {
+  headers['x-farebox-cost'] = formatCredits(charged.micros)
+  const { availableMicros } = charged.settled
+  if (availableMicros !== null) headers['x-farebox-balance'] = formatCredits(availableMicros)
+  return headers
+}
+
+/** A body that broke off: an error where nothing was sent, else a broken connection. */
+function endBroken(exchange: Exchange, failure: Error): void {
+  const { out, protocol, id } = exchange
+  if (out.headersSent) out.destroy()
+  else sendRefusal(out, protocol.family, id, upstreamFailure(failure))
+}
+
+const OPERATOR_TROUBLE = new Set([401, 402, 403])
+const OPERATOR_QUOTA = /insufficient_quota|billing_hard_limit|credit balance is too low/i
+
+/** An upstream's error that is about the operator's own account, not about the request. */
+function operatorTrouble(status: number, body: Buffer): Refusal | null {
+  const quota =
+    status === 429 || status === 400 ? OPERATOR_QUOTA.test(body.toString('utf8')) : false
+  if (!OPERATOR_TROUBLE.has(status) && !quota) return null
+  return refuse('upstream_unavailable', 'The model provider is not available here right now.')
+}
+
+/** An error of the upstream: nothing is charged, and it passes as it came. Source: providers.md §2. */
+export function makeErrorSink(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  status: number,
+  upstream: IncomingHttpHeaders,
+  flow: Flow,
+  done: (status: number, charged: Charged | null) => void,
+): BodySink {
+  const { out, protocol, id, times } = exchange
+  const parts: Buffer[] = []
+  let bytes = 0
+  const finish = async (refusal: Refusal | null): Promise<void> => {
+    times.endedMs = deps.clock.monotonicMs()
+    await release(deps, exchange)
+    const body = Buffer.concat(parts)
+    const trouble = refusal ?? operatorTrouble(status, body)
+    if (trouble !== null) {
+      deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
+      sendRefusal(out, protocol.family, id, trouble)
+    } else {
+      sendWhole(out, status, clientHeaders(upstream, id, idHeaderOf(protocol.family)), body)
+    }
+    done(trouble === null ? status : 503, null)
+  }
+  let ended = false
+  const once = (refusal: Refusal | null): void => {
+    if (ended) return
+    ended = true
+    own(deps, exchange, finish(refusal))
+  }
+  return {
+    data(chunk) {
+      bytes += chunk.length
+      if (bytes <= ANSWER_BUFFER_BYTES_MAX) parts.push(chunk)
+      else {
+        once(refuse('upstream_error', 'The model provider sent an error that is too large.'))
+        flow.abort()
+      }
+    },
+    end: () => {
+      once(null)
+    },
+    fail: (error) => {
+      once(upstreamFailure(error))
+    },
+  }
+}

@@ -1,0 +1,93 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Caller, Authenticator } from '../access/access.ts'
+import type { Holds, OpenHold, ReceiptDraft } from '../credits/holds.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
+import type { Protocol, RequestView } from '../protocols/protocol.ts'
+import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
+import type { Upstream, Upstreams } from './upstreams.ts'
+
+/** What rules a request besides prices; replaced as one on reload. */
+export interface GatewaySettings {
+  readonly fitToBalance: boolean
+  /** null = no default: the model's own maximum bounds the request. */
+  readonly maxOutputTokensDefault: number | null
+  /** Where a customer without credits is sent, part of the message; null = none. */
+  readonly topUpUrl: string | null
+}
+
+/** Counts one exact number of tokens, null where it cannot within its bounds. */
+export interface TokenCounter {
+  count(texts: readonly string[], model: string): Promise<number | null>
+}
+
+/** What operations want to know of each request. Labels are bounded by the configuration. */
+export interface GatewayHooks {
+  requestDone(event: {
+    readonly protocol: string
+    readonly upstream: string
+    readonly status: number
+    readonly stream: boolean
+    readonly estimated: boolean
+    /** Our own time before the upstream was called and after it ended, ms; null = not reached. */
+    readonly beforeMs: number | null
+    readonly afterMs: number | null
+  }): void
+  deferred(): void
+  clientGone(upstream: string): void
+}
+
+export interface GatewayDeps {
+  readonly authenticator: Authenticator
+  readonly holds: Holds
+  readonly prices: PriceBook
+  readonly tokens: TokenCounter
+  readonly idempotency: Idempotency
+  readonly upstreams: () => Upstreams
+  readonly settings: () => GatewaySettings
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+  readonly hooks: GatewayHooks
+  /** Streams read on after their client left, of this process; bounded by DRAINS_MAX. */
+  readonly drains: { count: number }
+}
+
+/** A request whose caller is known and whose body was read, before anything is held. */
+export interface Arrival {
+  /** UUIDv7: request id, hold id, receipt id. */
+  readonly id: string
+  readonly protocol: Protocol
+  readonly caller: Caller
+  readonly view: RequestView
+  readonly raw: Buffer
+  readonly headers: IncomingHttpHeaders
+  /** Raw query string without "?" and without `key`. */
+  readonly query: string
+  readonly out: ServerResponse
+  readonly startedAtMs: number
+  readonly startedMonoMs: number
+}
+
+/** Which upstream serves it, at what price, within which bound. */
+export interface Target {
+  readonly upstream: Upstream
+  readonly price: Price
+  readonly query: PriceQuery
+  readonly bound: Bound
+}
+
+/** A request on its way: credits are held. */
+export interface Exchange extends Arrival {
+  readonly target: Target
+  readonly hold: OpenHold
+  readonly draft: ReceiptDraft
+  readonly claim: IdempotencyClaim | null
+  /** The body to send and whether we asked for the usage chunk ourselves. */
+  readonly body: Buffer
+  readonly injectedUsage: boolean
+  /** Monotonic ms; 0 = not yet. */
+  readonly times: { sentMs: number; firstByteMs: number; endedMs: number }
+}

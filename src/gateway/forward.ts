@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { errors, type Dispatcher } from 'undici'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import type { Exchange } from './context.ts'
+import { upstreamHeaders } from './headers.ts'
+
+/** Steers the bytes that come from the upstream. */
+export interface Flow {
+  readonly pause: () => void
+  readonly resume: () => void
+  readonly abort: () => void
+}
+
+/** Takes one answer's body. After `end` or `fail` nothing more comes. */
+export interface BodySink {
+  data(chunk: Buffer): void
+  end(): void
+  /** The upstream broke off, or the flow was aborted. */
+  fail(error: Error): void
+}
+
+export interface ForwardHandlers {
+  /** The upstream answered: choose what takes the body. */
+  open(status: number, headers: IncomingHttpHeaders, flow: Flow): BodySink
+  /** No answer came. */
+  refused(refusal: Refusal): void
+}
+
+/** What the client is told of a failed call: never how the operator's upstream looks. */
+export function upstreamFailure(error: Error): Refusal {
+  const timedOut =
+    error instanceof errors.HeadersTimeoutError ||
+    error instanceof errors.BodyTimeoutError ||
+    error instanceof errors.ConnectTimeoutError
+  return timedOut
+    ? refuse('upstream_timeout', 'The model provider did not answer in time. Try again.')
+    : refuse('upstream_error', 'The model provider could not be reached. Try again.')
+}
+
+const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
+
+/**
+ * Sends the request to its upstream, byte for byte what was read unless a field was injected. The
+ * path is the protocol's own, never the client's. No retries here: a second call could bill twice.
+ * Source: design §2.5.
+ */
+export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
+  const { upstream } = exchange.target
+  const query = exchange.query === '' ? '' : `?${exchange.query}`
+  let sink: BodySink | null = null
+  const options: Dispatcher.DispatchOptions = {
+    origin: upstream.origin,
+    path: `${upstream.basePath}${exchange.protocol.path}${query}`,
+    method: 'POST',
+    headers: upstreamHeaders(exchange.headers, upstream.ownHeaders, upstream.ownHeaderNames),
+    body: exchange.body,
+  }
+  upstream.dispatcher.dispatch(options, {
+    onRequestStart: () => undefined,
+    onResponseStart(controller, status, headers) {
+      if (status < 200) return
+      const flow: Flow = {
+        pause: () => {
+          controller.pause()
+        },
+        resume: () => {
+          controller.resume()
+        },
+        abort: () => {
+          controller.abort(new errors.RequestAbortedError())
+        },
+      }
+      sink = handlers.open(status, headers, flow)
+    },
+    onResponseData(_controller, chunk) {
+      ;(sink ?? noSink).data(chunk)
+    },
+    onResponseEnd() {
+      ;(sink ?? noSink).end()
+    },
+    onResponseError(_controller, error) {
+      if (sink === null) handlers.refused(upstreamFailure(error))
+      else sink.fail(error)
+    },
+  })
+}

@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
+import { makeAnswerSink, makeErrorSink } from './answer.ts'
+import type { Arrival, Exchange, GatewayDeps } from './context.ts'
+import { forward, type BodySink, type Flow } from './forward.ts'
+import type { IdempotencyClaim, StoredReplay } from './idempotency.ts'
+import { sendRefusal, sendReplay } from './reply.ts'
+import { reserve, type Reserved } from './reserve.ts'
+import { own, release, type Charged } from './settle.ts'
+import { makeStreamSink } from './stream.ts'
+
+/**
+ * One metered request from the moment its body was read: claim, reserve, forward, and the sink
+ * that meters, settles and answers. Never rejects. Source: design §2.
+ */
+export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void> {
+  const claim = await claimKey(deps, arrival)
+  if (claim !== null && claim.kind === 'replay') {
+    sendReplay(arrival.out, arrival.id, claim)
+    count(deps, arrival, null, claim.status, null)
+    return
+  }
+  if (claim !== null && claim.kind === 'refused') {
+    refuseWith(deps, arrival, claim.refusal)
+    return
+  }
+  const reserved = await reserve(deps, arrival)
+  if (!reserved.ok) {
+    await claim?.free()
+    refuseWith(deps, arrival, reserved)
+    return
+  }
+  const exchange = makeExchange(arrival, reserved, claim)
+  if (await reserved.hold.ensureFresh()) {
+    send(deps, exchange)
+    return
+  }
+  await release(deps, exchange)
+  refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
+}
+
+function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void {
+  sendRefusal(arrival.out, arrival.protocol.family, arrival.id, refusal)
+  count(deps, arrival, null, arrival.out.statusCode, null)
+}
+
+const PRINTABLE = /^[\x20-\x7e]+$/
+
+/** Claims the client's idempotency key, if it sent one. Source: design §9. */
+async function claimKey(
+  deps: GatewayDeps,
+  arrival: Arrival,
+): Promise<IdempotencyClaim | StoredReplay | { kind: 'refused'; refusal: Refusal } | null> {
+  const key = arrival.headers['idempotency-key']
+  if (key === undefined) return null
+  if (typeof key !== 'string' || key.length > IDEMPOTENCY_KEY_CHARS_MAX || !PRINTABLE.test(key)) {
+    const message = `Idempotency-Key must be 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable characters.`
+    return { kind: 'refused', refusal: refuse('invalid_request', message) }
+  }
+  const { accountId, keyId } = arrival.caller
+  const bodyHash = createHash('sha256').update(`${arrival.protocol.path}\n`).update(arrival.raw)
+  const claim = await deps.idempotency.claim({
+    accountId,
+    keyId,
+    key,
+    holdId: arrival.id,
+    bodyHash: bodyHash.digest(),
+  })
+  return 'ok' in claim ? { kind: 'refused', refusal: claim } : claim
+}
+
+function makeExchange(
+  arrival: Arrival,
+  reserved: Reserved,
+  claim: IdempotencyClaim | null,
+): Exchange {
+  const { view, protocol } = arrival
+  const injectedUsage = view.stream && protocol.family === 'openai' && !view.wantsUsageChunk
+  const body =
+    reserved.outputTokensLimit === null && !injectedUsage
+      ? null
+      : protocol.rewrite(arrival.raw, view, {
+          outputTokensLimit: reserved.outputTokensLimit,
+          outputLimitField: reserved.target.upstream.outputLimitField,
+          includeUsage: injectedUsage,
+        })
+  return {
+    ...arrival,
+    target: reserved.target,
+    hold: reserved.hold,
+    draft: reserved.draft,
+    claim,
+    body: body ?? arrival.raw,
+    injectedUsage,
+    times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
+  }
+}
+
+const isEventStream = (headers: IncomingHttpHeaders): boolean =>
+  headers['content-type']?.toLowerCase().startsWith('text/event-stream') === true
+
+function send(deps: GatewayDeps, exchange: Exchange): void {
+  const done = (status: number, charged: Charged | null): void => {
+    count(deps, exchange, exchange, status, charged)
+  }
+  exchange.times.sentMs = deps.clock.monotonicMs()
+  forward(exchange, {
+    open(status, headers, flow) {
+      exchange.times.firstByteMs = deps.clock.monotonicMs()
+      return chooseSink(deps, exchange, status, headers, flow, done)
+    },
+    refused(refusal) {
+      exchange.times.endedMs = deps.clock.monotonicMs()
+      own(deps, exchange, refuseLate(deps, exchange, refusal))
+    },
+  })
+}
+
+function chooseSink(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  status: number,
+  headers: IncomingHttpHeaders,
+  flow: Flow,
+  done: (status: number, charged: Charged | null) => void,
+): BodySink {
+  const make =
+    status >= 300 ? makeErrorSink : isEventStream(headers) ? makeStreamSink : makeAnswerSink
+  return make(deps, exchange, status, headers, flow, done)
+}
+
+async function refuseLate(deps: GatewayDeps, exchange: Exchange, refusal: Refusal): Promise<void> {
+  await release(deps, exchange)
+  refuseWith(deps, exchange, refusal)
+}
+
+function count(
+  deps: GatewayDeps,
+  arrival: Arrival,
+  exchange: Exchange | null,
+  status: number,
+  charged: Charged | null,
+): void {
+  const times = exchange?.times ?? null
+  const sent = times !== null && times.sentMs > 0
+  deps.hooks.requestDone({
+    protocol: arrival.protocol.name,
+    upstream: exchange?.target.upstream.name ?? 'none',
+    status,
+    stream: arrival.view.stream,
+    estimated: charged?.estimated ?? false,
+    beforeMs: sent ? times.sentMs - arrival.startedMonoMs : null,
+    afterMs: sent && times.endedMs > 0 ? deps.clock.monotonicMs() - times.endedMs : null,
+  })
+}

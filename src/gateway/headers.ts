@@ -1,0 +1,105 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** Headers of the client that never reach an upstream. Source: providers.md §3. */
+const INBOUND_DROPPED = new Set([
+  'authorization',
+  'x-api-key',
+  'x-goog-api-key',
+  'cookie',
+  'host',
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'content-length',
+  'accept-encoding',
+  'expect',
+  'idempotency-key',
+  'openai-organization',
+  'openai-project',
+  'x-farebox-subject',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'via',
+])
+
+/** Headers of the upstream that never reach a client: its account, its cookies, its framing. */
+const OUTBOUND_DROPPED = new Set([
+  'set-cookie',
+  'alt-svc',
+  'strict-transport-security',
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-connection',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+  'openai-organization',
+  'openai-project',
+  'anthropic-organization-id',
+  'server',
+  'via',
+  'x-farebox-cost',
+  'x-farebox-balance',
+  'x-farebox-request-id',
+  'x-farebox-replayed',
+])
+
+const OUTBOUND_DROPPED_PREFIXES = ['x-ratelimit-', 'anthropic-ratelimit-', 'cf-']
+
+/** Names that this message's own Connection header declares hop-by-hop. */
+function namedByConnection(headers: IncomingHttpHeaders): ReadonlySet<string> | null {
+  const connection = headers.connection
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return null
+  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
+}
+
+/**
+ * What is sent upstream: the client's headers less everything that authenticates, routes or frames
+ * it, plus the operator's credentials. Answered as undici's flat list [name, value, …].
+ */
+export function upstreamHeaders(
+  incoming: IncomingHttpHeaders,
+  own: readonly string[],
+  ownNames: ReadonlySet<string>,
+): string[] {
+  const hop = namedByConnection(incoming)
+  const list: string[] = ['accept-encoding', 'identity', ...own]
+  for (const name in incoming) {
+    if (INBOUND_DROPPED.has(name) || ownNames.has(name) || hop?.has(name) === true) continue
+    const value = incoming[name]
+    if (value === undefined) continue
+    list.push(name, Array.isArray(value) ? value.join(', ') : value)
+  }
+  return list
+}
+
+export type OutgoingHeaders = Record<string, string | string[]>
+
+/** What of the upstream's headers a client may see, with our request id. */
+export function clientHeaders(
+  upstream: IncomingHttpHeaders,
+  requestId: string,
+  idHeader: string,
+): OutgoingHeaders {
+  const hop = namedByConnection(upstream)
+  const headers: OutgoingHeaders = { 'x-farebox-request-id': requestId, [idHeader]: requestId }
+  for (const name in upstream) {
+    if (OUTBOUND_DROPPED.has(name) || hop?.has(name) === true) continue
+    if (OUTBOUND_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+    const value = upstream[name]
+    if (value !== undefined) headers[name] = value
+  }
+  return headers
+}

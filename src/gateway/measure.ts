@@ -1,0 +1,149 @@
+import type { HoldProgress, ReceiptDraft } from '../credits/holds.ts'
+import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
+import { micros, type Micros } from '../kernel/money.ts'
+import { nonZero, type Usage } from '../kernel/usage.ts'
+import type { Charge } from '../pricing/pricing.ts'
+import type { MeterReport } from '../protocols/protocol.ts'
+import type { Exchange, GatewayDeps } from './context.ts'
+
+export interface Measured {
+  readonly usage: Usage
+  readonly estimated: boolean
+  readonly charge: Charge
+  /** The model whose price was taken. */
+  readonly model: string
+  readonly tokens: number
+}
+
+type MeasureDeps = Pick<GatewayDeps, 'prices' | 'tokens'>
+
+const sumTokens = (usage: Usage): number =>
+  (usage.input_tokens ?? 0) +
+  (usage.cache_read_tokens ?? 0) +
+  (usage.cache_write_tokens ?? 0) +
+  (usage.cache_write_5m_tokens ?? 0) +
+  (usage.cache_write_1h_tokens ?? 0) +
+  (usage.input_audio_tokens ?? 0) +
+  (usage.input_image_tokens ?? 0) +
+  (usage.output_tokens ?? 0)
+
+/**
+ * Prices by the model and the service tier that the response states; a model name of the
+ * response that has no price falls back to the one that was asked for. Source: providers.md §1.
+ */
+function priced(
+  deps: MeasureDeps,
+  exchange: Exchange,
+  report: MeterReport,
+  usage: Usage,
+  estimated: boolean,
+): Measured {
+  const { target, view } = exchange
+  const stated = report.model === null ? null : { ...target.query, model: report.model }
+  const statedPrice = stated === null ? null : deps.prices.find(stated)
+  const query = statedPrice === null || stated === null ? target.query : stated
+  const tier = report.serviceTier ?? view.serviceTier
+  const charge = deps.prices.charge(statedPrice ?? target.price, query, usage, tier)
+  const model = report.model ?? view.model
+  return { usage: nonZero(usage), estimated, charge, model, tokens: sumTokens(usage) }
+}
+
+const textLength = (texts: readonly string[]): number =>
+  texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+
+/** A count without the tokenizer: cheap, on the event loop, close enough for progress. */
+const roughTokens = (bytes: number): number => Math.ceil(bytes / BYTES_PER_TOKEN)
+
+/** Fills in what the provider did not report. Counted text stands in for its numbers. */
+function complete(
+  report: MeterReport,
+  inputTokens: number | null,
+  outputTokens: number | null,
+): Usage {
+  const usage: Usage = { ...report.usage }
+  if (inputTokens !== null) usage.input_tokens = inputTokens
+  if (outputTokens !== null) {
+    usage.output_tokens = Math.max(outputTokens, usage.output_reasoning_tokens ?? 0)
+  }
+  return usage
+}
+
+const isReported = (report: MeterReport): boolean =>
+  report.usage !== null && report.inputReported && report.outputReported
+
+async function countOr(
+  deps: MeasureDeps,
+  texts: readonly string[],
+  model: string,
+): Promise<number> {
+  if (texts.length === 0) return 0
+  return (await deps.tokens.count(texts, model)) ?? roughTokens(textLength(texts))
+}
+
+/**
+ * What the answer cost. Reported numbers are taken as they are; what is missing is counted in the
+ * tokenizer's thread and marked estimated. Source: design §2.6, providers.md §1 and §4.
+ */
+export async function measure(
+  deps: MeasureDeps,
+  exchange: Exchange,
+  report: MeterReport,
+): Promise<Measured> {
+  if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)
+  const { view } = exchange
+  const input =
+    report.usage !== null && report.inputReported
+      ? null
+      : (await countOr(deps, view.inputText(), view.model)) + view.inputTokensBeyondText
+  const output =
+    report.usage !== null && report.outputReported
+      ? null
+      : (await countOr(deps, report.outputText, view.model)) + roughTokens(report.outputCharsBeyond)
+  return priced(deps, exchange, report, complete(report, input, output), true)
+}
+
+/** The same without waiting, for progress: what a crash from here would be charged. */
+export function roughly(deps: MeasureDeps, exchange: Exchange, report: MeterReport): Measured {
+  if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)
+  const { view } = exchange
+  const input =
+    report.usage !== null && report.inputReported
+      ? null
+      : roughTokens(textLength(view.inputText())) + view.inputTokensBeyondText
+  const output = roughTokens(textLength(report.outputText) + report.outputCharsBeyond)
+  return priced(deps, exchange, report, complete(report, input, output), true)
+}
+
+/** A receipt draft that carries what was measured. */
+export function draftWith(
+  exchange: Exchange,
+  measured: Measured,
+  httpStatus: number,
+  nowMonoMs: number,
+): ReceiptDraft {
+  const { times, startedMonoMs } = exchange
+  return {
+    ...exchange.draft,
+    model: measured.model,
+    estimated: measured.estimated,
+    usage: measured.usage,
+    providerCostPicoUsd: measured.charge.costPicoUsd.toString(),
+    priceVersion: measured.charge.priceVersion,
+    httpStatus,
+    firstByteMs: times.firstByteMs === 0 ? null : Math.round(times.firstByteMs - startedMonoMs),
+    durationMs: Math.round(nowMonoMs - startedMonoMs),
+  }
+}
+
+/** Progress for the hold: at least one micro once the upstream answered, so it is never released. */
+export function progressOf(
+  deps: MeasureDeps,
+  exchange: Exchange,
+  report: MeterReport,
+  httpStatus: number,
+  nowMonoMs: number,
+): HoldProgress {
+  const measured = roughly(deps, exchange, report)
+  const atLeastOne: Micros = micros(Math.max(1, measured.charge.micros))
+  return { micros: atLeastOne, draft: draftWith(exchange, measured, httpStatus, nowMonoMs) }
+}

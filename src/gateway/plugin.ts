@@ -1,0 +1,130 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import { QUERY_CHARS_MAX, REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { describeError } from '../kernel/log.ts'
+import { familyOfPath } from '../protocols/envelope.ts'
+import type { Protocol } from '../protocols/protocol.ts'
+import type { Caller } from '../access/access.ts'
+import { authenticate, secretOf } from './authenticate.ts'
+import type { Arrival, GatewayDeps } from './context.ts'
+import { handle } from './handle.ts'
+import { registerModels, type ModelList } from './models.ts'
+import { readBody } from './read-body.ts'
+import { endWith, sendRefusal } from './reply.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the gateway's authentication; null before it. */
+    caller: Caller | null
+    startedMonoMs: number
+  }
+}
+
+export interface GatewayPluginOptions {
+  readonly deps: GatewayDeps
+  readonly protocols: readonly Protocol[]
+  readonly models: ModelList
+}
+
+/** The raw query without the "?" and without our own `key`; null where it is too long. */
+export function splitQuery(url: string): { query: string; key: string | null } | null {
+  const at = url.indexOf('?')
+  if (at < 0) return { query: '', key: null }
+  const raw = url.slice(at + 1)
+  if (raw.length > QUERY_CHARS_MAX) return null
+  if (!raw.includes('key=')) return { query: raw, key: null }
+  const params = new URLSearchParams(raw)
+  const key = params.get('key')
+  params.delete('key')
+  return { query: params.toString(), key }
+}
+
+/**
+ * The metered routes, in the order of design §2: authenticate before the body is read, then read,
+ * then `handle`. Bodies arrive as raw bytes once.
+ */
+export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOptions): void {
+  const { deps } = options
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer', bodyLimit: REQUEST_BODY_BYTES_MAX },
+    (_request, body, done) => {
+      done(null, body)
+    },
+  )
+  app.decorateRequest('caller', null)
+  app.decorateRequest('startedMonoMs', 0)
+  app.addHook('onRequest', async (request, reply) => {
+    request.startedMonoMs = deps.clock.monotonicMs()
+    const family = familyOfPath(request.url)
+    const split = splitQuery(request.url)
+    if (split === null) {
+      endWith(request, reply, family, refuse('invalid_request', 'The query string is too long.'))
+      return
+    }
+    const found = authenticate(deps, secretOf(request.headers, split.key))
+    const caller = found instanceof Promise ? await found : found
+    if ('ok' in caller) endWith(request, reply, family, caller)
+    else request.caller = caller
+  })
+  for (const protocol of options.protocols) {
+    app.post(protocol.path, async (request, reply) => {
+      await serve(deps, protocol, request, reply)
+    })
+  }
+  registerModels(app, deps, options.models)
+}
+
+async function serve(
+  deps: GatewayDeps,
+  protocol: Protocol,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const { body, caller } = request
+  const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  const view = readBody(protocol, raw, request.headers)
+  if (caller === null || !view.ok) {
+    const refusal = view.ok ? refuse('invalid_api_key', 'Invalid API key.') : view
+    endWith(request, reply, protocol.family, refusal)
+    return
+  }
+  reply.hijack()
+  const arrival: Arrival = {
+    id: request.id,
+    protocol,
+    caller,
+    view,
+    raw,
+    headers: request.headers,
+    query: splitQuery(request.url)?.query ?? '',
+    out: reply.raw,
+    startedAtMs: deps.clock.now(),
+    startedMonoMs: request.startedMonoMs,
+  }
+  try {
+    await handle(deps, arrival)
+  } catch (error) {
+    deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
+    const refusal = refuse('internal_error', 'Something went wrong here. Try again.')
+    sendRefusal(reply.raw, protocol.family, request.id, refusal)
+  }
+}
+
+/** The framework's own errors, told in the caller's envelope. Source: providers.md §2. */
+export function refusalOf(error: FastifyError): Refusal {
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return refuse('request_too_large', `Bodies may have up to ${REQUEST_BODY_BYTES_MAX} bytes.`)
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return refuse('invalid_request', 'Send the body as application/json.')
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'ECONNRESET':
+      return refuse('request_timeout', 'The body ended before its declared length.')
+    default:
+      return (error.statusCode ?? 500) < 500
+        ? refuse('invalid_request', 'The request could not be read.')
+        : refuse('internal_error', 'Something went wrong here. Try again.')
+  }
+}

@@ -1,0 +1,62 @@
+import type { ServerResponse } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ERRORS, refusalHeaders, type Refusal } from '../kernel/errors.ts'
+import type { Family } from '../protocols/protocol.ts'
+import { errorBody } from '../protocols/envelope.ts'
+import type { StoredReplay } from './idempotency.ts'
+import type { OutgoingHeaders } from './headers.ts'
+
+/** The header in which a family's SDKs look for the request id. Source: providers.md §3. */
+export const idHeaderOf = (family: Family): string =>
+  family === 'anthropic' ? 'request-id' : 'x-request-id'
+
+/** Sends a whole answer. */
+export function sendWhole(
+  out: ServerResponse,
+  status: number,
+  headers: OutgoingHeaders,
+  body: Uint8Array,
+): void {
+  if (out.headersSent || out.destroyed) return
+  headers['content-length'] = String(body.byteLength)
+  out.writeHead(status, headers)
+  out.end(body)
+}
+
+/** Sends a refusal in the envelope of the protocol that was called. */
+export function sendRefusal(
+  out: ServerResponse,
+  family: Family,
+  requestId: string,
+  refusal: Refusal,
+): void {
+  const headers: OutgoingHeaders = {
+    'content-type': 'application/json',
+    'x-farebox-request-id': requestId,
+    [idHeaderOf(family)]: requestId,
+    ...refusalHeaders(refusal),
+  }
+  const body = Buffer.from(JSON.stringify(errorBody(family, refusal, requestId)))
+  sendWhole(out, ERRORS[refusal.code].status, headers, body)
+}
+
+/** Sends what an earlier request with the same idempotency key got. */
+export function sendReplay(out: ServerResponse, requestId: string, replay: StoredReplay): void {
+  sendWhole(
+    out,
+    replay.status,
+    { ...replay.headers, 'x-farebox-request-id': replay.holdId, 'x-farebox-replayed': 'true' },
+    replay.body,
+  )
+}
+
+/** Ends a Fastify request with a refusal in its protocol's envelope. */
+export function endWith(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  family: Family,
+  refusal: Refusal,
+): void {
+  reply.hijack()
+  sendRefusal(reply.raw, family, request.id, refusal)
+}

@@ -1,0 +1,101 @@
+import type { Settled } from '../credits/holds.ts'
+import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../kernel/limits.ts'
+import { describeError } from '../kernel/log.ts'
+import type { Micros } from '../kernel/money.ts'
+import type { StoredAnswer } from '../ledger/receipt.ts'
+import type { MeterReport } from '../protocols/protocol.ts'
+import type { Exchange, GatewayDeps } from './context.ts'
+import type { OutgoingHeaders } from './headers.ts'
+import { draftWith, measure, roughly, type Measured } from './measure.ts'
+
+export interface Charged {
+  readonly micros: Micros
+  readonly estimated: boolean
+  readonly settled: Settled
+}
+
+/** Headers worth repeating to a duplicate; everything else belongs to one connection. */
+const KEPT_HEADERS = ['content-type', 'x-request-id', 'request-id', 'openai-version']
+
+/** The answer as a duplicate of an idempotent request will get it. null = not idempotent. */
+export function answerToKeep(
+  exchange: Exchange,
+  status: number,
+  headers: OutgoingHeaders,
+  parts: readonly Buffer[] | null,
+): StoredAnswer | null {
+  const { claim } = exchange
+  if (claim === null) return null
+  const kept: Record<string, string> = {}
+  for (const name of KEPT_HEADERS) {
+    const value = headers[name]
+    if (typeof value === 'string') kept[name] = value
+  }
+  const bytes = parts === null ? Infinity : parts.reduce((sum, part) => sum + part.length, 0)
+  const body = parts === null || bytes > IDEMPOTENT_ANSWER_BYTES_MAX ? null : Buffer.concat(parts)
+  return { idempotencyKey: claim.key, status, headers: kept, body }
+}
+
+async function measureSafely(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  report: MeterReport,
+): Promise<Measured> {
+  try {
+    return await measure(deps, exchange, report)
+  } catch (error) {
+    deps.log.error(
+      { request_id: exchange.id, error: describeError(error) },
+      'usage could not be measured exactly; charged by estimate',
+    )
+    return roughly(deps, exchange, { ...report, usage: null, model: null, serviceTier: null })
+  }
+}
+
+/**
+ * Turns the hold into its charge and queues the receipt. Never rejects: once the upstream has
+ * answered, every way out of a request comes through here. Source: design §2.7, §3.
+ */
+export async function settle(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  report: MeterReport,
+  httpStatus: number,
+  answer: StoredAnswer | null,
+): Promise<Charged> {
+  const measured = await measureSafely(deps, exchange, report)
+  const settled = await exchange.hold.settle({
+    draft: draftWith(exchange, measured, httpStatus, deps.clock.monotonicMs()),
+    micros: measured.charge.micros,
+    tokens: measured.tokens,
+    answer,
+  })
+  exchange.claim?.done()
+  return { micros: measured.charge.micros, estimated: measured.estimated, settled }
+}
+
+/** Waits until the answer may complete. Source: design §2.9. */
+export async function waitPosted(deps: GatewayDeps, charged: Charged): Promise<void> {
+  if ((await charged.settled.posted) === 'deferred') deps.hooks.deferred()
+}
+
+/** Ends a request that is not charged: hold and idempotency key are free again. Never rejects. */
+export async function release(deps: GatewayDeps, exchange: Exchange): Promise<void> {
+  await exchange.hold.release()
+  await exchange.claim?.free()
+  deps.log.debug({ request_id: exchange.id }, 'released without a charge')
+}
+
+/**
+ * Owns the work that ends a request outside its handler: a fault there breaks the connection and
+ * leaves the hold to its lease, loudly.
+ */
+export function own(deps: GatewayDeps, exchange: Exchange, work: Promise<void>): void {
+  work.catch((error: unknown) => {
+    deps.log.error(
+      { request_id: exchange.id, error: describeError(error) },
+      'request could not be finished; recovery will end its hold',
+    )
+    exchange.out.destroy()
+  })
+}
