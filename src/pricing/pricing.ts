@@ -1,12 +1,15 @@
 import type { Micros } from '../kernel/money.ts'
-import type { Usage } from '../kernel/usage.ts'
+import type { BucketName, Usage } from '../kernel/usage.ts'
 
 /** Provider cost: integer pico-dollars (10⁻¹² USD). Source: design §1. */
 export type PicoUsd = bigint
 
 /** The two books for one model at one upstream, resolved and ready for exact arithmetic. */
 export interface Price {
-  /** Names the version on receipts, e.g. "config:3f9a…" or "seed:2026-11-17". Stable. */
+  /**
+   * Names the version on receipts, e.g. "config:3f9a…" or "seed:77c0…": the source that rules and
+   * a hash of everything the charge follows from (prices, sell terms, markup). Stable.
+   */
   readonly version: string
   readonly modelPattern: string
   /** The model's own limits; null = unknown. */
@@ -36,19 +39,43 @@ export interface Bound {
   readonly outputTokensMax: number
   readonly webSearchesMax: number
   readonly serviceTier: string | null
+  /** Units other than tokens. `requests` is 1 where it is not named, the others 0. */
+  readonly unitsMax?: Readonly<
+    Partial<Record<'requests' | 'images' | 'seconds' | 'characters' | 'units', number>>
+  >
+  /**
+   * Buckets that this request cannot fill: their prices do not count. A request without
+   * `cache_control` cannot write a cache, one without audio cannot fill `input_audio_tokens`.
+   */
+  readonly absent?: readonly BucketName[]
 }
 
 export interface PriceBook {
-  /** null = no price: the request is refused, never free. */
+  /** null = no price: the request is refused, never free. O(1) once resolved. */
   find(query: PriceQuery): Price | null
   /**
-   * Prices reported usage. `query.model` and `serviceTier` are what the response states; buckets
-   * without a price of their own fall back to the dearer sensible one (cache write → input, audio
-   * → input, …), never to zero. Iterations are priced at their own model's price.
+   * The price of the model that an answer states: its own where it has one, else `requested`, the
+   * price of the model that was asked for. null = the answer states none.
+   */
+  findAnswered(query: PriceQuery, answeredModel: string | null, requested: Price): Price
+  /**
+   * Prices reported usage. `price` is what `find` (or `findAnswered`) gave for the model that the
+   * response states; where that model has no price, pass the requested model's. `serviceTier` is
+   * what the response states. `query` is used for iterations only, which are priced at their own
+   * model's price, or at `price` where it has none. Buckets without a price of their own fall back
+   * to the dearer sensible one (cache write → input, audio → input, …), never to zero. A `price`
+   * stays good after `replace`: a request in flight is charged as it was bounded.
+   * Throws InvariantError for usage with negative numbers, or a charge past 2^53−1 micros.
    */
   charge(price: Price, query: PriceQuery, usage: Usage, serviceTier: string | null): Charge
-  /** The most a request within `bound` can be charged. */
+  /**
+   * The most a request within `bound` can be charged in the tier it asks for or in the standard
+   * one, without iterations at other models. Saturates at 2^53−1 micros.
+   */
   boundMicros(price: Price, query: PriceQuery, bound: Bound): Micros
-  /** Output tokens (all choices) that `budget` pays for after the bound's input; ≥ 0. */
+  /**
+   * Output tokens (all choices) that `budget` pays for after the bound's input: the greatest n
+   * whose boundMicros is ≤ budget; 0 also where not even the input fits; 2^53−1 = any number.
+   */
   outputTokensWithin(price: Price, query: PriceQuery, bound: Bound, budget: Micros): number
 }

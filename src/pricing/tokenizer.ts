@@ -1,0 +1,196 @@
+import { Worker } from 'node:worker_threads'
+import type { Clock } from '../kernel/clock.ts'
+import {
+  TOKENIZER_QUEUE_CHARS_MAX,
+  TOKENIZER_QUEUE_MAX,
+  TOKENIZER_SLICE_CHARS_MAX,
+  TOKENIZER_SLICE_MS_MAX,
+  TOKENIZER_WAIT_MS_MAX,
+} from '../kernel/limits.ts'
+import { encodingFor } from './encodings.ts'
+import { runEnd } from './token-runs.ts'
+import type { SliceAnswer, SliceRequest } from './tokenizer-worker.ts'
+
+/** Counts tokens in a thread of its own, never on the event loop. Source: design §2. */
+export interface Tokenizer {
+  /**
+   * Tokens of all texts together in the vocabulary of `model`, or null where it took longer than
+   * the wait allows, too much is waiting, or the tokenizer is closed: then use `estimateTokens`.
+   * Never rejects.
+   */
+  count(texts: readonly string[], model: string): Promise<number | null>
+  /** Ends the thread; counts that wait answer null. */
+  close(): Promise<void>
+}
+
+export interface TokenizerOptions {
+  readonly clock: Clock
+  /** Longest a count may take, its waiting included. Default TOKENIZER_WAIT_MS_MAX. */
+  readonly waitMsMax?: number
+  /** Longest one slice may take before its thread is replaced. */
+  readonly sliceMsMax?: number
+  /** The thread's program. */
+  readonly workerUrl?: URL
+}
+
+interface Job {
+  readonly texts: readonly string[]
+  readonly model: string
+  readonly chars: number
+  textIndex: number
+  from: number
+  tokens: number
+  done: boolean
+  readonly settle: (tokens: number | null) => void
+}
+
+/** The file beside this one, as TypeScript in development and JavaScript once built. */
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+const WORKER_URL = new URL(`./tokenizer-worker.${extension}`, import.meta.url)
+
+/** Takes the next slice off a job; null = all of it was taken. Ends at a run's end. */
+function nextSlice(job: Job): string | null {
+  for (;;) {
+    const text = job.texts[job.textIndex]
+    if (text === undefined) return null
+    if (job.from < text.length) {
+      const to = runEnd(text, job.from, TOKENIZER_SLICE_CHARS_MAX)
+      const slice = text.slice(job.from, to)
+      job.from = to
+      return slice
+    }
+    job.textIndex += 1
+    job.from = 0
+  }
+}
+
+/** One thread that is replaced when it is stuck or dies. At most one slice is with it. */
+function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
+  let worker: Worker | null = null
+  let awaited: { id: number; answer: (tokens: number | null) => void } | null = null
+  let lastId = 0
+
+  function answer(id: number, tokens: number | null): void {
+    if (awaited?.id !== id) return
+    const { answer: give } = awaited
+    awaited = null
+    give(tokens)
+  }
+
+  function drop(failed: Worker): Promise<number> {
+    if (worker === failed) {
+      worker = null
+      if (awaited !== null) answer(awaited.id, null)
+    }
+    return failed.terminate()
+  }
+
+  function start(): Worker {
+    const started = new Worker(url, { execArgv: [], env: {} })
+    started.unref()
+    started.on('message', ({ id, tokens }: SliceAnswer) => {
+      answer(id, tokens)
+    })
+    const gone = (): void => {
+      void drop(started)
+    }
+    started.on('error', gone)
+    started.on('exit', gone)
+    return started
+  }
+
+  return {
+    /** Tokens of one slice; null = the thread failed or was too slow, and is replaced. */
+    async count(slice: Omit<SliceRequest, 'id'>): Promise<number | null> {
+      const current = (worker ??= start())
+      const id = ++lastId
+      const result = new Promise<number | null>((resolve) => {
+        awaited = { id, answer: resolve }
+      })
+      const cancel = clock.after(sliceMsMax, () => {
+        if (awaited?.id === id) void drop(current)
+      })
+      current.postMessage({ ...slice, id } satisfies SliceRequest)
+      const tokens = await result
+      cancel()
+      return tokens
+    },
+    stop: async (): Promise<void> => {
+      if (worker !== null) await drop(worker)
+    },
+  }
+}
+
+/**
+ * Makes a tokenizer; its thread starts with the first count. Counts take turns slice by slice, so
+ * that a long text does not hold up short ones.
+ */
+export function makeTokenizer(options: TokenizerOptions): Tokenizer {
+  const { clock, waitMsMax = TOKENIZER_WAIT_MS_MAX, sliceMsMax = TOKENIZER_SLICE_MS_MAX } = options
+  const thread = makeThread(options.workerUrl ?? WORKER_URL, clock, sliceMsMax)
+  const queue: Job[] = []
+  let chars = 0
+  let running: Promise<void> | null = null
+  let closed = false
+
+  function finish(job: Job, tokens: number | null): void {
+    if (job.done) return
+    job.done = true
+    chars -= job.chars
+    const at = queue.indexOf(job)
+    if (at >= 0) queue.splice(at, 1)
+    job.settle(tokens)
+  }
+
+  async function turn(job: Job): Promise<void> {
+    const text = nextSlice(job)
+    if (text === null) {
+      finish(job, job.tokens)
+      return
+    }
+    const tokens = await thread.count({ text, encoding: encodingFor(job.model) })
+    if (job.done) return
+    if (tokens === null) finish(job, null)
+    else {
+      job.tokens += tokens
+      queue.push(job)
+    }
+  }
+
+  async function run(): Promise<void> {
+    for (let job = queue.shift(); job !== undefined; job = queue.shift()) await turn(job)
+    running = null
+  }
+
+  function enqueue(texts: readonly string[], model: string, size: number): Promise<number | null> {
+    return new Promise((resolve) => {
+      const cancel = clock.after(waitMsMax, () => {
+        finish(job, null)
+      })
+      const settle = (tokens: number | null): void => {
+        cancel()
+        resolve(tokens)
+      }
+      const start = { textIndex: 0, from: 0, tokens: 0, done: false }
+      const job: Job = { texts, model, chars: size, ...start, settle }
+      queue.push(job)
+      chars += size
+      running ??= run()
+    })
+  }
+
+  return {
+    count(texts, model) {
+      const size = texts.reduce((sum, text) => sum + text.length, 0)
+      if (size === 0) return Promise.resolve(0)
+      const full = queue.length >= TOKENIZER_QUEUE_MAX || chars + size > TOKENIZER_QUEUE_CHARS_MAX
+      return closed || full ? Promise.resolve(null) : enqueue(texts, model, size)
+    },
+    async close() {
+      closed = true
+      for (const job of [...queue]) finish(job, null)
+      await thread.stop()
+      await running
+    },
+  }
+}
