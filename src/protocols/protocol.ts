@@ -1,5 +1,5 @@
 import type { ErrorCode, Refusal } from '../kernel/errors.ts'
-import type { Usage } from '../kernel/usage.ts'
+import type { BucketName, Usage } from '../kernel/usage.ts'
 
 /**
  * One provider protocol, without any input or output: request → bound, bytes → usage, refusal →
@@ -19,13 +19,22 @@ export interface Protocol {
    * refuse for its types is refused here, in words.
    */
   read(body: unknown, rawBytes: number): RequestView | Refusal
+  /**
+   * Parses and reads a body. On top of `read` it refuses what only the bytes show: not JSON, not
+   * UTF-8, nested too deep, a cost-bounding key named twice (providers may read the first where
+   * JSON.parse keeps the last). This is the gateway's way in. Linear in the body. Never throws.
+   */
+  readBytes(raw: Buffer): RequestView | Refusal
   /** How the body must change before it is sent; null = forward the bytes as they came. */
   rewrite(raw: Buffer, view: RequestView, inject: Injection): Buffer | null
   /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
   meterAnswer(body: Buffer): MeterReport
   /** Meters a stream as it passes. One per response. */
   makeStreamTap(view: RequestView, options: { stripUsageChunk: boolean }): StreamTap
-  /** The event that tells a client, in mid-stream, that the answer failed. */
+  /**
+   * The event that tells a client, in mid-stream, that the answer failed. Begins with blank lines
+   * that end whatever event may be open.
+   */
   streamError(code: ErrorCode, message: string): Buffer
 }
 
@@ -44,7 +53,14 @@ export interface RequestView {
   readonly choices: number
   /** The client asked for the usage chunk itself. */
   readonly wantsUsageChunk: boolean
-  /** Requested service tier, null = none. */
+  /**
+   * Output tokens that may be billed on top of the limit, per choice: rejected predictions.
+   * Absent = 0.
+   */
+  readonly outputTokensBeyondLimit?: number
+  /** Buckets this request cannot fill, so that their prices need not be held. */
+  readonly absentBuckets?: readonly BucketName[]
+  /** Requested service tier, null = none. Speed and region join it: "standard_only+fast". */
   readonly serviceTier: string | null
   /** What the body alone does not bound: 'hosted_tools', 'media_by_url', …; empty = bounded. */
   readonly unbounded: readonly string[]
@@ -77,10 +93,16 @@ export interface MeterReport {
   /** Output numbers are final, not a placeholder. */
   readonly outputReported: boolean
   readonly model: string | null
+  /**
+   * The model that the top-level usage is billed as where it is not `model`: an Anthropic
+   * fallback served the answer. Absent or null = `model`.
+   */
+  readonly servedBy?: string | null
+  /** As the response states it; "standard+fast" where a speed applies beside the tier. */
   readonly serviceTier: string | null
   /** A whole body, or a stream that reached its terminal event. */
   readonly complete: boolean
-  /** The provider sent an error event in the stream. */
+  /** The provider sent an error event in the stream, or an error instead of an answer. */
   readonly failed: boolean
   /** Text produced so far, in fragments, bounded by OUTPUT_TEXT_CHARS_MAX. For estimates. */
   readonly outputText: readonly string[]
@@ -97,7 +119,10 @@ export interface TapOutput {
 export interface StreamTap {
   /** Takes the upstream's next bytes. Never throws, whatever they are. */
   push(chunk: Buffer): TapOutput
-  /** The upstream ended: what was still held back. */
+  /**
+   * The upstream ended: what was still held back. After a broken connection the result is better
+   * dropped: half an event before `streamError` makes the client's parser fail.
+   */
   end(): TapOutput
   /** The terminal event was seen: what follows, and it, are in `final`. */
   readonly terminal: boolean

@@ -1,0 +1,34 @@
+/** A JSON object whose members are not known yet. */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+const NOTHING: JsonObject = Object.freeze({})
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export const objectOr = (value: unknown): JsonObject => (isObject(value) ? value : NOTHING)
+
+export const arrayOr = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+
+export const textOr = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' ? value : null
+
+/** A count as providers report them. Missing is null; an explicit zero is a zero. */
+export const countOr = (value: unknown): number | null =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
+
+/** Parses bytes of a provider; null = not JSON. Never throws. */
+export function parseJson(bytes: Buffer): unknown {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    return value
+  } catch {
+    return null
+  }
+}
+
+/** `newer` over `older`, where null means "not said". Source: providers.md §1, merge rule. */
+export function mergeSaid(older: JsonObject | null, newer: JsonObject): JsonObject {
+  const said = Object.entries(newer).filter(([, value]) => value !== null && value !== undefined)
+  return { ...older, ...Object.fromEntries(said) }
+}

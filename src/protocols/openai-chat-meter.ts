@@ -1,0 +1,165 @@
+import {
+  arrayOr,
+  isObject,
+  mergeSaid,
+  objectOr,
+  parseJson,
+  textOr,
+  type JsonObject,
+} from './json.ts'
+import { openaiUsage } from './openai-chat-usage.ts'
+import { makeOutputText, type AddText } from './output-text.ts'
+import type { MeterReport, StreamTap } from './protocol.ts'
+import type { SseEvent, SseVerdict } from './sse-event.ts'
+import { makeSseSplitter } from './sse.ts'
+
+const DONE = Buffer.from('[DONE]')
+const USAGE_KEY = Buffer.from('"usage"')
+const ERROR_KEY = Buffer.from('"error"')
+const COLON = 0x3a
+const LETTER_N = 0x6e
+const SPACE = 0x20
+
+interface Facts {
+  usage: JsonObject | null
+  model: string | null
+  serviceTier: string | null
+  failed: boolean
+}
+
+/** Takes what one chunk or whole answer says; what it leaves out or calls null stays. */
+function observe(facts: Facts, body: JsonObject): void {
+  facts.model = textOr(body.model) ?? facts.model
+  facts.serviceTier = textOr(body.service_tier) ?? facts.serviceTier
+  if ((body.error ?? null) !== null) facts.failed = true
+  const usage = usageOf(body)
+  if (usage !== null) facts.usage = mergeSaid(facts.usage, usage)
+}
+
+/** Groq repeats the usage in `x_groq`, older Groq says it only there: never both. */
+function usageOf(body: JsonObject): JsonObject | null {
+  if (isObject(body.usage)) return body.usage
+  const { usage } = objectOr(body.x_groq)
+  return isObject(usage) ? usage : null
+}
+
+/** Text of `choices[].delta` or `choices[].message`: all that is billed as output. */
+function extractText(json: unknown, add: AddText): void {
+  for (const choice of arrayOr(objectOr(json).choices)) {
+    const { delta, message } = objectOr(choice)
+    const said = objectOr(delta ?? message)
+    if (Array.isArray(said.content)) {
+      for (const part of arrayOr(said.content)) add(objectOr(part).text)
+    } else add(said.content)
+    add(textOr(said.reasoning_content) ?? said.reasoning)
+    add(said.refusal)
+    add(objectOr(said.audio).transcript)
+    addCall(said.function_call, add)
+    for (const call of arrayOr(said.tool_calls)) {
+      const { function: named, custom } = objectOr(call)
+      addCall(named, add)
+      addCall(custom, add)
+    }
+  }
+}
+
+function addCall(call: unknown, add: AddText): void {
+  const { name, arguments: args, input } = objectOr(call)
+  add(name)
+  add(args)
+  add(input)
+}
+
+const newFacts = (): Facts => ({ usage: null, model: null, serviceTier: null, failed: false })
+
+function reportOf(
+  facts: Facts,
+  complete: boolean,
+  text: ReturnType<typeof makeOutputText>,
+): MeterReport {
+  return {
+    ...openaiUsage(facts.usage),
+    model: facts.model,
+    serviceTier: facts.serviceTier,
+    complete,
+    failed: facts.failed,
+    get outputText() {
+      return text.fragments()
+    },
+    get outputCharsBeyond() {
+      return text.charsBeyond()
+    },
+  }
+}
+
+/** Meters a whole answer of chat/completions; anything but a JSON object reports nothing. */
+export function meterChatAnswer(body: Buffer): MeterReport {
+  const facts = newFacts()
+  const text = makeOutputText(extractText)
+  const parsed = parseJson(body)
+  if (isObject(parsed)) {
+    observe(facts, parsed)
+    text.defer(body)
+  } else {
+    text.skipped(body.length)
+  }
+  return reportOf(facts, true, text)
+}
+
+/** Whether an event names a usage other than null: most chunks carry `"usage":null`. */
+function namesUsage(data: Buffer): boolean {
+  for (let at = data.indexOf(USAGE_KEY); at !== -1; at = data.indexOf(USAGE_KEY, at)) {
+    at += USAGE_KEY.length
+    while (data[at] === SPACE || data[at] === COLON) at += 1
+    if (data[at] !== LETTER_N) return true
+  }
+  return false
+}
+
+/**
+ * The chunk that only `include_usage` brings. Others with empty choices carry something of their
+ * own (Azure's first, moderation, errors). Source: providers.md §1.
+ */
+function isUsageChunk(body: JsonObject): boolean {
+  return (
+    Array.isArray(body.choices) &&
+    body.choices.length === 0 &&
+    isObject(body.usage) &&
+    (body.moderation ?? body.prompt_filter_results ?? body.error ?? null) === null
+  )
+}
+
+/** A tap for chunks of chat/completions. */
+export function makeChatTap(stripUsageChunk: boolean): StreamTap {
+  const facts = newFacts()
+  const text = makeOutputText(extractText)
+  let terminal = false
+  const event = ({ type, data }: SseEvent): SseVerdict => {
+    if (type === 'error') facts.failed = true
+    if (data === null) return 'pass'
+    if (data.subarray(0, DONE.length).equals(DONE)) {
+      terminal = true
+      return 'final'
+    }
+    text.defer(data)
+    const telling = facts.model === null || namesUsage(data) || data.includes(ERROR_KEY)
+    const body = telling ? parseJson(data) : null
+    if (!isObject(body)) return 'pass'
+    observe(facts, body)
+    return stripUsageChunk && isUsageChunk(body) ? 'drop' : 'pass'
+  }
+  const splitter = makeSseSplitter({
+    event,
+    oversized: (bytes) => {
+      text.skipped(bytes)
+    },
+  })
+  return {
+    push: (chunk) => splitter.push(chunk),
+    end: () => splitter.end(),
+    get terminal() {
+      return terminal
+    },
+    report: () => reportOf(facts, terminal, text),
+  }
+}

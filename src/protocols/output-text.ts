@@ -1,0 +1,58 @@
+import { DEFERRED_EVENT_BYTES_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
+import { parseJson } from './json.ts'
+
+/** Takes text that an event or answer says was produced; anything but a string is ignored. */
+export type AddText = (text: unknown) => void
+
+export interface OutputText {
+  /** Keeps an event's JSON to be looked through when somebody asks for the text. */
+  defer(data: Buffer): void
+  /** Counts bytes that were produced but not looked at. */
+  skipped(bytes: number): void
+  /** Fragments in order, bounded by OUTPUT_TEXT_CHARS_MAX. */
+  fragments(): readonly string[]
+  charsBeyond(): number
+}
+
+/**
+ * The text of an answer, for estimates. Most answers report their usage and never need it, so
+ * events are parsed only when the text is asked for or DEFERRED_EVENT_BYTES_MAX are waiting.
+ */
+export function makeOutputText(extract: (json: unknown, add: AddText) => void): OutputText {
+  const fragments: string[] = []
+  let deferred: Buffer[] = []
+  let deferredBytes = 0
+  let chars = 0
+  let beyond = 0
+  const add: AddText = (text) => {
+    if (typeof text !== 'string' || text === '') return
+    const kept = text.slice(0, Math.max(0, OUTPUT_TEXT_CHARS_MAX - chars))
+    beyond += text.length - kept.length
+    chars += kept.length
+    if (kept !== '') fragments.push(kept)
+  }
+  const flush = (): void => {
+    const waiting = deferred
+    deferred = []
+    deferredBytes = 0
+    for (const data of waiting) extract(parseJson(data), add)
+  }
+  return {
+    defer(data) {
+      deferred.push(data)
+      deferredBytes += data.length
+      if (deferredBytes > DEFERRED_EVENT_BYTES_MAX) flush()
+    },
+    skipped(bytes) {
+      beyond += bytes
+    },
+    fragments() {
+      flush()
+      return fragments
+    },
+    charsBeyond() {
+      flush()
+      return beyond
+    },
+  }
+}

@@ -1,0 +1,183 @@
+import { SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
+import { HeldBytes } from './held-bytes.ts'
+import type { TapOutput } from './protocol.ts'
+import { LineEnds, readSseEvent, type SseEvent, type SseVerdict } from './sse-event.ts'
+
+const LF = 0x0a
+const CR = 0x0d
+
+export interface SseHandler {
+  /** Called once per event that has a type or data, in order. Must not throw. */
+  event(event: SseEvent): SseVerdict
+  /** An event outgrew the bound and passed unread; called once, at its end. */
+  oversized(bytes: number): void
+}
+
+export interface SseSplitter {
+  push(chunk: Buffer): TapOutput
+  end(): TapOutput
+}
+
+/**
+ * Splits a stream of server-sent events at byte level: what goes out is what came in, byte for
+ * byte, save dropped events, and at most the current event is held back. An event beyond
+ * `eventBytesMax` passes without being read or held. Time is linear in the bytes, whatever the
+ * chunks; bytes are passed as parts of their chunks, not copied. Source: providers.md §6.
+ */
+export function makeSseSplitter(
+  handler: SseHandler,
+  eventBytesMax = SSE_EVENT_BYTES_MAX,
+): SseSplitter {
+  return new Splitter(handler, eventBytesMax)
+}
+
+/** Collects output; neighbouring ranges of the chunk with one verdict leave as one buffer. */
+class Output {
+  readonly pass: Buffer[] = []
+  readonly final: Buffer[] = []
+  private readonly chunk: Buffer
+  private verdict: SseVerdict = 'drop'
+  private start = 0
+  private end = 0
+
+  constructor(chunk: Buffer) {
+    this.chunk = chunk
+  }
+
+  range(verdict: SseVerdict, start: number, end: number): void {
+    if (verdict !== this.verdict || start !== this.end) {
+      this.flush()
+      this.verdict = verdict
+      this.start = start
+    }
+    this.end = end
+  }
+
+  pieces(verdict: SseVerdict, pieces: readonly Buffer[]): void {
+    if (verdict === 'drop' || pieces.length === 0) return
+    this.flush()
+    for (const piece of pieces) this[verdict].push(piece)
+  }
+
+  flush(): this {
+    if (this.verdict !== 'drop' && this.end > this.start) {
+      this[this.verdict].push(this.chunk.subarray(this.start, this.end))
+    }
+    this.start = this.end
+    return this
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+class Splitter implements SseSplitter {
+  private readonly handler: SseHandler
+  private readonly eventBytesMax: number
+  private readonly held = new HeldBytes()
+  /** The current line has no byte yet: if it ends now it is blank and ends the event. */
+  private lineEmpty = true
+  /** The last byte was a CR: a LF that follows belongs to the same line end. */
+  private afterCr = false
+  private lastVerdict: SseVerdict = 'pass'
+  private terminal = false
+  /** Bytes of the current event that passed unread, 0 = it is within the bound so far. */
+  private unreadBytes = 0
+
+  constructor(handler: SseHandler, eventBytesMax: number) {
+    this.handler = handler
+    this.eventBytesMax = eventBytesMax
+  }
+
+  push(chunk: Buffer): TapOutput {
+    const out = new Output(chunk)
+    if (chunk.length === 0) return out
+    const ends = new LineEnds(chunk)
+    let start = 0
+    let at = 0
+    if (this.afterCr && chunk[0] === LF) {
+      at = 1
+      if (this.held.size === 0 && this.unreadBytes === 0) {
+        start = 1 // the second half of the line end that closed the last event
+        out.range(this.lastVerdict, 0, 1)
+      }
+    }
+    this.afterCr = false
+    for (let end = ends.next(at); end !== -1; end = ends.next(at)) {
+      const blank = this.lineEmpty && end === at
+      at = end + 1
+      if (chunk[end] === CR) {
+        if (at === chunk.length) this.afterCr = true
+        else if (chunk[at] === LF) at += 1
+      }
+      this.lineEmpty = true
+      if (blank) {
+        this.finish(out, chunk, start, at)
+        start = at
+      }
+    }
+    if (at < chunk.length) this.lineEmpty = false
+    this.hold(out, chunk, start)
+    return out.flush()
+  }
+
+  end(): TapOutput {
+    const out = new Output(NO_BYTES)
+    const size = this.held.size
+    const pieces = this.held.take()
+    if (size > 0) out.pieces(this.judge(Buffer.concat(pieces, size)), pieces)
+    this.closeUnread(0)
+    return out
+  }
+
+  /** The event that began in held bytes or at `start` is complete at `end`. */
+  private finish(out: Output, chunk: Buffer, start: number, end: number): void {
+    const size = this.held.size + end - start
+    if (this.unreadBytes > 0 || size > this.eventBytesMax) {
+      this.lastVerdict = this.unread(out)
+      out.range(this.lastVerdict, start, end)
+      this.closeUnread(end - start)
+      return
+    }
+    const rest = chunk.subarray(start, end)
+    const pieces = this.held.take()
+    const raw = pieces.length === 0 ? rest : Buffer.concat([...pieces, rest], size)
+    const verdict = this.judge(raw)
+    out.pieces(verdict, pieces)
+    out.range(verdict, start, end)
+    this.lastVerdict = verdict
+  }
+
+  /** What is left of the chunk belongs to an event that goes on. */
+  private hold(out: Output, chunk: Buffer, start: number): void {
+    const restBytes = chunk.length - start
+    if (restBytes === 0) return
+    if (this.unreadBytes > 0 || this.held.size + restBytes > this.eventBytesMax) {
+      out.range(this.unread(out), start, chunk.length)
+      this.unreadBytes += restBytes
+      return
+    }
+    this.held.add(chunk.subarray(start))
+  }
+
+  /** Lets go of what is held of an oversized event. */
+  private unread(out: Output): SseVerdict {
+    const verdict = this.terminal ? 'final' : 'pass'
+    this.unreadBytes += this.held.size
+    out.pieces(verdict, this.held.take())
+    return verdict
+  }
+
+  private closeUnread(lastBytes: number): void {
+    const bytes = this.unreadBytes + lastBytes
+    this.unreadBytes = 0
+    if (bytes > 0) this.handler.oversized(bytes)
+  }
+
+  private judge(raw: Buffer): SseVerdict {
+    const event = readSseEvent(raw)
+    const spoken = event.data !== null || event.type !== ''
+    const verdict = spoken ? this.handler.event(event) : 'pass'
+    if (verdict === 'final') this.terminal = true
+    return this.terminal ? 'final' : verdict
+  }
+}
