@@ -29,6 +29,41 @@ export const RESERVE_VALID_MS = 3_000
 export const COMMAND_TRIES_MAX = 3
 /** Rounds of begin/load before an account counts as unreachable. */
 export const LOAD_TRIES_MAX = 8
+/** Shards of the credit engine's keys. Fixed: a change would move every account. */
+export const SHARDS = 256
+/** How long an unfinished load shares its token; past it the loader is taken for dead. */
+export const LOAD_TOKEN_MS = 10_000
+/** Repeats of one command over new incarnations: a node is emptied once, not in a loop. */
+export const INCARNATION_ROUNDS_MAX = 6
+/** A number of incarnation is read again before a load, but not more often than this. */
+export const INCARNATION_READ_MS_MIN = 250
+/** Pause before a command is repeated; doubles with each repeat. A reconnect takes some 50 ms. */
+export const COMMAND_RETRY_WAIT_MS = 50
+/** Pause before a refused load begins again; doubles up to the maximum. */
+export const LOAD_RETRY_WAIT_MS = 2
+export const LOAD_RETRY_WAIT_MS_MAX = 100
+/** Posted holds are collected this long before one command clears them. Nothing waits for it. */
+export const CLEAR_WAIT_MS = 5
+/** Recoveries in flight at once: during an outage of Postgres the rest stays in Redis. */
+export const RECOVERIES_MAX = 512
+/** Holds whose lapse one process remembers between two sweeps. */
+export const LAPSED_SEEN_MAX = 100_000
+/** How often the renewing loop looks at its open holds. */
+export const RENEW_TICK_MS = 200
+/** How often changed accounts and keys are looked for. Source: access.ts (within a second). */
+export const CHANGED_SWEEP_MS = 500
+/** Overlap of two such looks: longer than any transaction is open and any two clocks differ. */
+export const CHANGED_OVERLAP_MS = 10_000
+/** Changed accounts, and keys, read at once. */
+export const CHANGED_BATCH_MAX = 10_000
+/** After a 402 Postgres is asked about an account at most this often. Source: design §4. */
+export const REFUSAL_LOOK_MS_MIN = 1_000
+/** Accounts whose last such look is remembered. */
+export const REFUSAL_LOOKS_MAX = 10_000
+/** Accounts, keys of one account, and holds of the embedded engine: about 1 kB each. */
+export const EMBEDDED_ACCOUNTS_MAX = 100_000
+export const EMBEDDED_KEYS_MAX = 10_000
+export const EMBEDDED_HOLDS_MAX = 50_000
 /** Receipts in one posting transaction: keeps its locks under some tens of milliseconds. */
 export const POST_BATCH_MAX = 512
 /** Settled receipts waiting for Postgres: count, bytes and age; past any of them, 503. */
@@ -114,3 +149,33 @@ export const WEB_SEARCHES_UNSTATED_MAX = 10
 export const MODEL_CHARS_MAX = 256
 /** Answers per request (`n`): OpenAI's own maximum. */
 export const CHOICES_MAX = 128
+/** Looks for changed keys and accounts: a revocation is to reach every process within a second. */
+export const KEY_POLL_MS = 400
+/** How far each look reaches back: longest transaction plus the clocks' difference (doctor). */
+export const CHANGES_OVERLAP_MS = 15_000
+/** Changed rows read at once. */
+export const CHANGES_PAGE_MAX = 1_000
+/** A cached key is read again after this, in the background, should no change have been told. */
+export const KEY_FRESH_MS = 60_000
+/** Secrets that open nothing: remembered so long, and so many, so that guessing stays cheap. */
+export const UNKNOWN_KEY_MS = 5_000
+export const UNKNOWN_KEY_CACHE_MAX = 10_000
+/** Secrets looked up by one statement, and waiting for it; past the latter 503. */
+export const KEY_LOOKUP_BATCH_MAX = 256
+export const KEY_LOOKUP_QUEUE_MAX = 10_000
+/** Body of an operator's request. The largest is a price override of some kilobytes. */
+export const ADMIN_BODY_BYTES_MAX = 256 * 1024
+/** Shortest admin token: 16 characters of a password manager are beyond guessing. */
+export const ADMIN_TOKEN_CHARS_MIN = 16
+/** Rows of one page of a list. */
+export const PAGE_MAX = 200
+/** Looks at a suspected breach before it counts: a load or a posting may be under way. */
+export const VERIFY_TRIES_MAX = 8
+/** Time between two looks, longer than a sweep takes to load a changed account. */
+export const VERIFY_RETRY_MS = 400
+/** Holds, or findings of one check, that a report names; the rest is only counted. */
+export const VERIFY_EVIDENCE_MAX = 100
+/** One health check of a store. Load balancers give up after 2 s or more. */
+export const HEALTH_CHECK_MS_MAX = 1_500
+/** Pause of a background loop that fails over and over, at most. */
+export const LOOP_BACKOFF_MS_MAX = 30_000

@@ -1,0 +1,141 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { MeterReport, Protocol } from '../../src/protocols/protocol.ts'
+import { PROTOCOLS } from '../../src/protocols/registry.ts'
+import { everyByte, feed, randomCuts } from './support.ts'
+
+const Counts = z.record(z.string(), z.number())
+const Cassette = z.object({
+  protocol: z.string(),
+  request: z.object({ body: z.unknown(), request_synthesised: z.boolean().optional() }),
+  response: z.object({
+    status: z.number(),
+    headers: z.record(z.string(), z.string()),
+    body: z.string(),
+  }),
+  expected: z.object({
+    complete: z.boolean(),
+    model: z.string().nullable(),
+    service_tier: z.string().nullable(),
+    usage: Counts.nullable(),
+    alternatives: z.array(Counts).optional(),
+    iterations: z
+      .array(z.object({ type: z.string(), model: z.string().nullable(), usage: Counts }))
+      .optional(),
+    served_by: z.string().optional(),
+  }),
+})
+type Cassette = z.infer<typeof Cassette>
+
+const directory = process.env.FAREBOX_CASSETTES
+const names = directory === undefined ? [] : readdirSync(directory).filter((name) => name.endsWith('.json'))
+const cassettes = names
+  .map((name) => ({
+    name,
+    cassette: Cassette.safeParse(JSON.parse(readFileSync(join(directory ?? '', name), 'utf8'))),
+  }))
+  .flatMap(({ name, cassette }) => {
+    const protocol = PROTOCOLS.find((each) => each.name === cassette.data?.protocol)
+    return protocol === undefined || !cassette.success ? [] : [{ ...cassette.data, name, protocol }]
+  })
+console.log(
+  directory === undefined
+    ? 'cassettes: 0, FAREBOX_CASSETTES is not set'
+    : `cassettes: ${cassettes.length} of ${names.length} speak a protocol metered here`,
+)
+
+const isStream = ({ response }: Cassette): boolean =>
+  (response.headers['content-type'] ?? '').startsWith('text/event-stream')
+
+function expectReport(report: MeterReport, { expected }: Cassette): void {
+  expect(report.model).toBe(expected.model)
+  expect(report.serviceTier).toBe(expected.service_tier)
+  expect(report.complete).toBe(expected.complete)
+  const { iterations, ...usage } = report.usage ?? {}
+  if (expected.usage === null) expect(report.usage).toBeNull()
+  else {
+    expect(report.usage).not.toBeNull()
+    expect([expected.usage, ...(expected.alternatives ?? [])]).toContainEqual(usage)
+  }
+  expect(iterations ?? []).toEqual(expected.iterations ?? [])
+  if (expected.served_by !== undefined) expect(report.servedBy).toBe(expected.served_by)
+}
+
+/** The stream without the usage chunk, made from its text by other means than the tap's. */
+function withoutUsageChunk(text: string): string {
+  return text
+    .split(/(?<=\n\n)/)
+    .filter((block) => {
+      const data = /^data: (\{.*\})$/m.exec(block)?.[1]
+      if (data === undefined) return true
+      const chunk = z
+        .object({ choices: z.array(z.unknown()), usage: z.object({}).nullish() })
+        .loose()
+        .safeParse(JSON.parse(data))
+      if (!chunk.success || chunk.data.choices.length > 0 || !chunk.data.usage) return true
+      return 'moderation' in chunk.data || 'prompt_filter_results' in chunk.data
+    })
+    .join('')
+}
+
+function viewOf(protocol: Protocol): Parameters<Protocol['makeStreamTap']>[0] {
+  const view = protocol.read(
+    { model: 'm', max_tokens: 1, stream: true, messages: [{ role: 'user', content: 'x' }] },
+    80,
+  )
+  if (!view.ok) throw new Error(view.message)
+  return view
+}
+
+describe.skipIf(directory === undefined)('recorded answers', () => {
+  it('are there', () => {
+    expect(cassettes.length).toBeGreaterThan(20)
+  })
+
+  for (const cassette of cassettes) {
+    const { name, protocol, response } = cassette
+    const bytes = Buffer.from(response.body)
+    const cutSets = {
+      whole: [],
+      'byte by byte': everyByte(bytes),
+      'in random pieces': randomCuts(bytes, 1, 7),
+      'in larger random pieces': randomCuts(bytes, 2, 700),
+    }
+    if (!isStream(cassette)) {
+      it(`${name}: whole answer`, () => {
+        expectReport(protocol.meterAnswer(bytes), cassette)
+      })
+      continue
+    }
+    for (const [how, cuts] of Object.entries(cutSets)) {
+      it(`${name}: ${how}`, () => {
+        const kept = feed(protocol.makeStreamTap(viewOf(protocol), { stripUsageChunk: false }), bytes, cuts)
+        expect(Buffer.concat([kept.pass, kept.final]).equals(bytes)).toBe(true)
+        expect(kept.final.length > 0).toBe(cassette.expected.complete)
+        expectReport(kept.report, cassette)
+        const stripped = feed(protocol.makeStreamTap(viewOf(protocol), { stripUsageChunk: true }), bytes, cuts)
+        const out = Buffer.concat([stripped.pass, stripped.final]).toString()
+        expect(out).toBe(protocol.name === 'openai-chat' ? withoutUsageChunk(response.body) : response.body)
+        expectReport(stripped.report, cassette)
+      })
+    }
+  }
+})
+
+describe.skipIf(directory === undefined)('recorded requests', () => {
+  for (const { name, protocol, request, expected } of cassettes) {
+    it(`${name}: is read, and bounds what was billed where nothing is unbounded`, () => {
+      const raw = Buffer.from(JSON.stringify(request.body))
+      const view = protocol.readBytes(raw)
+      if (!view.ok) throw new Error(view.message)
+      expect(view.model).not.toBe('')
+      const synthesised = request.request_synthesised === true || raw.includes("[trimmed]")
+      if (view.unbounded.length > 0 || synthesised || expected.usage === null) return
+      const { output_tokens: _o, output_reasoning_tokens: _r, output_audio_tokens: _a, ...input } = expected.usage
+      const billed = Object.values(input).reduce((sum, count) => sum + count, 0)
+      expect(view.inputTokensMax).toBeGreaterThanOrEqual(billed)
+    })
+  }
+})
