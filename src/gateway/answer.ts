@@ -2,12 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { ANSWER_BUFFER_BYTES_MAX, ANSWER_METER_BYTES_MAX } from '../kernel/limits.ts'
 import { formatCredits } from '../kernel/money.ts'
+import { requestIdHeader } from '../protocols/envelope.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
-import { idHeaderOf, sendRefusal, sendWhole } from './reply.ts'
+import { sendRefusal, sendWhole } from './reply.ts'
 import { answerToKeep, own, release, settle, waitPosted, type Charged } from './settle.ts'
 
 /** What is known of an answer whose body is not at hand: everything must be estimated. */
@@ -37,7 +38,7 @@ export function makeAnswerSink(
   done: (status: number, charged: Charged | null) => void,
 ): BodySink {
   const { out, times } = exchange
-  const headers = clientHeaders(upstream, exchange.id, idHeaderOf(exchange.protocol.family))
+  const headers = clientHeaders(upstream, exchange.id, requestIdHeader(exchange.protocol.family))
   const parts: Buffer[] = []
   let bytes = 0
   let sent = 0 // parts already passed on, once the answer outgrew the buffer
@@ -134,7 +135,7 @@ export function makeErrorSink(
       deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
       sendRefusal(out, protocol.family, id, trouble)
     } else {
-      sendWhole(out, status, clientHeaders(upstream, id, idHeaderOf(protocol.family)), body)
+      sendWhole(out, status, clientHeaders(upstream, id, requestIdHeader(protocol.family)), body)
     }
     done(trouble === null ? status : 503, null)
   }

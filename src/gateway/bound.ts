@@ -81,16 +81,18 @@ export function bound(
   const { upstream, price, query } = chosen
   const settings = deps.settings()
   const perChoice = outputTokensOf(view, price, settings)
+  const beyond = view.outputTokensBeyondLimit ?? 0
   const reserveMore = view.unbounded.length > 0 ? upstream.unboundedReserveTokens : 0
   const limits: Bound = {
     inputTokensMax: (inputTokens ?? view.inputTokensMax) + reserveMore,
-    outputTokensMax: perChoice * view.choices,
+    outputTokensMax: (perChoice + beyond) * view.choices,
     webSearchesMax: view.webSearchesMax,
     serviceTier: view.serviceTier,
+    absent: view.absentBuckets ?? [],
   }
   const wantMicros = deps.prices.boundMicros(price, query, limits)
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null
-  const least = Math.min(FIT_OUTPUT_TOKENS_MIN, perChoice) * view.choices
+  const least = (Math.min(FIT_OUTPUT_TOKENS_MIN, perChoice) + beyond) * view.choices
   const injects =
     view.outputTokensLimit === null && (mayFit || settings.maxOutputTokensDefault !== null)
   return {

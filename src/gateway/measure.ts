@@ -39,11 +39,11 @@ function priced(
   estimated: boolean,
 ): Measured {
   const { target, view } = exchange
-  const stated = report.model === null ? null : { ...target.query, model: report.model }
-  const statedPrice = stated === null ? null : deps.prices.find(stated)
-  const query = statedPrice === null || stated === null ? target.query : stated
+  const stated = report.servedBy ?? report.model
+  const price = deps.prices.findAnswered(target.query, stated, target.price)
+  const query = stated === null ? target.query : { ...target.query, model: stated }
   const tier = report.serviceTier ?? view.serviceTier
-  const charge = deps.prices.charge(statedPrice ?? target.price, query, usage, tier)
+  const charge = deps.prices.charge(price, query, usage, tier)
   const model = report.model ?? view.model
   return { usage: nonZero(usage), estimated, charge, model, tokens: sumTokens(usage) }
 }

@@ -1,14 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ERRORS, refusalHeaders, type Refusal } from '../kernel/errors.ts'
+import type { Refusal } from '../kernel/errors.ts'
 import type { Family } from '../protocols/protocol.ts'
-import { errorBody } from '../protocols/envelope.ts'
+import { envelope } from '../protocols/envelope.ts'
 import type { StoredReplay } from './idempotency.ts'
 import type { OutgoingHeaders } from './headers.ts'
-
-/** The header in which a family's SDKs look for the request id. Source: providers.md §3. */
-export const idHeaderOf = (family: Family): string =>
-  family === 'anthropic' ? 'request-id' : 'x-request-id'
 
 /** Sends a whole answer. */
 export function sendWhole(
@@ -30,14 +26,8 @@ export function sendRefusal(
   requestId: string,
   refusal: Refusal,
 ): void {
-  const headers: OutgoingHeaders = {
-    'content-type': 'application/json',
-    'x-farebox-request-id': requestId,
-    [idHeaderOf(family)]: requestId,
-    ...refusalHeaders(refusal),
-  }
-  const body = Buffer.from(JSON.stringify(errorBody(family, refusal, requestId)))
-  sendWhole(out, ERRORS[refusal.code].status, headers, body)
+  const { status, headers, body } = envelope(family, refusal, requestId)
+  sendWhole(out, status, { ...headers }, Buffer.from(body))
 }
 
 /** Sends what an earlier request with the same idempotency key got. */

@@ -70,7 +70,8 @@ function limitWithin(
   if (hold.micros >= bounded.wantMicros) return bounded.injectUpTo
   const { price, query, bound: limits } = bounded.target
   const affordable = deps.prices.outputTokensWithin(price, query, limits, hold.micros)
-  const perChoice = Math.floor(affordable / arrival.view.choices)
+  const beyond = arrival.view.outputTokensBeyondLimit ?? 0
+  const perChoice = Math.floor(affordable / arrival.view.choices) - beyond
   return Math.max(1, Math.min(bounded.injectUpTo, perChoice))
 }
 

@@ -5,12 +5,12 @@ import {
   DRAINS_MAX,
   IDEMPOTENT_ANSWER_BYTES_MAX,
 } from '../kernel/limits.ts'
+import { requestIdHeader } from '../protocols/envelope.ts'
 import { makeClientSide } from './client-side.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
-import { idHeaderOf } from './reply.ts'
 import { answerToKeep, own, settle, waitPosted, type Charged } from './settle.ts'
 
 type Done = (status: number, charged: Charged | null) => void
@@ -57,7 +57,11 @@ export function makeStreamSink(
   done: Done,
 ): BodySink {
   const { out, protocol, times } = exchange
-  const headers: OutgoingHeaders = clientHeaders(upstream, exchange.id, idHeaderOf(protocol.family))
+  const headers: OutgoingHeaders = clientHeaders(
+    upstream,
+    exchange.id,
+    requestIdHeader(protocol.family),
+  )
   const tap = protocol.makeStreamTap(exchange.view, { stripUsageChunk: exchange.injectedUsage })
   const keeper = makeKeeper(exchange)
   const monoMs = (): number => deps.clock.monotonicMs()
@@ -148,8 +152,8 @@ export function makeStreamSink(
       close()
     },
     fail() {
-      const { pass, final } = tap.end()
-      take(pass, final)
+      // Half an event before the error would make the client's parser fail: it is dropped.
+      if (tap.terminal) take([], tap.end().final)
       upstreamEnded = true
       startEnding(tap.terminal ? 'terminal' : 'broken')
       close()
