@@ -22,25 +22,27 @@ interface Owner {
   gid: number
 }
 
-interface Guarded {
+export interface Guarded {
   pid: number
   /** Resolves when the process has ended. */
   end(signal: StopSignal, files: 'keep' | 'remove'): Promise<void>
 }
 
-interface Program {
+export interface Program {
   command: string
   args: readonly string[]
   dir: string
   /** Whether the server serves: an open port alone is also seen while it still recovers. */
   ready(): Promise<boolean>
+  /** Milliseconds until it has to serve. Default 20 000. */
+  readyMsMax?: number
   /** What the guard sends when this process is gone. */
   lastSignal: StopSignal
   owner?: Owner | undefined
 }
 
 /** Starts a program and waits until it serves. Throws with the log's end. */
-async function startGuarded(program: Program): Promise<Guarded> {
+export async function startGuarded(program: Program): Promise<Guarded> {
   const guard = spawn('sh', [GUARD, program.command, ...program.args], {
     // A session of its own: Ctrl-C reaches this process only, which then closes stdin.
     detached: true,
@@ -48,7 +50,6 @@ async function startGuarded(program: Program): Promise<Guarded> {
     env: { ...process.env, GUARD_DIR: program.dir, GUARD_SIGNAL: program.lastSignal },
     ...program.owner,
   })
-  guard.unref()
   guard.stdin.on('error', () => undefined)
   const ended = new Promise<void>((resolve) =>
     guard.once('exit', () => {
@@ -61,6 +62,7 @@ async function startGuarded(program: Program): Promise<Guarded> {
       resolve(Number(line.toString()))
     })
   })
+  guard.unref() // a running server alone keeps no process alive
   for (const pipe of [guard.stdin, guard.stdout]) {
     if (pipe instanceof Socket) pipe.unref()
   }
@@ -83,16 +85,23 @@ async function startGuarded(program: Program): Promise<Guarded> {
 }
 
 async function waitUntilReady(program: Program, pid: number): Promise<void> {
-  const deadline = performance.now() + START_MS_MAX
+  const waitMs = program.readyMsMax ?? START_MS_MAX
+  const deadline = performance.now() + waitMs
   while (performance.now() < deadline) {
     if (await program.ready()) return
-    process.kill(pid, 0) // throws when the server has already given up
+    if (hasEnded(pid)) throw new Error(`${program.command} ended`)
     await delay(20)
   }
-  throw new Error(`${program.command} does not serve after ${START_MS_MAX} ms`)
+  throw new Error(`${program.command} does not serve after ${waitMs} ms`)
 }
 
-function redisServes(port: number): Promise<boolean> {
+/** Its guard waits for a word from us, so that a server which gave up stays a zombie. */
+function hasEnded(pid: number): boolean {
+  const status = `/proc/${pid}/stat`
+  return existsSync(status) && readFileSync(status, 'utf8').includes(') Z ')
+}
+
+export function redisServes(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host: '127.0.0.1', port }, () => socket.write('PING\r\n'))
     socket.once('data', (answer) => {
@@ -105,7 +114,7 @@ function redisServes(port: number): Promise<boolean> {
   })
 }
 
-async function postgresServes(url: string): Promise<boolean> {
+export async function postgresServes(url: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => undefined)
   try {
@@ -333,7 +342,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
 }
 
 /** Another process may take the port between the look and the start; then another one is tried. */
-async function onFreePort(
+export async function onFreePort(
   start: (port: number) => Promise<Guarded>,
 ): Promise<{ port: number; guarded: Guarded }> {
   for (let tries = 1; ; tries++) {
