@@ -179,3 +179,5 @@ export const VERIFY_EVIDENCE_MAX = 100
 export const HEALTH_CHECK_MS_MAX = 1_500
 /** Pause of a background loop that fails over and over, at most. */
 export const LOOP_BACKOFF_MS_MAX = 30_000
+/** Values of one label of a metric: a deployment has some ten upstreams and protocols. */
+export const LABEL_VALUES_MAX = 64
