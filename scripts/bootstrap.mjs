@@ -55,12 +55,15 @@ function npm(args, why) {
 
 const reason = stale()
 if (reason !== null) {
-  npm(['ci', '--no-audit', '--no-fund', ...(needsDev ? ['--include=dev'] : [])], reason)
+  npm(
+    ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...(needsDev ? ['--include=dev'] : [])],
+    reason,
+  )
 }
 
 // The package `node` fetches the binary of this platform in its install script, so an install
 // with --ignore-scripts leaves it out.
-if (!pinnedNodeRuns()) npm(['rebuild', 'node'], `Node ${pinned} is missing`)
+if (!pinnedNodeRuns()) npm(['rebuild', 'node', '--loglevel=error'], `Node ${pinned} is missing`)
 if (!pinnedNodeRuns()) {
   const [major, minor] = process.versions.node.split('.').map(Number)
   const usable = major > 22 || (major === 22 && minor >= 19)
