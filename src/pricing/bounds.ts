@@ -54,17 +54,28 @@ function isAbsent(index: number, absent: readonly BucketName[] | undefined): boo
   return filled.length > 0 && filled.every((bucket) => absent.includes(bucket))
 }
 
+const COUNTED = [
+  ['requests', indexOf('request')],
+  ['images', indexOf('image')],
+  ['seconds', indexOf('second')],
+  ['characters', indexOf('character')],
+  ['units', indexOf('unit')],
+] as const
+
+interface Counted {
+  readonly index: number
+  readonly parts: bigint
+}
+
 /** Units other than tokens, in parts: requests count once where the bound names none. */
-function otherUnits(bound: Bound): { index: number; parts: bigint }[] {
-  const most = bound.unitsMax ?? {}
-  return [
-    { index: SEARCH, parts: BigInt(bound.webSearchesMax) * FRACTION_PARTS },
-    { index: indexOf('request'), parts: partsOf(most.requests ?? 1) },
-    { index: indexOf('image'), parts: partsOf(most.images ?? 0) },
-    { index: indexOf('second'), parts: partsOf(most.seconds ?? 0) },
-    { index: indexOf('character'), parts: partsOf(most.characters ?? 0) },
-    { index: indexOf('unit'), parts: partsOf(most.units ?? 0) },
-  ]
+function otherUnits({ unitsMax, webSearchesMax }: Bound): readonly Counted[] {
+  const units: Counted[] = []
+  for (const [name, index] of COUNTED) {
+    const most = unitsMax?.[name] ?? (name === 'requests' ? 1 : 0)
+    if (most > 0) units.push({ index, parts: partsOf(most) })
+  }
+  if (webSearchesMax > 0) units.push({ index: SEARCH, parts: partsOf(webSearchesMax) })
+  return units
 }
 
 function tokenLine(book: RateBook, bound: Bound): Line {
@@ -72,7 +83,6 @@ function tokenLine(book: RateBook, bound: Bound): Line {
   const input = dearest(book, inputTokensMax, 0, INPUT_END, absent)
   let fixed = BigInt(inputTokensMax) * input * FRACTION_PARTS
   for (const { index, parts } of otherUnits(bound)) {
-    if (parts === 0n) continue
     let most = 0n
     for (const band of book.bands) {
       for (const rates of [band.sell, band.sellAlone]) {
@@ -115,7 +125,8 @@ function linesOf(book: RateBook, bound: Bound): Line[] {
 /** Micros, not yet bounded to a safe integer. */
 export function boundOf(books: readonly RateBook[], bound: Bound): bigint {
   // A limit that a client named may be any number; past the safe integers it only has to be huge.
-  const output = BigInt(Math.min(Math.ceil(bound.outputTokensMax), Number.MAX_SAFE_INTEGER))
+  const limit = Math.ceil(Math.max(0, bound.outputTokensMax))
+  const output = BigInt(Math.min(limit, Number.MAX_SAFE_INTEGER))
   let most = 0n
   for (const { fixed, rate, den } of books.flatMap((book) => linesOf(book, bound))) {
     const value = roundUp({ num: fixed + output * rate, den })

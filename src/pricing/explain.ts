@@ -37,7 +37,7 @@ export interface PriceExplanation {
   readonly bands: readonly ExplainedBand[]
 }
 
-/** `cost` in `…_usd_per_mtok` and `per_…_usd`, `sell` in `…_credits_per_mtok` and `credits_per_…`. */
+/** Cost in `…_usd_per_mtok` and `per_…_usd`, sell in `…_credits_per_mtok`, `credits_per_…`. */
 function explainBands(resolved: ResolvedPrice): ExplainedBand[] {
   const book = resolved.bookFor(null)
   return book.bands.map((band) => {

@@ -37,13 +37,14 @@ const largest = (...values: (bigint | undefined)[]): bigint =>
 /**
  * Every unit's price. A token without a price of its own costs what the dearer of its kin costs:
  * cached and audio input as input, audio output as output, output as input where only that is
- * known, input as the dearest token. Web searches cost the dearest listed price, where tokens are priced at all. Source:
- * providers.md §4–5 (a missing price is never zero).
+ * known, input as the dearest token. Web searches cost the dearest listed price, where tokens are
+ * priced at all. Source: providers.md §4–5 (a missing price is never zero).
  */
 export function fillGaps(named: Named, rules: GapRules): readonly bigint[] {
   const input = named.input ?? largest(...TOKEN_UNITS.map((unit) => named[unit]))
   const output = named.output ?? largest(input, named.output_audio)
-  const cacheWrite = named.cache_write ?? (rules.dearCacheWrites ? divideUp(input * 5n, 4n) : input)
+  const shortWrite = rules.dearCacheWrites ? divideUp(input * 5n, 4n) : input
+  const cacheWrite = named.cache_write ?? shortWrite
   const hourWrite = largest(cacheWrite, rules.dearCacheWrites ? input * 2n : input)
   const pricesTokens = input > 0n || output > 0n
   const filled: Record<Unit, bigint> = {

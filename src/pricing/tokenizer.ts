@@ -121,6 +121,49 @@ function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
   }
 }
 
+/** Jobs that wait for their next turn, and how much text all unfinished ones hold. */
+function makeQueue(clock: Clock, waitMsMax: number) {
+  const waiting: Job[] = []
+  let chars = 0
+
+  function finish(job: Job, tokens: number | null): void {
+    if (job.done) return
+    job.done = true
+    chars -= job.chars
+    const at = waiting.indexOf(job)
+    if (at >= 0) waiting.splice(at, 1)
+    job.settle(tokens)
+  }
+
+  return {
+    finish,
+    next: () => waiting.shift(),
+    again: (job: Job): void => {
+      waiting.push(job)
+    },
+    isFull: (size: number) =>
+      waiting.length >= TOKENIZER_QUEUE_MAX || chars + size > TOKENIZER_QUEUE_CHARS_MAX,
+    add(texts: readonly string[], model: string, size: number): Promise<number | null> {
+      return new Promise((resolve) => {
+        const cancel = clock.after(waitMsMax, () => {
+          finish(job, null)
+        })
+        const settle = (tokens: number | null): void => {
+          cancel()
+          resolve(tokens)
+        }
+        const start = { textIndex: 0, from: 0, tokens: 0, done: false }
+        const job: Job = { texts, model, chars: size, ...start, settle }
+        waiting.push(job)
+        chars += size
+      })
+    },
+    abandon(): void {
+      for (const job of [...waiting]) finish(job, null)
+    },
+  }
+}
+
 /**
  * Makes a tokenizer; its thread starts with the first count. Counts take turns slice by slice, so
  * that a long text does not hold up short ones.
@@ -128,67 +171,42 @@ function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
 export function makeTokenizer(options: TokenizerOptions): Tokenizer {
   const { clock, waitMsMax = TOKENIZER_WAIT_MS_MAX, sliceMsMax = TOKENIZER_SLICE_MS_MAX } = options
   const thread = makeThread(options.workerUrl ?? WORKER_URL, clock, sliceMsMax)
-  const queue: Job[] = []
-  let chars = 0
+  const queue = makeQueue(clock, waitMsMax)
   let running: Promise<void> | null = null
   let closed = false
-
-  function finish(job: Job, tokens: number | null): void {
-    if (job.done) return
-    job.done = true
-    chars -= job.chars
-    const at = queue.indexOf(job)
-    if (at >= 0) queue.splice(at, 1)
-    job.settle(tokens)
-  }
 
   async function turn(job: Job): Promise<void> {
     const text = nextSlice(job)
     if (text === null) {
-      finish(job, job.tokens)
+      queue.finish(job, job.tokens)
       return
     }
     const tokens = await thread.count({ text, encoding: encodingFor(job.model) })
     if (job.done) return
-    if (tokens === null) finish(job, null)
+    if (tokens === null) queue.finish(job, null)
     else {
       job.tokens += tokens
-      queue.push(job)
+      queue.again(job)
     }
   }
 
   async function run(): Promise<void> {
-    for (let job = queue.shift(); job !== undefined; job = queue.shift()) await turn(job)
+    for (let job = queue.next(); job !== undefined; job = queue.next()) await turn(job)
     running = null
-  }
-
-  function enqueue(texts: readonly string[], model: string, size: number): Promise<number | null> {
-    return new Promise((resolve) => {
-      const cancel = clock.after(waitMsMax, () => {
-        finish(job, null)
-      })
-      const settle = (tokens: number | null): void => {
-        cancel()
-        resolve(tokens)
-      }
-      const start = { textIndex: 0, from: 0, tokens: 0, done: false }
-      const job: Job = { texts, model, chars: size, ...start, settle }
-      queue.push(job)
-      chars += size
-      running ??= run()
-    })
   }
 
   return {
     count(texts, model) {
       const size = texts.reduce((sum, text) => sum + text.length, 0)
       if (size === 0) return Promise.resolve(0)
-      const full = queue.length >= TOKENIZER_QUEUE_MAX || chars + size > TOKENIZER_QUEUE_CHARS_MAX
-      return closed || full ? Promise.resolve(null) : enqueue(texts, model, size)
+      if (closed || queue.isFull(size)) return Promise.resolve(null)
+      const result = queue.add(texts, model, size)
+      running ??= run()
+      return result
     },
     async close() {
       closed = true
-      for (const job of [...queue]) finish(job, null)
+      queue.abandon()
       await thread.stop()
       await running
     },

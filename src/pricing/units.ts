@@ -90,6 +90,7 @@ export function quantitiesOf(usage: Buckets, requests: number): Quantities {
 
 /** A count in FRACTION_PARTS of its unit, rounded up. Exact for up to six decimals. */
 export function partsOf(value: number): bigint {
+  if (Number.isSafeInteger(value)) return BigInt(value) * FRACTION_PARTS
   const fixed = value.toFixed(6)
   const parts = BigInt(fixed.replace('.', ''))
   return Number(fixed) < value ? parts + 1n : parts

@@ -112,6 +112,7 @@ describe('the seed catalogue', () => {
 describe('matching', () => {
   const provider = (match: Provider['models'][number]['match']): Provider => ({
     id: 'p',
+    name: 'P',
     api_pattern: 'https://p',
     models: [{ id: 'm', match, prices: { input_mtok: 1 } }],
   })
@@ -162,7 +163,7 @@ describe('matching', () => {
         const options = { provider: p, timestamp: new Date(TODAY) }
         const theirs = calcPrice({ input_tokens: 1_000_000 }, id, options)
         const match = ours.find(p.id, id, TODAY)
-        if (theirs === null || match === null || match.document.prices.input === undefined) continue
+        if (theirs === null || match?.document.prices.input === undefined) continue
         const tier = match.document.tiers.findLast((layer) => layer.above < 1_000_000)
         const input = { ...match.document.prices, ...tier?.prices }.input ?? 0n
         expect(Number(input) / 1e6, `${p.id}/${id}`).toBeCloseTo(theirs.input_price, 5)
@@ -175,9 +176,11 @@ describe('matching', () => {
 
 describe('two keys of one unit', () => {
   it('take the dearer, so images inside the output are never undercharged', () => {
-    expect(readPrices({ input_mtok: 0.3, output_mtok: 2.5, output_image_mtok: 30 }).prices).toEqual({
-      input: 300_000n,
-      output: 30_000_000n,
-    })
+    expect(readPrices({ input_mtok: 0.3, output_mtok: 2.5, output_image_mtok: 30 }).prices).toEqual(
+      {
+        input: 300_000n,
+        output: 30_000_000n,
+      },
+    )
   })
 })

@@ -15,7 +15,12 @@ const complaint = (schema: z.ZodType, value: unknown): string => {
 describe('the price schemas', () => {
   it('take the example of the documentation', () => {
     const entries = priceConfigSchema.parse([
-      { upstream: 'local', model: 'llama-*', input_usd_per_mtok: '0.10', output_usd_per_mtok: '0.40' },
+      {
+        upstream: 'local',
+        model: 'llama-*',
+        input_usd_per_mtok: '0.10',
+        output_usd_per_mtok: '0.40',
+      },
       { upstream: 'weather', per_request_usd: '0.002' },
     ])
     expect(entries[0]).toEqual({

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { formatRatio, parseDecimal, parseRatio, scaledUp, timesUp } from '../../src/pricing/decimal.ts'
+import {
+  formatRatio,
+  parseDecimal,
+  parseRatio,
+  scaledUp,
+  timesUp,
+} from '../../src/pricing/decimal.ts'
 
 describe('decimals', () => {
   it('are read exactly, at the limits too', () => {

@@ -48,7 +48,11 @@ export function bookOf(input: BookInput = {}): ManagedPriceBook {
   })
 }
 
-export const ask = (upstream: string, model: string, more: Partial<PriceQuery> = {}): PriceQuery => ({
+export const ask = (
+  upstream: string,
+  model: string,
+  more: Partial<PriceQuery> = {},
+): PriceQuery => ({
   upstream,
   model,
   atMs: TODAY,
