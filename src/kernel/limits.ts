@@ -23,6 +23,10 @@ export const TOKENIZER_WAIT_MS_MAX = 2_000
 export const TOKENIZER_QUEUE_MAX = 256
 /** One Redis command. Past it the outcome is unknown. */
 export const REDIS_COMMAND_MS_MAX = 1_500
+/** Commands that wait for a connection: some tenths of a second of full load. */
+export const REDIS_QUEUE_MAX = 20_000
+/** A socket with commands under way that stays silent this long is dead. */
+export const REDIS_SILENCE_MS_MAX = 5_000
 /** How long a command may lie in a socket before Redis must ignore it (`not_after`). */
 export const RESERVE_VALID_MS = 3_000
 /** Repeats of one command with the same ids before a request is refused with 503. */
@@ -181,3 +185,12 @@ export const HEALTH_CHECK_MS_MAX = 1_500
 export const LOOP_BACKOFF_MS_MAX = 30_000
 /** Values of one label of a metric: a deployment has some ten upstreams and protocols. */
 export const LABEL_VALUES_MAX = 64
+/** Answers kept with one posting transaction: bounds the memory of a statement on both sides. */
+export const POST_BATCH_BYTES_MAX = 8 * 1024 * 1024
+/** What a receipt counts as in the backlog, without its answer. Most are below 1 kB as JSON. */
+export const POST_RECEIPT_BYTES = 1024
+/** Between repeats of a batch while Postgres is away: quick for a failover, kind to a restart. */
+export const POST_RETRY_MS_MIN = 50
+export const POST_RETRY_MS_MAX = 5_000
+/** Repeats of a batch that fails for a reason that is neither a row nor an outage. */
+export const POST_STRANGE_TRIES_MAX = 3

@@ -1,0 +1,94 @@
+import type { Clock } from '../kernel/clock.ts'
+import * as limits from '../kernel/limits.ts'
+import type { PostItem, PostOutcome } from './receipt.ts'
+
+/** A receipt until it is posted or parked. */
+export interface Waiting {
+  readonly item: PostItem
+  readonly bytes: number
+  /** Monotonic ms. */
+  readonly sinceMs: number
+  readonly resolve: (outcome: PostOutcome) => void
+}
+
+/** All receipts not yet in Postgres, and in which order they are taken. */
+export interface Backlog {
+  readonly count: number
+  readonly bytes: number
+  /** Age of the oldest, ms; 0 when there is none. */
+  readonly oldestMs: number
+  readonly hasQueued: boolean
+  readonly isFull: boolean
+  add(item: PostItem, resolve: (outcome: PostOutcome) => void): void
+  /** Takes the next batch off the queue; its receipts stay counted until `done`. */
+  take(): Waiting[]
+  /** Puts one back at the end. */
+  requeue(waiting: Waiting): void
+  done(waiting: Waiting): void
+}
+
+export function makeBacklog(clock: Clock, batchMax: number): Backlog {
+  const all = new Set<Waiting>()
+  let queue: Waiting[] = []
+  let head = 0
+  let bytes = 0
+
+  function oldestMs(): number {
+    const [oldest] = all
+    return oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs
+  }
+
+  function take(): Waiting[] {
+    let size = 0
+    let end = head
+    while (end < queue.length && end - head < batchMax) {
+      const next = queue[end]
+      size += next?.bytes ?? 0
+      if (end > head && size > limits.POST_BATCH_BYTES_MAX) break
+      end += 1
+    }
+    const batch = queue.slice(head, end)
+    head = end
+    if (head * 2 > queue.length) {
+      queue = queue.slice(head)
+      head = 0
+    }
+    return batch
+  }
+
+  return {
+    get count() {
+      return all.size
+    },
+    get bytes() {
+      return bytes
+    },
+    get oldestMs() {
+      return oldestMs()
+    },
+    get hasQueued() {
+      return head < queue.length
+    },
+    get isFull() {
+      return (
+        all.size >= limits.POST_BACKLOG_COUNT_MAX ||
+        bytes >= limits.POST_BACKLOG_BYTES_MAX ||
+        oldestMs() >= limits.POST_BACKLOG_AGE_MS_MAX
+      )
+    },
+    add(item, resolve) {
+      const size = limits.POST_RECEIPT_BYTES + (item.answer?.body?.length ?? 0)
+      const waiting = { item, bytes: size, sinceMs: clock.monotonicMs(), resolve }
+      all.add(waiting)
+      queue.push(waiting)
+      bytes += size
+    },
+    take,
+    requeue(waiting) {
+      queue.push(waiting)
+    },
+    done(waiting) {
+      if (all.delete(waiting)) bytes -= waiting.bytes
+    },
+  }
+}

@@ -1,0 +1,118 @@
+import { IDEMPOTENT_ANSWER_BYTES_MAX, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Db, Param, Tx } from '../store/db.ts'
+import { loadSql } from '../store/sql.ts'
+import type { PostingLedger } from './ledger.ts'
+import { planPosting, type Posting, type PostingPlan } from './plan.ts'
+import { readBatch } from './read-batch.ts'
+import type { PostItem } from './receipt.ts'
+import type { Sheet } from './sheet.ts'
+import { writeSheets } from './sheets.ts'
+import { makeSnapshots } from './snapshots.ts'
+import { spendRows, usageRow } from './usage-rows.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'insert-usage',
+  'store-answers',
+  'park-receipt',
+])
+
+/** One statement that is carried out in the posting transaction. */
+export interface Statement {
+  readonly sql: string
+  readonly params: readonly Param[]
+}
+
+/** A posting, for those who write beside it: its account as it is after the whole batch. */
+export interface Posted extends Posting {
+  readonly account: Sheet['account']
+}
+
+export interface PostingLedgerOptions {
+  readonly db: Db
+  readonly ids: Ids
+  /**
+   * What others write in the transaction that posts, such as rows of an outbox. Pure; called once
+   * a try, so its statements must be harmless to repeat after a rollback. Source: design §11.
+   */
+  readonly alongside?: (postings: readonly Posted[], nowMs: number) => readonly Statement[]
+}
+
+/** Posting on Postgres: three round trips a batch, whatever its size. Source: design §5. */
+export function makePostingLedger(options: PostingLedgerOptions): PostingLedger {
+  const { db, ids } = options
+  const alongside = options.alongside ?? (() => [])
+
+  async function postIn(tx: Tx, items: readonly PostItem[], nowMs: number) {
+    const input = await readBatch(tx, items, { nowMs, newId: () => ids.uuid() })
+    const plan = planPosting(input)
+    await write(tx, plan, input.sheets, nowMs)
+    return plan.outcomes
+  }
+
+  async function write(
+    tx: Tx,
+    plan: PostingPlan,
+    sheets: ReadonlyMap<string, Sheet>,
+    nowMs: number,
+  ): Promise<void> {
+    if (plan.postings.length === 0) return
+    const now = new Date(nowMs)
+    const usage = JSON.stringify(plan.postings.map(usageRow))
+    const spend = JSON.stringify(spendRows(plan.postings))
+    const touched = new Set(plan.postings.map(({ receipt }) => receipt.accountId))
+    const changed = [...sheets.values()].filter(({ account }) => touched.has(account.id))
+    const posted = plan.postings.map((posting) => withAccount(posting, sheets))
+    await Promise.all([
+      tx.query(sql['insert-usage'], [usage, spend, now]),
+      writeSheets(tx, changed, nowMs),
+      ...alongside(posted, nowMs).map((statement) => tx.query(statement.sql, statement.params)),
+      storeAnswers(tx, plan, nowMs),
+    ])
+  }
+
+  return {
+    ...makeSnapshots(db),
+    post: (items, nowMs) =>
+      items.length === 0 ? Promise.resolve([]) : db.tx((tx) => postIn(tx, items, nowMs)),
+
+    async park(item, reason, nowMs) {
+      const { holdId, rev } = item.receipt
+      const evidence = toJson({ reason, receipt: item.receipt })
+      const subject = toText(`${holdId}:${rev}`)
+      await db.query(sql['park-receipt'], [ids.uuid(), subject, evidence, new Date(nowMs)])
+      return { holdId, kind: 'parked', version: 0 }
+    },
+  }
+}
+
+function withAccount(posting: Posting, sheets: ReadonlyMap<string, Sheet>): Posted {
+  const sheet = sheets.get(posting.receipt.accountId)
+  if (sheet === undefined) throw new Error(`no sheet of account ${posting.receipt.accountId}`)
+  return { ...posting, account: sheet.account }
+}
+
+async function storeAnswers(tx: Tx, plan: PostingPlan, nowMs: number): Promise<void> {
+  const answers = plan.postings.flatMap(({ receipt, answer }) =>
+    answer === null ? [] : [{ receipt, answer }],
+  )
+  if (answers.length === 0) return
+  await tx.query(sql['store-answers'], [
+    answers.map(({ receipt }) => receipt.accountId),
+    answers.map(({ answer }) => answer.idempotencyKey),
+    answers.map(({ receipt }) => receipt.holdId),
+    answers.map(({ answer }) => answer.status),
+    answers.map(({ answer }) => JSON.stringify(answer.headers)),
+    answers.map(({ answer }) => keptBody(answer.body)),
+    new Date(nowMs + IDEMPOTENT_ANSWER_MS),
+  ])
+}
+
+const keptBody = (body: Uint8Array | null): Uint8Array | null =>
+  body === null || body.length > IDEMPOTENT_ANSWER_BYTES_MAX ? null : body
+
+/** What Postgres takes for text: it refuses NUL and half surrogates, the likely fault of a row. */
+const toText = (text: string): string => text.replaceAll('\0', '\u{fffd}').toWellFormed()
+
+const toJson = (value: unknown): string =>
+  JSON.stringify(value, (_key, part: unknown) => (typeof part === 'string' ? toText(part) : part))

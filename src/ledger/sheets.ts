@@ -1,0 +1,162 @@
+import type { Row, Tx } from '../store/db.ts'
+import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'lock-accounts',
+  'read-open-lots',
+  'read-lots',
+  'insert-lots',
+  'write-sheets',
+])
+
+/** What a sheet needs besides the rows. */
+export interface SheetContext {
+  readonly nowMs: number
+  readonly newId: () => string
+}
+
+/** Locks accounts in id order until the transaction ends; those that do not exist are missing. */
+export async function lockAccounts(tx: Tx, ids: readonly string[]): Promise<AccountState[]> {
+  const rows = await tx.query(sql['lock-accounts'], [ids])
+  return rows.map((row) => ({
+    id: textOf(row, 'id'),
+    overageLimitMicros: microsOf(row, 'overage_limit_micros'),
+    postedMicros: microsOf(row, 'posted_micros'),
+    debtMicros: microsOf(row, 'debt_micros'),
+    overageMicros: microsOf(row, 'overage_micros'),
+    version: numberOf(row, 'version'),
+    changeSeq: numberOf(row, 'change_seq'),
+    entrySeq: numberOf(row, 'entry_seq'),
+    nextChangeAtMs: orNull(row, 'next_change_at', numberOf),
+  }))
+}
+
+export function readLot(row: Row): LotState {
+  return {
+    id: textOf(row, 'id'),
+    kind: choiceOf(row, 'kind', ['promo', 'included', 'paid']),
+    priority: numberOf(row, 'priority'),
+    grantedMicros: microsOf(row, 'granted_micros'),
+    effectiveAtMs: numberOf(row, 'effective_at'),
+    expiresAtMs: orNull(row, 'expires_at', numberOf),
+    createdAtMs: numberOf(row, 'created_at'),
+    reason: textOf(row, 'reason'),
+    referenceType: textOf(row, 'reference_type'),
+    referenceId: textOf(row, 'reference_id'),
+    state: choiceOf(row, 'state', ['pending', 'active', 'expired']),
+    remainingMicros: microsOf(row, 'remaining_micros'),
+    expiredMicros: microsOf(row, 'expired_micros'),
+    expiredAtMs: orNull(row, 'expired_at', numberOf),
+  }
+}
+
+export async function readLots(tx: Tx, ids: readonly string[]): Promise<LotState[]> {
+  if (ids.length === 0) return []
+  return (await tx.query(sql['read-lots'], [ids])).map(readLot)
+}
+
+/**
+ * Locks one account and opens its sheet with its open lots and those named in `lotIds`.
+ * null = no such account.
+ */
+export async function openSheet(
+  tx: Tx,
+  accountId: string,
+  lotIds: readonly string[],
+  context: SheetContext,
+): Promise<Sheet | null> {
+  const [[account], openRows] = await Promise.all([
+    lockAccounts(tx, [accountId]),
+    tx.query(sql['read-open-lots'], [accountId]),
+  ])
+  if (account === undefined) return null
+  const lots = openRows.map(readLot)
+  const known = new Set(lots.map(({ id }) => id))
+  const named = await readLots(
+    tx,
+    lotIds.filter((id) => !known.has(id)),
+  )
+  return makeSheet(account, [...lots, ...named], context.nowMs, context.newId)
+}
+
+/**
+ * Writes what happened to an account outside of requests: version and change_seq rise, so every
+ * copy in a credit engine is loaded again. Source: design §4.
+ */
+export async function writeChange(tx: Tx, sheet: Sheet): Promise<void> {
+  sheet.account.version += 1
+  sheet.account.changeSeq += 1
+  await writeSheets(tx, [sheet], sheet.nowMs)
+}
+
+/** Writes sheets as they are. Versions are the caller's to raise. */
+export async function writeSheets(tx: Tx, sheets: readonly Sheet[], nowMs: number): Promise<void> {
+  const now = new Date(nowMs)
+  const newLots = sheets.flatMap((sheet) => sheet.newLots.map((lot) => newLotJson(sheet, lot)))
+  const changed = sheets.flatMap((sheet) =>
+    [...sheet.changedLots].filter((lot) => !sheet.newLots.includes(lot)).map(changedLotJson),
+  )
+  const entries = sheets.flatMap(entriesJson)
+  const accounts = sheets.map(({ account }) => accountJson(account))
+  await Promise.all([
+    newLots.length > 0 && tx.query(sql['insert-lots'], [JSON.stringify(newLots), now]),
+    tx.query(sql['write-sheets'], [
+      JSON.stringify(accounts),
+      JSON.stringify(changed),
+      JSON.stringify(entries),
+      now,
+    ]),
+  ])
+}
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+
+const accountJson = (account: AccountState) => ({
+  id: account.id,
+  posted_micros: account.postedMicros,
+  debt_micros: account.debtMicros,
+  overage_micros: account.overageMicros,
+  version: account.version,
+  entry_seq: account.entrySeq,
+  next_change_at: iso(account.nextChangeAtMs),
+  change_seq: account.changeSeq,
+})
+
+const changedLotJson = (lot: LotState) => ({
+  id: lot.id,
+  state: lot.state,
+  remaining_micros: lot.remainingMicros,
+  expired_micros: lot.expiredMicros,
+  expired_at: iso(lot.expiredAtMs),
+})
+
+const newLotJson = (sheet: Sheet, lot: LotState) => ({
+  id: lot.id,
+  account_id: sheet.account.id,
+  kind: lot.kind,
+  priority: lot.priority,
+  state: lot.state,
+  granted_micros: lot.grantedMicros,
+  remaining_micros: lot.remainingMicros,
+  effective_at: iso(lot.effectiveAtMs),
+  expires_at: iso(lot.expiresAtMs),
+  reason: lot.reason,
+  reference_type: lot.referenceType,
+  reference_id: lot.referenceId,
+})
+
+const entriesJson = ({ account, entries }: Sheet) =>
+  entries.map(({ seq, lotId, line, type, micros, op }) => ({
+    account_id: account.id,
+    seq,
+    lot_id: lotId,
+    line,
+    movement_type: type,
+    micros,
+    reason: op.reason,
+    reference_type: op.referenceType,
+    reference_id: op.referenceId,
+    op_id: op.id,
+  }))

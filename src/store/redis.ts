@@ -1,0 +1,133 @@
+import { Redis } from 'ioredis'
+import { UnknownOutcomeError } from '../kernel/errors.ts'
+import { REDIS_COMMAND_MS_MAX, REDIS_QUEUE_MAX, REDIS_SILENCE_MS_MAX } from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+
+/** The node does not know a script. Nothing was done. */
+export class NoScriptError extends Error {
+  override readonly name = 'NoScriptError'
+}
+
+/** Redis answered with an error (OOM, LOADING, READONLY …). Nothing was done. */
+export class RedisReplyError extends Error {
+  override readonly name = 'RedisReplyError'
+}
+
+/** What the program asks of Redis. Replies are whole numbers, strings, null and arrays of them. */
+export interface RedisStore {
+  /**
+   * Sends one command once: never again after a loss of the connection. All commands of one turn
+   * of the event loop share a write. Throws UnknownOutcomeError when no answer came in
+   * REDIS_COMMAND_MS_MAX, NoScriptError, RedisReplyError.
+   */
+  send(...command: readonly [string, ...(string | number)[]]): Promise<unknown>
+  /** Calls back each time the connection was made again. */
+  onReconnect(listener: () => void): void
+  close(): Promise<void>
+}
+
+interface Waiting {
+  readonly command: readonly [string, ...(string | number)[]]
+  resolve(reply: unknown): void
+  reject(error: Error): void
+}
+
+/**
+ * Opens a connection to `url` (redis:, rediss:, with ACL user and database) and keeps it open. A
+ * Redis that is away makes commands fail, not this call. Source: design §4.
+ */
+export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
+  const redis = connect(url, log)
+  const listeners: (() => void)[] = []
+  let waiting: Waiting[] = []
+  let readies = 0
+  redis.on('ready', () => {
+    readies += 1
+    if (readies > 1) for (const listener of listeners) listener()
+    flush()
+  })
+
+  const flush = () => {
+    if (waiting.length === 0 || redis.status !== 'ready') return
+    const batch = waiting
+    waiting = []
+    const pipeline = redis.pipeline()
+    for (const { command } of batch) pipeline.call(...command)
+    pipeline.exec().then(
+      (results) => {
+        for (const [at, one] of batch.entries()) settle(one, results?.[at])
+      },
+      (error: unknown) => {
+        for (const one of batch) one.reject(faultOf(error))
+      },
+    )
+  }
+
+  return {
+    send: (...command) =>
+      new Promise((resolve, reject) => {
+        if (waiting.length >= REDIS_QUEUE_MAX) {
+          reject(new UnknownOutcomeError('too many commands wait for Redis'))
+          return
+        }
+        if (waiting.length === 0) startBatch()
+        waiting.push({ command, resolve, reject })
+      }),
+    onReconnect(listener) {
+      listeners.push(listener)
+    },
+    close() {
+      redis.disconnect()
+      return Promise.resolve()
+    },
+  }
+
+  /** One timer a batch. What has not been sent by then never will be. */
+  function startBatch(): void {
+    setImmediate(() => {
+      const batch = waiting
+      const timer = setTimeout(() => {
+        if (waiting === batch) waiting = []
+        const error = new UnknownOutcomeError(`no answer in ${REDIS_COMMAND_MS_MAX} ms`)
+        for (const one of batch) one.reject(error)
+      }, REDIS_COMMAND_MS_MAX)
+      timer.unref()
+      flush()
+    })
+  }
+}
+
+function settle(one: Waiting, result: [Error | null, unknown] | undefined): void {
+  if (result === undefined) one.reject(new UnknownOutcomeError('Redis did not answer'))
+  else if (result[0] !== null) one.reject(faultOf(result[0]))
+  else one.resolve(result[1])
+}
+
+function connect(url: string, log: Log): Redis {
+  const redis = new Redis(url, {
+    protocol: 2,
+    // A command is sent once or not at all: who asked repeats it, with the same ids.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    enableReadyCheck: true,
+    connectTimeout: REDIS_COMMAND_MS_MAX,
+    socketTimeout: REDIS_SILENCE_MS_MAX,
+    retryStrategy: (times) => Math.min(times * 25, 1_000),
+    // A master that became a replica refuses writes: connect anew, where the name leads now.
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 1 : false),
+  })
+  redis.on('error', (error: unknown) => {
+    log.warn({ error: describeError(error) }, 'redis connection')
+  })
+  return redis
+}
+
+/** Tells an answer of Redis from the lack of one. */
+function faultOf(error: unknown): Error {
+  if (error instanceof Error && error.name === 'ReplyError') {
+    if (error.message.startsWith('NOSCRIPT')) return new NoScriptError(error.message)
+    return new RedisReplyError(error.message)
+  }
+  return new UnknownOutcomeError(describeError(error), { cause: error })
+}
