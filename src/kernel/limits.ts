@@ -194,3 +194,11 @@ export const POST_RETRY_MS_MIN = 50
 export const POST_RETRY_MS_MAX = 5_000
 /** Repeats of a batch that fails for a reason that is neither a row nor an outage. */
 export const POST_STRANGE_TRIES_MAX = 3
+/** Connections to Postgres of one process: posting needs two, look-ups and the admin API some. */
+export const POSTGRES_POOL_MAX = 10
+/** Age of the list behind `/v1/models`: making it walks the whole catalogue. */
+export const MODEL_LIST_MS = 30_000
+/** Price changes by another process's admin API are seen within this. */
+export const PRICES_POLL_MS = 2_000
+/** Expired answers of idempotent requests dropped in one round. */
+export const IDEMPOTENT_DROP_MAX = 1_000

@@ -1,0 +1,79 @@
+import type { CachingAuthenticator } from '../access/authenticator.ts'
+import type { Config } from '../config.ts'
+import type { CreditEngine } from '../credits/commands.ts'
+import type { Holds } from '../credits/holds.ts'
+import type { GatewayDeps } from '../gateway/context.ts'
+import { makeIdempotency } from '../gateway/idempotency.ts'
+import type { KeyRows } from '../gateway/idempotency-rows.ts'
+import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Metrics } from '../ops/metrics.ts'
+import type { PriceBook } from '../pricing/pricing.ts'
+import type { Tokenizer } from '../pricing/tokenizer.ts'
+import { upstreamConfigs } from './upstreams.ts'
+
+export interface GatewayParts {
+  readonly authenticator: CachingAuthenticator
+  readonly holds: Holds
+  readonly book: PriceBook
+  readonly tokenizer: Tokenizer
+  readonly keyRows: KeyRows
+  readonly engine: CreditEngine
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+export interface ConfiguredGateway {
+  readonly deps: GatewayDeps
+  /** Requests already on their way keep the upstreams they have. */
+  configure(config: Config): void
+  close(): Promise<void>
+}
+
+/** The gateway's dependencies, with everything that a reload of the configuration replaces. */
+export function configureGateway(parts: GatewayParts, first: Config): ConfiguredGateway {
+  let config = first
+  let upstreams: Upstreams = makeUpstreams(upstreamConfigs(first))
+  const { clock, ids, log, engine } = parts
+  const idempotency = makeIdempotency({
+    rows: parts.keyRows,
+    isLive: async (accountId, _keyId, holdId) => {
+      const view = await engine.viewAccount(accountId)
+      return view === null || view.holds.some((hold) => hold.holdId === holdId)
+    },
+    clock,
+    log,
+    waitMs: () => config.idempotency_wait_ms,
+  })
+  return {
+    deps: {
+      authenticator: parts.authenticator,
+      holds: parts.holds,
+      prices: parts.book,
+      tokens: parts.tokenizer,
+      idempotency,
+      upstreams: () => upstreams,
+      settings: () => ({
+        fitToBalance: config.holds.fit_to_balance,
+        maxOutputTokensDefault: config.holds.max_output_tokens_default,
+        topUpUrl: config.top_up_url,
+      }),
+      clock,
+      ids,
+      log,
+      hooks: parts.metrics,
+      drains: { count: 0 },
+    },
+    configure(next) {
+      const before = upstreams
+      config = next
+      upstreams = makeUpstreams(upstreamConfigs(next))
+      before.close().catch(() => undefined) // waits for its own requests to end
+    },
+    close: () => upstreams.close(),
+  }
+}

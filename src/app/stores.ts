@@ -1,0 +1,80 @@
+import { mkdirSync } from 'node:fs'
+import type { Environment } from '../config.ts'
+import type { CreditEngine } from '../credits/commands.ts'
+import { makeEmbeddedStore } from '../credits/embedded/store.ts'
+import { makeEngine } from '../credits/engine.ts'
+import { makeIncarnations } from '../credits/incarnations.ts'
+import { makeRedisTransport, readScripts } from '../credits/redis/transport.ts'
+import type { Transport } from '../credits/transport.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import { POSTGRES_POOL_MAX } from '../kernel/limits.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Db } from '../store/db.ts'
+import { migrate } from '../store/migrate.ts'
+import { openPglite } from '../store/pglite.ts'
+import { openPostgres } from '../store/postgres.ts'
+import { openRedis, type RedisStore } from '../store/redis.ts'
+
+/** The two stores, migrated and ready: Postgres or PGlite, Redis or the embedded engine. */
+export interface Stores {
+  readonly db: Db
+  readonly engine: CreditEngine
+  /** null = embedded engine. */
+  readonly redis: RedisStore | null
+  close(): Promise<void>
+}
+
+export interface StoreOptions {
+  readonly environment: Environment
+  /** Where embedded data lives. */
+  readonly dataDir: string
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+}
+
+export async function openDatabase(options: StoreOptions): Promise<Db> {
+  const { databaseUrl } = options.environment
+  const { log, dataDir } = options
+  if (databaseUrl !== null)
+    return openPostgres({ url: databaseUrl, poolMax: POSTGRES_POOL_MAX, log })
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  return openPglite({ dir: dataDir })
+}
+
+/**
+ * Opens and migrates. Throws where a store cannot be reached or migrated: a gateway that cannot
+ * see the truth does not start.
+ */
+export async function openStores(options: StoreOptions): Promise<Stores> {
+  const { environment, clock, ids, log } = options
+  const db = await openDatabase(options)
+  try {
+    await migrate(db, { clock, log })
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  const { redisUrl } = environment
+  const redis = redisUrl === null ? null : openRedis({ url: redisUrl, log })
+  const transport: Transport =
+    redis === null
+      ? makeEmbeddedStore({ clock }).connect()
+      : makeRedisTransport({ redis, scripts: readScripts() })
+  const engine = makeEngine({
+    transport,
+    incarnations: makeIncarnations({ db, clock }),
+    clock,
+    ids,
+  })
+  return {
+    db,
+    engine,
+    redis,
+    async close() {
+      await engine.close()
+      await db.close()
+    },
+  }
+}
