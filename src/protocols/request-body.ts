@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { JSON_DEPTH_MAX } from '../kernel/limits.ts'
 import { isObject, type JsonObject } from './json.ts'
-import { shapeOf, visitMembers } from './json-scan.ts'
+import { shapeOf, visitMembers, withPlainKeys } from './json-scan.ts'
 
 export interface ParsedBody {
   readonly ok: true
@@ -20,10 +20,11 @@ const tooDeep = (): Refusal =>
 export function parseBody(raw: Buffer, single: ReadonlySet<string>): ParsedBody | Refusal {
   if (raw.length === 0) return refuse('invalid_json', 'The body is empty; send a JSON object.')
   if (!isUtf8(raw)) return refuse('invalid_json', 'The body is not valid UTF-8.')
-  if (shapeOf(raw).depth > JSON_DEPTH_MAX) return tooDeep()
+  const { depth, escapedKeys } = shapeOf(raw)
+  if (depth > JSON_DEPTH_MAX) return tooDeep()
   let body: unknown
   try {
-    body = JSON.parse(raw.toString('utf8'))
+    body = JSON.parse((escapedKeys ? withPlainKeys(raw) : raw).toString('utf8'))
   } catch {
     return refuse('invalid_json', 'The body is not valid JSON.')
   }

@@ -37,7 +37,11 @@ export function randomCuts(bytes: Buffer, seed: number, most: number): number[] 
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
   const cuts: number[] = []
-  for (let at = 1 + Math.floor(next() * most); at < bytes.length; at += 1 + Math.floor(next() * most))
+  for (
+    let at = 1 + Math.floor(next() * most);
+    at < bytes.length;
+    at += 1 + Math.floor(next() * most)
+  )
     cuts.push(at)
   return cuts
 }
