@@ -1,7 +1,8 @@
-import { subMicros, ZERO } from '../kernel/money.ts'
+import { minMicros, subMicros, ZERO } from '../kernel/money.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
+import type { Taken } from './burn.ts'
 import type { PostedRev, PostingInput, Trace } from './plan.ts'
 import type { PostItem } from './receipt.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
@@ -54,7 +55,6 @@ function earliestReserves(items: readonly PostItem[]): Map<string, number> {
   return since
 }
 
-/** Rows come with the higher rev last, which a Map keeps. */
 const readPosted = (row: Row): PostedRev => ({
   accountId: textOf(row, 'account_id'),
   rev: numberOf(row, 'rev') === 1 ? 1 : 2,
@@ -107,17 +107,40 @@ async function readTraces(
   return new Map(holdIds.map((holdId) => [holdId, readTrace(holdId, byHold.get(holdId) ?? [])]))
 }
 
-/** From the entries of one hold, in order. Also used for reversing a whole receipt. */
-export function readTrace(holdId: string, rows: readonly Row[]): Trace {
-  const own = rows.filter((row) => {
-    const opId = textOf(row, 'op_id')
-    return opId === `${holdId}:1` || opId === `${holdId}:2`
-  })
-  const taken = own.map((row) => ({
-    lotId: orNull(row, 'lot_id', textOf),
-    line: choiceOf(row, 'line', ['lot', 'debt', 'overage']),
-    micros: subMicros(ZERO, microsOf(row, 'micros')),
-  }))
+/** From the entries of one hold, in order. */
+function readTrace(holdId: string, rows: readonly Row[]): Trace {
   const isReversed = rows.some((row) => textOf(row, 'op_id') === `${holdId}:reverse`)
-  return { taken, isReversed }
+  return { taken: netTaken(holdId, rows), isReversed }
+}
+
+/** What the revs of a hold have taken, less what a smaller one gave back, in order of taking. */
+export function netTaken(holdId: string, rows: readonly Row[]): Taken[] {
+  const taken = new Map<string, Taken>()
+  for (const row of rows) {
+    const opId = textOf(row, 'op_id')
+    if (opId !== `${holdId}:1` && opId !== `${holdId}:2`) continue
+    const lotId = orNull(row, 'lot_id', textOf)
+    const line = choiceOf(row, 'line', ['lot', 'debt', 'overage'])
+    const before = taken.get(lotId ?? line)?.micros ?? ZERO
+    taken.set(lotId ?? line, { lotId, line, micros: subMicros(before, microsOf(row, 'micros')) })
+  }
+  return withoutReturned([...taken.values()])
+}
+
+/**
+ * What went back to a lot made for it (its line was repaid meanwhile) is a lot below zero here,
+ * and less taken from the lines.
+ */
+function withoutReturned(parts: readonly Taken[]): Taken[] {
+  let returned = parts.reduce(
+    (sum, { micros }) => (micros < 0 ? subMicros(sum, micros) : sum),
+    ZERO,
+  )
+  const left: Taken[] = []
+  for (const part of parts) {
+    const less = part.line === 'lot' ? ZERO : minMicros(part.micros, returned)
+    returned = subMicros(returned, less)
+    left.push({ ...part, micros: subMicros(part.micros, less) })
+  }
+  return left.filter(({ micros }) => micros > 0)
 }

@@ -1,0 +1,156 @@
+import type { Ids } from '../kernel/ids.ts'
+import { invariant } from '../kernel/invariant.ts'
+import { micros, subMicros, ZERO, type Micros } from '../kernel/money.ts'
+import type { Db, Tx } from '../store/db.ts'
+import { microsOf, numberOf, textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+import type { AdjustInput, Books, GrantInput } from './books.ts'
+import { addLot, creditLot, giveBack, OWN_LOT, takeAny } from './burn.ts'
+import { reverseOpOf } from './plan.ts'
+import { netTaken } from './read-batch.ts'
+import { makeReads, UUID, viewLot } from './reads.ts'
+import { wakeAt, type LotState, type Op, type Sheet } from './sheet.ts'
+import { openSheet, readLot, writeChange } from './sheets.ts'
+import { grantOpOf, turnLots } from './turn.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'find-lot',
+  'sum-op',
+  'due-accounts',
+  'find-hold',
+  'read-traces',
+])
+
+/**
+ * Grants, adjustments, reversals, and the passing of time. Each is one transaction under the
+ * account's lock that raises version and change_seq. Source: design §5.
+ */
+export function makeBooks({ db, ids }: { readonly db: Db; readonly ids: Ids }): Books {
+  const contextAt = (nowMs: number) => ({ nowMs, newId: () => ids.uuid() })
+
+  async function turnOne(tx: Tx, accountId: string, nowMs: number): Promise<boolean> {
+    const sheet = await openSheet(tx, accountId, [], contextAt(nowMs))
+    if (sheet === null) return false
+    const before = sheet.account.nextChangeAtMs
+    const happened = turnLots(sheet)
+    if (happened || sheet.account.nextChangeAtMs !== before) await writeChange(tx, sheet)
+    return happened
+  }
+
+  return {
+    ...makeReads(db),
+
+    grant: (input, nowMs) =>
+      db.tx(async (tx) => {
+        const sheet = await openSheet(tx, input.accountId, [], contextAt(nowMs))
+        return sheet === null ? null : grantIn(tx, sheet, input)
+      }),
+
+    adjust: (input, nowMs) =>
+      db.tx(async (tx) => {
+        const sheet = await openSheet(tx, input.accountId, [], contextAt(nowMs))
+        return sheet === null ? null : adjustIn(tx, sheet, input)
+      }),
+
+    async reverse(holdId, reason, nowMs) {
+      if (!UUID.test(holdId)) return null
+      const [hold] = await db.query(sql['find-hold'], [holdId])
+      if (hold === undefined) return null
+      const accountId = textOf(hold, 'account_id')
+      return db.tx(async (tx) => {
+        // Locked once without its lots: what the hold took is only certain under the lock.
+        const locked = await openSheet(tx, accountId, [], contextAt(nowMs))
+        invariant(locked !== null, `account ${accountId} has receipts and does not exist`)
+        return reverseIn(tx, accountId, holdId.toLowerCase(), reason, contextAt(nowMs))
+      })
+    },
+
+    async turn(nowMs, limit) {
+      const due = await db.query(sql['due-accounts'], [new Date(nowMs), limit])
+      const turned: string[] = []
+      for (const row of due) {
+        const accountId = textOf(row, 'id')
+        if (await db.tx((tx) => turnOne(tx, accountId, nowMs))) turned.push(accountId)
+      }
+      return turned
+    },
+  }
+}
+
+async function grantIn(tx: Tx, sheet: Sheet, input: GrantInput) {
+  invariant(input.micros > 0, 'a grant of nothing')
+  const { accountId, referenceType, referenceId } = input
+  const [known] = await tx.query(sql['find-lot'], [accountId, referenceType, referenceId])
+  if (known !== undefined) return { lot: viewLot(accountId, readLot(known)), created: false }
+  const lot = addLot(sheet, {
+    kind: input.kind,
+    priority: input.priority,
+    grantedMicros: input.micros,
+    effectiveAtMs: input.effectiveAtMs ?? sheet.nowMs,
+    expiresAtMs: input.expiresAtMs,
+    reason: input.reason,
+    referenceType,
+    referenceId,
+  })
+  if (lot.effectiveAtMs <= sheet.nowMs) creditLot(sheet, lot, 'grant', grantOpOf(lot))
+  else wakeAt(sheet.account, lot.effectiveAtMs)
+  await writeChange(tx, sheet)
+  return { lot: viewLot(accountId, lot), created: true }
+}
+
+async function adjustIn(tx: Tx, sheet: Sheet, input: AdjustInput) {
+  invariant(input.micros !== 0, 'an adjustment of nothing')
+  const op: Op = {
+    id: `adjustment:${input.accountId}:${input.referenceId}`,
+    referenceType: 'adjustment',
+    referenceId: input.referenceId,
+    reason: input.reason,
+  }
+  const known = await movedBy(tx, op)
+  if (known !== null) return { micros: known, created: false }
+  if (input.micros > 0) creditLot(sheet, addOwnLot(sheet, input.micros, op), 'adjustment', op)
+  else takeAny(sheet, 'adjustment', subMicros(ZERO, input.micros), op)
+  await writeChange(tx, sheet)
+  return { micros: micros(input.micros), created: true }
+}
+
+const addOwnLot = (sheet: Sheet, amount: Micros, op: Op): LotState =>
+  addLot(sheet, {
+    ...OWN_LOT,
+    grantedMicros: amount,
+    effectiveAtMs: sheet.nowMs,
+    reason: op.reason ?? op.referenceType,
+    referenceType: op.referenceType,
+    referenceId: op.referenceId,
+  })
+
+/** null = nothing: the operation has not happened. */
+async function movedBy(tx: Tx, op: Op): Promise<Micros | null> {
+  const [sum] = await tx.query(sql['sum-op'], [op.id])
+  if (sum === undefined || numberOf(sum, 'entries') === 0) return null
+  return microsOf(sum, 'micros')
+}
+
+async function reverseIn(
+  tx: Tx,
+  accountId: string,
+  holdId: string,
+  reason: string,
+  context: { nowMs: number; newId: () => string },
+) {
+  const op = reverseOpOf(holdId, reason)
+  const [rows, known] = await Promise.all([
+    tx.query(sql['read-traces'], [[holdId]]),
+    movedBy(tx, op),
+  ])
+  if (known !== null) return { micros: known, created: false }
+  const taken = netTaken(holdId, rows)
+  const total = taken.reduce((sum, part) => sum + part.micros, 0)
+  if (total === 0) return { micros: ZERO, created: false }
+  const lotIds = taken.flatMap(({ lotId }) => (lotId === null ? [] : [lotId]))
+  const sheet = await openSheet(tx, accountId, lotIds, context)
+  invariant(sheet !== null, `account ${accountId} does not exist`)
+  giveBack(sheet, taken, op)
+  await writeChange(tx, sheet)
+  return { micros: micros(total), created: true }
+}
