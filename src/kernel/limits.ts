@@ -146,7 +146,7 @@ export const TOKENIZER_SLICE_MS_MAX = 10_000
 /** Head of an image that is decoded to find its dimensions; metadata before them may be large. */
 export const IMAGE_HEAD_BYTES_MAX = 256 * 1024
 /** Stream events kept unparsed per request: most answers report usage and never need their text. */
-export const DEFERRED_EVENT_BYTES_MAX = 32 * 1024
+export const DEFERRED_EVENT_CHARS_MAX = 64 * 1024
 /** Web searches assumed where a request names no maximum; Anthropic's own loop stops near ten. */
 export const WEB_SEARCHES_UNSTATED_MAX = 10
 /** Longest model name; providers' longest are under 150. */

@@ -106,12 +106,13 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
 export function meterMessagesAnswer(body: Buffer): MeterReport {
   const facts = newFacts()
   const text = makeOutputText(extractAnswer)
-  const parsed = parseJson(body)
+  const answer = body.toString('utf8')
+  const parsed = parseJson(answer)
   if (isObject(parsed)) {
     facts.model = textOr(parsed.model)
     facts.failed = parsed.type === 'error' || (parsed.error ?? null) !== null
     observeUsage(facts, parsed.usage)
-    text.defer(body)
+    text.defer(answer)
   } else {
     text.skipped(body.length)
   }

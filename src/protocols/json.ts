@@ -17,10 +17,10 @@ export const textOr = (value: unknown): string | null =>
 export const countOr = (value: unknown): number | null =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
 
-/** Parses bytes of a provider; null = not JSON. Never throws. */
-export function parseJson(bytes: Buffer): unknown {
+/** Parses text of a provider; null = not JSON. Never throws. */
+export function parseJson(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    const value: unknown = JSON.parse(text)
     return value
   } catch {
     return null

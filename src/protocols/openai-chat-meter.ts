@@ -13,12 +13,9 @@ import type { MeterReport, StreamTap } from './protocol.ts'
 import type { SseEvent, SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
 
-const DONE = Buffer.from('[DONE]')
-const USAGE_KEY = Buffer.from('"usage"')
-const ERROR_KEY = Buffer.from('"error"')
-const COLON = 0x3a
-const LETTER_N = 0x6e
-const SPACE = 0x20
+const DONE = '[DONE]'
+const USAGE_KEY = '"usage"'
+const ERROR_KEY = '"error"'
 
 interface Facts {
   usage: JsonObject | null
@@ -96,10 +93,11 @@ function reportOf(
 export function meterChatAnswer(body: Buffer): MeterReport {
   const facts = newFacts()
   const text = makeOutputText(extractText)
-  const parsed = parseJson(body)
+  const answer = body.toString('utf8')
+  const parsed = parseJson(answer)
   if (isObject(parsed)) {
     observe(facts, parsed)
-    text.defer(body)
+    text.defer(answer)
   } else {
     text.skipped(body.length)
   }
@@ -107,11 +105,11 @@ export function meterChatAnswer(body: Buffer): MeterReport {
 }
 
 /** Whether an event names a usage other than null: most chunks carry `"usage":null`. */
-function namesUsage(data: Buffer): boolean {
+function namesUsage(data: string): boolean {
   for (let at = data.indexOf(USAGE_KEY); at !== -1; at = data.indexOf(USAGE_KEY, at)) {
     at += USAGE_KEY.length
-    while (data[at] === SPACE || data[at] === COLON) at += 1
-    if (data[at] !== LETTER_N) return true
+    while (data[at] === ' ' || data[at] === ':') at += 1
+    if (data[at] !== 'n') return true
   }
   return false
 }
@@ -137,7 +135,7 @@ export function makeChatTap(stripUsageChunk: boolean): StreamTap {
   const event = ({ type, data }: SseEvent): SseVerdict => {
     if (type === 'error') facts.failed = true
     if (data === null) return 'pass'
-    if (data.subarray(0, DONE.length).equals(DONE)) {
+    if (data.startsWith(DONE)) {
       terminal = true
       return 'final'
     }

@@ -1,4 +1,4 @@
-import { DEFERRED_EVENT_BYTES_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
+import { DEFERRED_EVENT_CHARS_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
 import { parseJson } from './json.ts'
 
 /** Takes text that an event or answer says was produced; anything but a string is ignored. */
@@ -6,7 +6,7 @@ export type AddText = (text: unknown) => void
 
 export interface OutputText {
   /** Keeps an event's JSON to be looked through when somebody asks for the text. */
-  defer(data: Buffer): void
+  defer(data: string): void
   /** Counts bytes that were produced but not looked at. */
   skipped(bytes: number): void
   /** Fragments in order, bounded by OUTPUT_TEXT_CHARS_MAX. */
@@ -16,12 +16,12 @@ export interface OutputText {
 
 /**
  * The text of an answer, for estimates. Most answers report their usage and never need it, so
- * events are parsed only when the text is asked for or DEFERRED_EVENT_BYTES_MAX are waiting.
+ * events are parsed only when the text is asked for or DEFERRED_EVENT_CHARS_MAX are waiting.
  */
 export function makeOutputText(extract: (json: unknown, add: AddText) => void): OutputText {
   const fragments: string[] = []
-  let deferred: Buffer[] = []
-  let deferredBytes = 0
+  let deferred: string[] = []
+  let deferredChars = 0
   let chars = 0
   let beyond = 0
   const add: AddText = (text) => {
@@ -34,14 +34,14 @@ export function makeOutputText(extract: (json: unknown, add: AddText) => void): 
   const flush = (): void => {
     const waiting = deferred
     deferred = []
-    deferredBytes = 0
+    deferredChars = 0
     for (const data of waiting) extract(parseJson(data), add)
   }
   return {
     defer(data) {
       deferred.push(data)
-      deferredBytes += data.length
-      if (deferredBytes > DEFERRED_EVENT_BYTES_MAX) flush()
+      deferredChars += data.length
+      if (deferredChars > DEFERRED_EVENT_CHARS_MAX) flush()
     },
     skipped(bytes) {
       beyond += bytes

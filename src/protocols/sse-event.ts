@@ -4,14 +4,13 @@ const COLON = 0x3a
 const SPACE = 0x20
 const DATA = Buffer.from('data')
 const EVENT = Buffer.from('event')
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 /** What an event of a stream says; ids and retry times are of no use here. */
 export interface SseEvent {
   /** Value of the last `event:` line, '' without one. */
   readonly type: string
   /** The `data:` lines joined by LF; null = the block has none (comments, blank lines). */
-  readonly data: Buffer | null
+  readonly data: string | null
 }
 
 /** What becomes of an event's bytes. After the first 'final' everything that follows is final. */
@@ -39,41 +38,39 @@ export class LineEnds {
 }
 
 /** Whether the line in [start, end) has this field name. */
-const isField = (raw: Buffer, name: Buffer, start: number, end: number): boolean => {
+function isField(raw: Buffer, name: Buffer, start: number, end: number): boolean {
   const nameEnd = start + name.length
   if (nameEnd > end || (nameEnd < end && raw[nameEnd] !== COLON)) return false
   for (let at = 0; at < name.length; at += 1) if (raw[start + at] !== name[at]) return false
   return true
 }
 
-function valueOf(raw: Buffer, name: Buffer, start: number, end: number): Buffer {
+function valueOf(raw: Buffer, name: Buffer, start: number, end: number): string {
   let from = start + name.length + 1
   if (raw[from] === SPACE) from += 1
-  return raw.subarray(Math.min(from, end), end)
+  return from < end ? raw.toString('utf8', from, end) : ''
 }
 
-const LINE_FEED = Buffer.from('\n')
+const startsWithMark = (raw: Buffer): boolean =>
+  raw[0] === 0xef && raw[1] === 0xbb && raw[2] === 0xbf
 
-function joinLines(lines: readonly Buffer[]): Buffer | null {
-  const [first] = lines
-  if (first === undefined || lines.length === 1) return first ?? null
-  return Buffer.concat(lines.flatMap((line, at) => (at === 0 ? [line] : [LINE_FEED, line])))
-}
-
-/** Reads the block of lines that makes one event. Linear; copies only multi-line data. */
-export function readSseEvent(raw: Buffer): SseEvent {
-  const ends = new LineEnds(raw)
-  const lines: Buffer[] = []
+/**
+ * Reads the block of lines that makes one event. `ends` are the offsets of its line ends in their
+ * order (of CR LF the CR's); a last line without one is read too. Linear.
+ */
+export function readSseEvent(raw: Buffer, ends: readonly number[]): SseEvent {
+  let data: string | null = null
+  let more: string[] | null = null
   let type = ''
-  let start = raw.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0
-  while (start < raw.length) {
-    const found = ends.next(start)
-    const end = found === -1 ? raw.length : found
-    if (isField(raw, DATA, start, end)) lines.push(valueOf(raw, DATA, start, end))
-    else if (isField(raw, EVENT, start, end)) {
-      type = valueOf(raw, EVENT, start, end).toString('utf8')
-    }
-    start = end + 1
+  let start = startsWithMark(raw) ? 3 : 0
+  for (let line = 0; line <= ends.length; line += 1) {
+    const end = ends[line] ?? raw.length
+    if (isField(raw, DATA, start, end)) {
+      const value = valueOf(raw, DATA, start, end)
+      if (data === null) data = value
+      else (more ??= [data]).push(value)
+    } else if (isField(raw, EVENT, start, end)) type = valueOf(raw, EVENT, start, end)
+    start = end + (raw[end] === CR && raw[end + 1] === LF ? 2 : 1)
   }
-  return { type, data: joinLines(lines) }
+  return { type, data: more === null ? data : more.join('\n') }
 }

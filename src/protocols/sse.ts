@@ -61,7 +61,8 @@ class Output {
 
   flush(): this {
     if (this.verdict !== 'drop' && this.end > this.start) {
-      this[this.verdict].push(this.chunk.subarray(this.start, this.end))
+      const whole = this.start === 0 && this.end === this.chunk.length
+      this[this.verdict].push(whole ? this.chunk : this.chunk.subarray(this.start, this.end))
     }
     this.start = this.end
     return this
@@ -82,6 +83,8 @@ class Splitter implements SseSplitter {
   private terminal = false
   /** Bytes of the current event that passed unread, 0 = it is within the bound so far. */
   private unreadBytes = 0
+  /** Line ends of the current event, counted from its first byte. */
+  private lineEnds: number[] = []
 
   constructor(handler: SseHandler, eventBytesMax: number) {
     this.handler = handler
@@ -110,6 +113,7 @@ class Splitter implements SseSplitter {
         else if (chunk[at] === LF) at += 1
       }
       this.lineEmpty = true
+      if (this.unreadBytes === 0) this.lineEnds.push(this.held.size + end - start)
       if (blank) {
         this.finish(out, chunk, start, at)
         start = at
@@ -138,7 +142,7 @@ class Splitter implements SseSplitter {
       this.closeUnread(end - start)
       return
     }
-    const rest = chunk.subarray(start, end)
+    const rest = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end)
     const pieces = this.held.take()
     const raw = pieces.length === 0 ? rest : Buffer.concat([...pieces, rest], size)
     const verdict = this.judge(raw)
@@ -162,19 +166,22 @@ class Splitter implements SseSplitter {
   /** Lets go of what is held of an oversized event. */
   private unread(out: Output): SseVerdict {
     const verdict = this.terminal ? 'final' : 'pass'
+    this.lineEnds = []
     this.unreadBytes += this.held.size
     out.pieces(verdict, this.held.take())
     return verdict
   }
 
   private closeUnread(lastBytes: number): void {
+    this.lineEnds = []
     const bytes = this.unreadBytes + lastBytes
     this.unreadBytes = 0
     if (bytes > 0) this.handler.oversized(bytes)
   }
 
   private judge(raw: Buffer): SseVerdict {
-    const event = readSseEvent(raw)
+    const event = readSseEvent(raw, this.lineEnds)
+    this.lineEnds = []
     const spoken = event.data !== null || event.type !== ''
     const verdict = spoken ? this.handler.event(event) : 'pass'
     if (verdict === 'final') this.terminal = true
