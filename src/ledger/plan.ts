@@ -66,23 +66,27 @@ export function planPosting(input: PostingInput): PostingPlan {
     postings.set(holdId, planOne(sheet, item, before, input.traces.get(holdId)))
   }
   for (const sheet of touched) if (sheet.isChangedOutside) sheet.account.changeSeq += 1
-  const outcomes = input.items.map((item) => outcomeOf(item, ruling, postings, input.posted))
+  const outcomes = input.items.map((item, at) =>
+    outcomeOf(item.receipt.holdId, at, ruling, postings, input.posted),
+  )
   return { outcomes, postings: [...postings.values()] }
 }
 
 interface Ruling {
   readonly item: PostItem
+  /** Where it is among the items; the same one may be there twice. */
+  readonly at: number
   readonly unbacked: boolean
 }
 
 /** Of several items of one hold the highest rev rules, the first of equals. */
 function rulingItems(items: readonly PostItem[]): Map<string, Ruling> {
   const ruling = new Map<string, Ruling>()
-  for (const item of items) {
+  for (const [at, item] of items.entries()) {
     const known = ruling.get(item.receipt.holdId)
     const isHigher = known === undefined || item.receipt.rev > known.item.receipt.rev
     ruling.set(item.receipt.holdId, {
-      item: isHigher ? item : known.item,
+      ...(isHigher ? { item, at } : known),
       unbacked: item.unbacked || (known?.unbacked ?? false),
     })
   }
@@ -90,16 +94,16 @@ function rulingItems(items: readonly PostItem[]): Map<string, Ruling> {
 }
 
 function outcomeOf(
-  item: PostItem,
+  holdId: string,
+  at: number,
   ruling: ReadonlyMap<string, Ruling>,
   postings: ReadonlyMap<string, Posting>,
   posted: ReadonlyMap<string, PostedRev>,
 ): PostOutcome {
-  const { holdId } = item.receipt
   const posting = postings.get(holdId)
   const version = posting?.version ?? posted.get(holdId)?.version
   invariant(version !== undefined, `no version for hold ${holdId}`)
-  const isNew = posting !== undefined && ruling.get(holdId)?.item === item
+  const isNew = posting !== undefined && ruling.get(holdId)?.at === at
   return { holdId, kind: isNew ? 'new' : 'noop', version }
 }
 
