@@ -202,3 +202,10 @@ export const MODEL_LIST_MS = 30_000
 export const PRICES_POLL_MS = 2_000
 /** Expired answers of idempotent requests dropped in one round. */
 export const IDEMPOTENT_DROP_MAX = 1_000
+/** Clocks that differ by more are worth a warning: NTP keeps them within some milliseconds. */
+export const CLOCK_SKEW_MS_MAX = 500
+/** What counts as in use when the doctor looks for prices, and how many names it looks at. */
+export const MODELS_IN_USE_MS = 7 * 24 * 3_600_000
+export const MODELS_IN_USE_MAX = 500
+/** First progress is written so long after the upstream's first byte; design §3 allows 1 s. */
+export const FIRST_PROGRESS_MS = 500

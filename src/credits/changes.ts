@@ -1,0 +1,66 @@
+import type { Clock } from '../kernel/clock.ts'
+import { CHANGED_BATCH_MAX, CHANGED_OVERLAP_MS } from '../kernel/limits.ts'
+import type { Changed, PostingLedger } from '../ledger/ledger.ts'
+import type { CreditEngine } from './commands.ts'
+import type { Loads } from './load.ts'
+
+/** Keeps loaded accounts and keys equal to Postgres, whoever changed them. Source: design §4. */
+export interface Changes {
+  /** Loads what changed lately and differs. Throws where a store does not answer. */
+  sweep(): Promise<void>
+  /** Loads account and key where they differ; true when something was loaded. */
+  look(accountId: string, keyId: string): Promise<boolean>
+}
+
+export function makeChanges(deps: {
+  engine: CreditEngine
+  ledger: PostingLedger
+  loads: Loads
+  clock: Clock
+}): Changes {
+  const { engine, ledger, loads, clock } = deps
+  let sinceMs = clock.now() - CHANGED_OVERLAP_MS
+
+  /** Those that the engine has, with another change_seq than Postgres. */
+  async function differing(changed: readonly Changed[]): Promise<Changed[]> {
+    const accounts = changed.filter((each) => each.kind === 'account')
+    const keys = changed.filter((each) => each.kind === 'key')
+    const accountSeqs = await engine.accountChangeSeqs(accounts.map((each) => each.id))
+    const keySeqs = await engine.keyChangeSeqs(
+      keys.map((each) => ({ accountId: each.accountId, keyId: each.id })),
+    )
+    const differs = (seqs: readonly (number | null)[]) => (each: Changed, index: number) => {
+      const seq = seqs[index] ?? null
+      return seq !== null && seq !== each.changeSeq
+    }
+    return [...accounts.filter(differs(accountSeqs)), ...keys.filter(differs(keySeqs))]
+  }
+
+  async function load(each: Changed): Promise<void> {
+    if (each.kind === 'account') await loads.account(each.id, 'changed')
+    else await loads.key(each.accountId, each.id, 'changed')
+  }
+
+  return {
+    async sweep() {
+      const startedMs = clock.now()
+      const changed = await ledger.changedSince(sinceMs, CHANGED_BATCH_MAX)
+      for (const each of await differing(changed)) await load(each)
+      sinceMs = startedMs - CHANGED_OVERLAP_MS
+    },
+    async look(accountId, keyId) {
+      const account = await ledger.snapshotAccount(accountId)
+      const key = await ledger.snapshotKey(keyId, 0)
+      const changed: Changed[] = []
+      if (account !== null) {
+        changed.push({ kind: 'account', id: accountId, accountId, changeSeq: account.changeSeq })
+      }
+      if (key !== null) {
+        changed.push({ kind: 'key', id: keyId, accountId, changeSeq: key.changeSeq })
+      }
+      const stale = await differing(changed)
+      for (const each of stale) await load(each)
+      return stale.length > 0
+    },
+  }
+}

@@ -1,0 +1,101 @@
+import { sleep, type Clock } from '../kernel/clock.ts'
+import {
+  CLEAR_BATCH_MAX,
+  CLEAR_WAIT_MS,
+  COMMAND_RETRY_WAIT_MS,
+  COMMAND_TRIES_MAX,
+} from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { ClearItem, CreditEngine } from './commands.ts'
+import type { Loads } from './load.ts'
+
+/** Takes posted holds out of the credit engine, a batch an account. Source: design §4 (clear). */
+export interface Clearing {
+  /** Resolves when it was tried; what fails is left to recovery. Never rejects. */
+  clear(accountId: string, item: ClearItem): Promise<void>
+  /** Resolves when everything given so far was tried. */
+  flush(): Promise<void>
+}
+
+interface Batch {
+  readonly items: ClearItem[]
+  readonly done: Promise<void>
+  readonly send: () => void
+}
+
+export function makeClearing(deps: {
+  engine: Pick<CreditEngine, 'clear'>
+  loads: Loads
+  clock: Clock
+  log: Log
+}): Clearing {
+  const { engine, loads, clock, log } = deps
+  const open = new Map<string, Batch>()
+  const sending = new Set<Promise<void>>()
+
+  async function send(accountId: string, items: readonly ClearItem[]): Promise<void> {
+    for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
+      try {
+        const reply = await engine.clear({ accountId, items })
+        if (reply.kind === 'done') {
+          await loadWhere(accountId, items, reply.items)
+          return
+        }
+        // An account that is not loaded keeps its records: load it, then clear them.
+        if ((await loads.account(accountId, 'missing')) !== 'loaded') return
+      } catch (error) {
+        log.warn({ round, error: describeError(error) }, 'clearing got no answer')
+        await sleep(clock, COMMAND_RETRY_WAIT_MS * round)
+      }
+    }
+  }
+
+  async function loadWhere(
+    accountId: string,
+    items: readonly ClearItem[],
+    replies: readonly ('ok' | 'load')[],
+  ): Promise<void> {
+    const stale = items.filter((_, index) => replies[index] === 'load')
+    if (stale.length === 0) return
+    const keyIds = new Set(stale.map((item) => item.keyId))
+    await Promise.all([
+      loads.account(accountId, 'drift'),
+      ...[...keyIds].map((keyId) => loads.key(accountId, keyId, 'drift')),
+    ])
+  }
+
+  function start(accountId: string): Batch {
+    const items: ClearItem[] = []
+    let go: () => void = () => undefined
+    const due = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const cancel = clock.after(CLEAR_WAIT_MS, go)
+    const done = due.then(() => {
+      cancel()
+      if (open.get(accountId)?.items === items) open.delete(accountId)
+      return send(accountId, items)
+    })
+    const tracked = done.finally(() => sending.delete(tracked))
+    sending.add(tracked)
+    const batch: Batch = { items, done, send: go }
+    open.set(accountId, batch)
+    return batch
+  }
+
+  return {
+    clear(accountId, item) {
+      const batch = open.get(accountId) ?? start(accountId)
+      batch.items.push(item)
+      if (batch.items.length >= CLEAR_BATCH_MAX) {
+        open.delete(accountId)
+        batch.send()
+      }
+      return batch.done
+    },
+    async flush() {
+      for (const batch of open.values()) batch.send()
+      await Promise.all(sending)
+    },
+  }
+}

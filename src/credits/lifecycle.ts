@@ -1,0 +1,216 @@
+import { sleep, type Clock } from '../kernel/clock.ts'
+import { refuse } from '../kernel/errors.ts'
+import { COMMAND_RETRY_WAIT_MS, COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { Micros } from '../kernel/money.ts'
+import type { PostingLedger } from '../ledger/ledger.ts'
+import type { Poster } from '../ledger/poster.ts'
+import type { PostItem, Receipt } from '../ledger/receipt.ts'
+import { makeChanges, type Changes } from './changes.ts'
+import { makeClearing, type Clearing } from './clearing.ts'
+import type { CreditEngine, HoldRef } from './commands.ts'
+import { makeEngineTime } from './engine-time.ts'
+import { finishPosted } from './finish.ts'
+import type { HoldRequest, Holds, OpenHold, SettleFinal, Settled } from './holds.ts'
+import { makeLoads, type LoadReason, type Loads } from './load.ts'
+import { receiptText } from './receipt-text.ts'
+import { makeRecovery, type Recovery } from './recovery.ts'
+import { makeRenewals, type Renewable, type Renewals } from './renewals.ts'
+import { makeReserving } from './reserving.ts'
+
+export interface CreditsDeps {
+  readonly engine: CreditEngine
+  readonly ledger: PostingLedger
+  readonly poster: Poster
+  readonly clock: Clock
+  readonly log: Log
+  /** Names this process in its holds. */
+  readonly owner: string
+  readonly leaseMs: number
+  /** posted: an answer completes when its charge is in Postgres. Source: design §2.9. */
+  readonly durability: 'posted' | 'settled'
+  readonly on: {
+    readonly loaded: (what: 'account' | 'key', reason: LoadReason) => void
+    readonly recovered: (result: 'posted' | 'released') => void
+  }
+}
+
+/** The credit side of one process. The rounds are for its owner to repeat. */
+export interface Credits {
+  readonly holds: Holds
+  readonly loads: Loads
+  readonly changes: Changes
+  readonly renewals: Renewals
+  readonly recovery: Recovery
+  readonly clearing: Clearing
+  /** Resolves when everything that was posted is cleared as well. */
+  settledAll(): Promise<void>
+}
+
+/** Wires the life of a hold: reserve, renew, settle, post, clear, recover. Source: design §3. */
+export function makeCredits(deps: CreditsDeps): Credits {
+  const { engine, ledger, clock, log, leaseMs, owner } = deps
+  const time = makeEngineTime(engine, clock)
+  const loads = makeLoads({ engine, ledger, time, clock, log, onLoad: deps.on.loaded })
+  const changes = makeChanges({ engine, ledger, loads, clock })
+  const clearing = makeClearing({ engine, loads, clock, log })
+  const retryMs = Math.min(1_000, leaseMs / 10)
+  const renewals = makeRenewals({ engine, loads, clock, log, owner, leaseMs, retryMs })
+  const recovery = makeRecovery({
+    ...deps,
+    loads,
+    clearing,
+    renewalMs: leaseMs / 3,
+    onRecovered: deps.on.recovered,
+  })
+  const reserve = makeReserving({ engine, loads, changes, time, clock, log, owner, leaseMs })
+  const finishing = new Set<Promise<void>>()
+  const parts: Parts = { ...deps, loads, clearing, renewals, finishing }
+
+  async function open(request: HoldRequest): Promise<OpenHold | ReturnType<typeof refuse>> {
+    if (deps.poster.full) {
+      return refuse('gateway_unavailable', 'Charges cannot be written right now. Try again.')
+    }
+    const reserved = await reserve(request)
+    if (!reserved.ok) return reserved
+    const { reply, issuedMs } = reserved
+    const { accountId, keyId, holdId } = request.draft
+    const hold: Renewable = {
+      ref: { accountId, keyId, holdId },
+      micros: reply.micros,
+      day: reply.day,
+      reservedAtMs: reply.reservedAtMs,
+      tokens: request.tokens,
+      draft: request.draft,
+      readProgress: null,
+      dueMs: issuedMs + leaseMs / 3,
+      leasedMs: issuedMs,
+      ended: false,
+      lost: false,
+      renewing: null,
+    }
+    renewals.add(hold)
+    return makeOpenHold(parts, hold, reply.availableMicros)
+  }
+
+  return {
+    holds: {
+      open,
+      get openCount() {
+        return renewals.count
+      },
+    },
+    loads,
+    changes,
+    renewals,
+    recovery,
+    clearing,
+    async settledAll() {
+      await Promise.all(finishing)
+      await clearing.flush()
+    },
+  }
+}
+
+interface Parts extends CreditsDeps {
+  readonly loads: Loads
+  readonly clearing: Clearing
+  readonly renewals: Renewals
+  readonly finishing: Set<Promise<void>>
+}
+
+function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): OpenHold {
+  const { clock, renewals, leaseMs } = parts
+  const end = (): void => {
+    hold.ended = true
+    renewals.remove(hold)
+  }
+  return {
+    ok: true,
+    micros: hold.micros,
+    day: hold.day,
+    availableMicros,
+    async ensureFresh() {
+      if (clock.monotonicMs() - hold.leasedMs <= leaseMs / 2) return !hold.lost
+      const beforeMs = hold.leasedMs
+      await renewals.renew(hold)
+      return !hold.lost && hold.leasedMs > beforeMs
+    },
+    watch(read) {
+      hold.readProgress = read
+      hold.dueMs = Math.min(hold.dueMs, clock.monotonicMs() + FIRST_PROGRESS_MS)
+    },
+    async settle(final) {
+      end()
+      return settle(parts, hold, final)
+    },
+    async release() {
+      end()
+      await release(parts, hold.ref)
+    },
+  }
+}
+
+/** Settles and queues the receipt. A settle that was not confirmed is posted as unbacked. */
+async function settle(parts: Parts, hold: Renewable, final: SettleFinal): Promise<Settled> {
+  const { day, reservedAtMs } = hold
+  const receipt: Receipt = { ...final.draft, rev: 2, micros: final.micros, day, reservedAtMs }
+  const backed = await confirm(parts, hold, receipt, final.tokens)
+  const item: PostItem = { receipt, unbacked: backed === null, answer: final.answer }
+  const ticket = parts.poster.submit(item)
+  const finished = ticket.outcome
+    .then((outcome) => finishPosted(parts, item, outcome, false))
+    .catch((error: unknown) => {
+      const fields = { request_id: receipt.holdId, error: describeError(error) }
+      parts.log.error(fields, 'a posted hold was not cleared; recovery will')
+    })
+    .finally(() => parts.finishing.delete(finished))
+  parts.finishing.add(finished)
+  return {
+    availableMicros: backed,
+    posted: parts.durability === 'settled' ? Promise.resolve('posted') : ticket.wait(),
+  }
+}
+
+/** Available credits after the settle; null = gone, late, or no answer: post it all the same. */
+async function confirm(
+  parts: Parts,
+  hold: Renewable,
+  receipt: Receipt,
+  tokens: number,
+): Promise<Micros | null> {
+  const { engine, loads, clock, log } = parts
+  const { micros, rev } = receipt
+  const command = { ...hold.ref, micros, rev, tokens, receipt: receiptText(receipt) }
+  for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
+    try {
+      const reply = await engine.settle(command)
+      if (reply.kind === 'ok') return reply.availableMicros
+      if (reply.kind !== 'stale') return null
+      if (reply.what === 'account') await loads.account(hold.ref.accountId, 'missing')
+      else await loads.key(hold.ref.accountId, hold.ref.keyId, 'missing')
+    } catch (error) {
+      const fields = { request_id: receipt.holdId, round, error: describeError(error) }
+      log.warn(fields, 'settle got no answer')
+      if (round < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * round)
+    }
+  }
+  return null
+}
+
+/** Releases, or leaves it to the lease. */
+async function release(parts: Parts, ref: HoldRef): Promise<void> {
+  const { engine, loads, log } = parts
+  for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
+    try {
+      const reply = await engine.release(ref)
+      if (reply.kind === 'ok') return
+      if (reply.what === 'account') await loads.account(ref.accountId, 'missing')
+      else await loads.key(ref.accountId, ref.keyId, 'missing')
+    } catch (error) {
+      const fields = { request_id: ref.holdId, round, error: describeError(error) }
+      log.warn(fields, 'release got no answer; its lease will end it')
+      return
+    }
+  }
+}

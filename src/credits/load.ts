@@ -1,0 +1,102 @@
+import { sleep, type Clock } from '../kernel/clock.ts'
+import { LOAD_RETRY_WAIT_MS, LOAD_RETRY_WAIT_MS_MAX, LOAD_TRIES_MAX } from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { PostingLedger } from '../ledger/ledger.ts'
+import type { CreditEngine, LoadReply } from './commands.ts'
+import type { EngineTime } from './engine-time.ts'
+import { dayOf } from './periods.ts'
+
+export type LoadReason = 'missing' | 'changed' | 'drift'
+
+/**
+ * loaded: what Postgres says is in the engine. unknown: Postgres has no such account or key.
+ * failed: a store did not answer.
+ */
+export type Loaded = 'loaded' | 'unknown' | 'failed'
+
+/** The only way state enters the credit engine from Postgres. Source: design §4 (load). */
+export interface Loads {
+  account(accountId: string, reason: LoadReason): Promise<Loaded>
+  key(accountId: string, keyId: string, reason: LoadReason): Promise<Loaded>
+}
+
+export interface LoadsDeps {
+  readonly engine: CreditEngine
+  readonly ledger: Pick<PostingLedger, 'snapshotAccount' | 'snapshotKey'>
+  readonly time: EngineTime
+  readonly clock: Clock
+  readonly log: Log
+  readonly onLoad: (what: 'account' | 'key', reason: LoadReason) => void
+}
+
+/** One under way and one that follows it: who asks meanwhile must not get an older snapshot. */
+interface Flight {
+  readonly current: Promise<Loaded>
+  next: Promise<Loaded> | null
+}
+
+function makeFlights(): (name: string, run: () => Promise<Loaded>) => Promise<Loaded> {
+  const flights = new Map<string, Flight>()
+  const start = (name: string, run: () => Promise<Loaded>): Promise<Loaded> => {
+    const current = run().finally(() => {
+      if (flights.get(name)?.next === null) flights.delete(name)
+    })
+    flights.set(name, { current, next: null })
+    return current
+  }
+  return (name, run) => {
+    const flight = flights.get(name)
+    if (flight === undefined) return start(name, run)
+    flight.next ??= flight.current.then(() => start(name, run))
+    return flight.next
+  }
+}
+
+export function makeLoads(deps: LoadsDeps): Loads {
+  const { engine, ledger, clock, log } = deps
+  const share = makeFlights()
+
+  /** begin → snapshot → load, from the start again while it is refused or unanswered. */
+  async function repeat(
+    what: 'account' | 'key',
+    reason: LoadReason,
+    once: () => Promise<LoadReply | null>,
+  ): Promise<Loaded> {
+    let waitMs = LOAD_RETRY_WAIT_MS
+    for (let round = 1; round <= LOAD_TRIES_MAX; round++) {
+      try {
+        const reply = await once()
+        if (reply === null) return 'unknown'
+        if (reply.kind === 'ok') {
+          deps.onLoad(what, reason)
+          return 'loaded'
+        }
+      } catch (error) {
+        log.warn({ what, round, error: describeError(error) }, 'a load got no answer')
+      }
+      if (round < LOAD_TRIES_MAX) await sleep(clock, waitMs)
+      waitMs = Math.min(waitMs * 2, LOAD_RETRY_WAIT_MS_MAX)
+    }
+    return 'failed'
+  }
+
+  return {
+    account: (accountId, reason) =>
+      share(accountId, () =>
+        repeat('account', reason, async () => {
+          const token = await engine.beginAccount(accountId)
+          const snapshot = await ledger.snapshotAccount(accountId)
+          return snapshot === null ? null : engine.loadAccount(token, snapshot)
+        }),
+      ),
+    key: (accountId, keyId, reason) =>
+      share(`${accountId} ${keyId}`, () =>
+        repeat('key', reason, async () => {
+          const token = await engine.beginKey(accountId, keyId)
+          const today = dayOf(await deps.time.now())
+          const snapshot = await ledger.snapshotKey(keyId, today)
+          return snapshot === null ? null : engine.loadKey(token, accountId, snapshot)
+        }),
+      ),
+  }
+}

@@ -1,0 +1,118 @@
+import type { Clock } from '../kernel/clock.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
+import type { CreditEngine, HoldRef } from './commands.ts'
+import type { HoldProgress, ReceiptDraft } from './holds.ts'
+import type { Loads } from './load.ts'
+import { receiptText } from './receipt-text.ts'
+
+/** An open hold as the renewing loop sees it. */
+export interface Renewable {
+  readonly ref: HoldRef
+  readonly micros: Micros
+  readonly day: number
+  readonly reservedAtMs: number
+  readonly tokens: number
+  readonly draft: ReceiptDraft
+  readProgress: (() => HoldProgress | null) | null
+  /** Monotonic ms of the next renewal, and of the command that last set the lease. */
+  dueMs: number
+  leasedMs: number
+  /** Settled or released here: never renewed again. */
+  ended: boolean
+  /** Recovery has ended it. */
+  lost: boolean
+  renewing: Promise<void> | null
+}
+
+export interface Renewals {
+  add(hold: Renewable): void
+  remove(hold: Renewable): void
+  /** Starts renewing what is due, without waiting: one slow answer delays no other hold. */
+  tick(): void
+  /** Never rejects: a renewal that got no answer is due again soon. */
+  renew(hold: Renewable): Promise<void>
+  readonly count: number
+}
+
+export interface RenewalsDeps {
+  readonly engine: CreditEngine
+  readonly loads: Loads
+  readonly clock: Clock
+  readonly log: Log
+  readonly owner: string
+  readonly leaseMs: number
+  /** Pause after a renewal that got no answer, ms. */
+  readonly retryMs: number
+}
+
+export function makeRenewals(deps: RenewalsDeps): Renewals {
+  const { engine, loads, clock, log, leaseMs } = deps
+  const open = new Set<Renewable>()
+
+  async function send(hold: Renewable): Promise<void> {
+    const progress = hold.readProgress?.() ?? null
+    const progressMicros = progress?.micros ?? ZERO
+    const issuedMs = clock.monotonicMs()
+    const reply = await engine.renew({
+      ...hold.ref,
+      micros: maxMicros(hold.micros, progressMicros),
+      progressMicros,
+      day: hold.day,
+      reservedAtMs: hold.reservedAtMs,
+      tokens: hold.tokens,
+      leaseMs,
+      owner: deps.owner,
+      draft: receiptText(progress?.draft ?? hold.draft),
+    })
+    switch (reply.kind) {
+      case 'ok':
+        hold.leasedMs = issuedMs
+        hold.dueMs = issuedMs + leaseMs / 3
+        if (reply.putBack) await reload(hold)
+        return
+      case 'gone':
+        hold.lost = true
+        open.delete(hold)
+        return
+      case 'stale':
+        await reload(hold)
+        hold.dueMs = clock.monotonicMs()
+    }
+  }
+
+  async function reload(hold: Renewable): Promise<void> {
+    const { accountId, keyId } = hold.ref
+    await loads.account(accountId, 'missing')
+    await loads.key(accountId, keyId, 'missing')
+  }
+
+  async function attempt(hold: Renewable): Promise<void> {
+    try {
+      await send(hold)
+    } catch (error) {
+      hold.dueMs = clock.monotonicMs() + deps.retryMs
+      log.warn({ request_id: hold.ref.holdId, error: describeError(error) }, 'renewal unanswered')
+    }
+  }
+
+  const renew = (hold: Renewable): Promise<void> => {
+    hold.renewing ??= attempt(hold).finally(() => {
+      hold.renewing = null
+    })
+    return hold.renewing
+  }
+
+  return {
+    get count() {
+      return open.size
+    },
+    add: (hold) => open.add(hold),
+    remove: (hold) => open.delete(hold),
+    renew,
+    tick() {
+      const nowMs = clock.monotonicMs()
+      for (const hold of open) if (!hold.ended && nowMs >= hold.dueMs) void renew(hold)
+    },
+  }
+}

@@ -1,0 +1,165 @@
+import { sleep, type Clock } from '../kernel/clock.ts'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import {
+  COMMAND_RETRY_WAIT_MS,
+  COMMAND_TRIES_MAX,
+  FIT_SHARES,
+  REFUSAL_LOOK_MS_MIN,
+  REFUSAL_LOOKS_MAX,
+  RESERVE_VALID_MS,
+} from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import { formatCredits } from '../kernel/money.ts'
+import type { Changes } from './changes.ts'
+import type { CreditEngine, Reserve, ReserveReply } from './commands.ts'
+import type { EngineTime } from './engine-time.ts'
+import type { HoldRequest } from './holds.ts'
+import type { Loaded, Loads } from './load.ts'
+import { receiptText } from './receipt-text.ts'
+
+export interface ReservingDeps {
+  readonly engine: CreditEngine
+  readonly loads: Loads
+  readonly changes: Changes
+  readonly time: EngineTime
+  readonly clock: Clock
+  readonly log: Log
+  readonly owner: string
+  readonly leaseMs: number
+}
+
+type Granted = Extract<ReserveReply, { kind: 'ok' }>
+
+/** `issuedMs`: monotonic time just before the command that held was sent. */
+export type Reserving = (
+  request: HoldRequest,
+) => Promise<{ ok: true; reply: Granted; issuedMs: number } | Refusal>
+
+const AWAY = refuse('gateway_unavailable', 'Credits cannot be checked right now. Try again.')
+const UNKNOWN_KEY = refuse('invalid_api_key', 'Invalid API key.')
+
+/** What a reply that is not a hold says to the caller. */
+function refusalOf(reply: Exclude<ReserveReply, Granted>): Refusal {
+  switch (reply.kind) {
+    case 'insufficient':
+      return refuse(
+        'insufficient_quota',
+        `Out of credits: ${formatCredits(reply.availableMicros)} left, this request needs more. ` +
+          'Add credits, or set a lower output limit.',
+      )
+    case 'held':
+      return refuse(
+        'credits_held',
+        'Enough credits, but requests in flight hold them. Try again when one has ended.',
+      )
+    case 'budget':
+      return refuse(
+        'budget_exceeded',
+        `This key's budget is used up: ${formatCredits(reply.leftMicros)} credits left in its period.`,
+      )
+    case 'rate':
+      return refuse('rate_limit_exceeded', `This key's limit on ${reply.limit} is reached.`, {
+        retryAfterMs: reply.retryAfterMs,
+      })
+    case 'account_blocked':
+      return refuse('account_frozen', `This account is ${reply.status}. Contact its operator.`)
+    case 'key_invalid':
+      return UNKNOWN_KEY
+    case 'too_late':
+    case 'stale':
+      return AWAY
+  }
+}
+
+/** Whether Postgres may be asked again after a 402: at most once a while for one account. */
+function makeLooks(clock: Clock): (accountId: string) => boolean {
+  const looked = new Map<string, number>()
+  return (accountId) => {
+    const nowMs = clock.monotonicMs()
+    if (nowMs - (looked.get(accountId) ?? -Infinity) < REFUSAL_LOOK_MS_MIN) return false
+    looked.delete(accountId)
+    const oldest = looked.keys().next().value
+    if (looked.size >= REFUSAL_LOOKS_MAX && oldest !== undefined) looked.delete(oldest)
+    looked.set(accountId, nowMs)
+    return true
+  }
+}
+
+/**
+ * Reserves until there is an answer: unanswered commands are repeated with the same id, missing
+ * state is loaded, and a refusal for want of credits first looks into Postgres. A hold that may
+ * have been made without an answer is released, and its id is never used again. Source: design §3–4.
+ */
+export function makeReserving(deps: ReservingDeps): Reserving {
+  const { engine, loads, clock, log } = deps
+  const mayLook = makeLooks(clock)
+
+  const commandOf = async ({ draft, ...request }: HoldRequest): Promise<Reserve> => ({
+    accountId: draft.accountId,
+    keyId: draft.keyId,
+    holdId: draft.holdId,
+    ...request,
+    fitShares: FIT_SHARES,
+    leaseMs: deps.leaseMs,
+    notAfterMs: Math.floor((await deps.time.now()) + RESERVE_VALID_MS),
+    owner: deps.owner,
+    draft: receiptText(draft),
+  })
+
+  /** Loads what the reply misses. null = loaded, else why not. */
+  async function load(request: HoldRequest, what: 'account' | 'key'): Promise<Refusal | null> {
+    const { accountId, keyId } = request.draft
+    const loaded: Loaded =
+      what === 'account'
+        ? await loads.account(accountId, 'missing')
+        : await loads.key(accountId, keyId, 'missing')
+    if (loaded === 'loaded') return null
+    return loaded === 'unknown' ? UNKNOWN_KEY : AWAY
+  }
+
+  /** What to do about a reply that is not a hold: null = try again. */
+  async function consider(
+    request: HoldRequest,
+    reply: Exclude<ReserveReply, Granted>,
+  ): Promise<Refusal | null> {
+    if (reply.kind === 'stale') return load(request, reply.what)
+    if (reply.kind === 'too_late') {
+      deps.time.learn(reply.nowMs)
+      return null
+    }
+    const wantsCredits = reply.kind === 'insufficient' || reply.kind === 'budget'
+    if (wantsCredits && mayLook(request.draft.accountId)) {
+      const { accountId, keyId } = request.draft
+      if (await deps.changes.look(accountId, keyId).catch(() => false)) return null
+    }
+    return refusalOf(reply)
+  }
+
+  /** One try; unanswered counts, everything else is an answer or a reason to go on. */
+  async function attempt(request: HoldRequest) {
+    const command = await commandOf(request)
+    const issuedMs = clock.monotonicMs()
+    const reply = await engine.reserve(command)
+    if (reply.kind !== 'ok') return consider(request, reply)
+    deps.time.learn(reply.nowMs)
+    return { ok: true as const, reply, issuedMs }
+  }
+
+  return async (request) => {
+    let unanswered = 0
+    // Loads may alternate: account, key, changes, each at most a few times.
+    for (let round = 0; round < COMMAND_TRIES_MAX * 3 && unanswered < COMMAND_TRIES_MAX; round++) {
+      try {
+        const result = await attempt(request)
+        if (result !== null) return result
+      } catch (error) {
+        unanswered += 1
+        const { holdId } = request.draft
+        log.warn({ request_id: holdId, error: describeError(error) }, 'reserve got no answer')
+        if (unanswered < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * unanswered)
+      }
+    }
+    if (unanswered > 0) await engine.release(request.draft).catch(() => undefined)
+    return AWAY
+  }
+}
