@@ -70,7 +70,7 @@ export function makeAuthenticator(deps: {
 
   const find = async (hash: string): Promise<Caller | null> => remember(hash, await lookup(hash))
 
-  /** Heals what no `changed_at` told of, such as rows changed by hand. Failing, it changes nothing. */
+  /** Heals what no `changed_at` told of: rows changed by hand. Failing, it changes nothing. */
   function refresh(hash: string): void {
     find(hash).catch((error: unknown) => {
       log.debug({ error: describeError(error) }, 'a cached key could not be read again')

@@ -76,23 +76,27 @@ const auditDetail = (key: Key): Record<string, unknown> => ({
   ...key.limits,
 })
 
-export function makeKeys(deps: { db: Db; clock: Clock; ids: Ids; mode: Mode }): Keys {
-  const { db, clock, ids, mode } = deps
-
-  /** One statement and its line in the audit log, together. */
-  async function write(
+/** One statement and its line in the audit log, together. */
+function makeWriter({ db, clock, ids }: { db: Db; clock: Clock; ids: Ids }) {
+  return async (
     statement: string,
-    params: readonly Param[],
-    audit: { actor: string; action: string; nowMs: number },
-  ): Promise<Key | null> {
+    params: (now: Date) => readonly Param[],
+    { actor, action }: { actor: string; action: string },
+  ): Promise<Key | null> => {
+    const nowMs = clock.now()
     return db.tx(async (tx) => {
-      const key = first(await tx.query(statement, params))
+      const key = first(await tx.query(statement, params(new Date(nowMs))))
       if (key === null) return null
-      const { actor, action, nowMs } = audit
-      await writeAudit(tx, ids, { actor, action, subject: key.id, detail: auditDetail(key) }, nowMs)
+      const entry = { actor, action, subject: key.id, detail: auditDetail(key) }
+      await writeAudit(tx, ids, entry, nowMs)
       return key
     })
   }
+}
+
+export function makeKeys(deps: { db: Db; clock: Clock; ids: Ids; mode: Mode }): Keys {
+  const { db, ids, mode } = deps
+  const write = makeWriter(deps)
 
   async function read(id: string): Promise<Key | null> {
     return first(await db.query(sql['read-key'], [id]))
@@ -104,10 +108,9 @@ export function makeKeys(deps: { db: Db; clock: Clock; ids: Ids; mode: Mode }): 
       const kind: KeyKind = accountId === null ? 'backend' : 'client'
       const minted = mintSecret(ids, kind, mode)
       const keyId = id ?? `key_${ids.uuid().replaceAll('-', '')}`
-      const nowMs = clock.now()
       const lead = [keyId, accountId, kind, limits.name, minted.prefix, minted.hash]
-      const params = [...lead, ...limitParams(limits), new Date(nowMs)]
-      const key = await write(sql['create-key'], params, { actor, action: 'key.create', nowMs })
+      const params = (now: Date): Param[] => [...lead, ...limitParams(limits), now]
+      const key = await write(sql['create-key'], params, { actor, action: 'key.create' })
       if (key !== null) return { key, secret: minted.secret }
       const existing = await read(keyId)
       return existing === null ? null : { key: existing, secret: null }
@@ -116,24 +119,19 @@ export function makeKeys(deps: { db: Db; clock: Clock; ids: Ids; mode: Mode }): 
       const rows = await db.query(sql['list-keys'], [accountId, cursor, limit])
       return rows.map((row) => keyRow.parse(row))
     },
-    async change(id, limits, actor) {
-      const nowMs = clock.now()
-      const params = [id, limits.name, ...limitParams(limits), new Date(nowMs)]
-      return write(sql['change-key'], params, { actor, action: 'key.change', nowMs })
+    change(id, limits, actor) {
+      const params = (now: Date): Param[] => [id, limits.name, ...limitParams(limits), now]
+      return write(sql['change-key'], params, { actor, action: 'key.change' })
     },
     async rotate(id, actor) {
       const existing = await read(id)
       if (existing === null) return null
       const minted = mintSecret(ids, existing.kind, mode)
-      const nowMs = clock.now()
-      const params = [id, minted.prefix, minted.hash, new Date(nowMs)]
-      const key = await write(sql['rotate-key'], params, { actor, action: 'key.rotate', nowMs })
+      const params = (now: Date): Param[] => [id, minted.prefix, minted.hash, now]
+      const key = await write(sql['rotate-key'], params, { actor, action: 'key.rotate' })
       return key === null ? null : { key, secret: minted.secret }
     },
-    async revoke(id, actor) {
-      const nowMs = clock.now()
-      const params = [id, new Date(nowMs)]
-      return write(sql['revoke-key'], params, { actor, action: 'key.revoke', nowMs })
-    },
+    revoke: (id, actor) =>
+      write(sql['revoke-key'], (now) => [id, now], { actor, action: 'key.revoke' }),
   }
 }

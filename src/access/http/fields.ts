@@ -1,0 +1,111 @@
+import { z } from 'zod'
+import { micros, parseCredits, type Micros } from '../../kernel/money.ts'
+import { PAGE_MAX } from '../../kernel/limits.ts'
+
+/** Fields that many routes share. Amounts come out as Micros, times as Unix ms. */
+
+const IN_WORDS = 'must be credits in quotes with at most six decimals, like "10.5"'
+
+/** Credits as text, or a whole number; a fraction that is not quoted has been through a float. */
+export const credits = z
+  .union([z.string(), z.number()], { error: IN_WORDS })
+  .transform((value, context): Micros => {
+    const parsed = parseCredits(String(value))
+    if (parsed !== null && (typeof value === 'string' || Number.isInteger(value))) return parsed
+    context.addIssue({ code: 'custom', message: IN_WORDS })
+    return z.NEVER
+  })
+
+const wholeMicros = z
+  .int({ error: 'must be a whole number of micros (1 credit = 1000000)' })
+  .transform(micros)
+
+/** `{credits: "10.5"}`, `{micros: 10500000}`, or both where they agree. Spread into a body. */
+export const amountFields = { credits: credits.optional(), micros: wholeMicros.optional() }
+
+interface Amount {
+  readonly credits?: Micros | undefined
+  readonly micros?: Micros | undefined
+}
+
+/** Puts the rule on a body that spreads `amountFields`. */
+export function checkAmount(context: {
+  readonly value: Amount
+  readonly issues: z.core.$ZodRawIssue[]
+}): void {
+  const { credits: inCredits, micros: inMicros } = context.value
+  const problem =
+    inCredits === undefined && inMicros === undefined
+      ? 'name an amount: credits ("10.5") or micros (10500000)'
+      : inCredits !== undefined && inMicros !== undefined && inCredits !== inMicros
+        ? 'credits and micros are different amounts; send one of them'
+        : null
+  if (problem === null) return
+  context.issues.push({ code: 'custom', message: problem, input: context.value, path: ['credits'] })
+}
+
+/** The amount of a body that passed `checkAmount`. */
+export function amountOf(body: Amount): Micros {
+  const amount = body.micros ?? body.credits
+  if (amount === undefined) throw new Error('unreachable: checkAmount ran')
+  return amount
+}
+
+/** A limit ≥ 0: `"5"`, `5`, `{credits: "5"}` or `{micros: 5000000}`. */
+export const limit = z
+  .union([credits, z.strictObject(amountFields).check(checkAmount).transform(amountOf)])
+  .refine((amount) => amount >= 0, { error: 'must not be below zero' })
+
+/** An ISO 8601 day (UTC) or moment with its offset, as Unix ms. */
+export const moment = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date()], {
+    error: 'must be a time like "2027-01-31T00:00:00Z"',
+  })
+  .transform((text) => Date.parse(text))
+
+export const globs = z
+  .array(z.string().trim().min(1).max(256))
+  .max(100)
+  .nullable()
+  .transform((list) => (list === null || list.length === 0 ? null : list))
+
+export const accountId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/, 'takes 1 to 128 characters of A-Z a-z 0-9 _ . -')
+
+/** Names from the operator's product and from Stripe: any printable text. */
+export const reference = z
+  .string()
+  .min(1)
+  .max(255)
+  .refine((text) => !/\p{Cc}/u.test(text), { error: 'must not hold control characters' })
+
+export const text = z.string().trim().min(1).max(500)
+
+export const holdId = z.uuid({ error: 'must be a request id (a UUID)' })
+
+export const idParams = z.object({ id: z.string().min(1).max(128) })
+
+export const pageLimit = z.coerce.number().int().min(1).max(PAGE_MAX).default(50)
+
+/** An amount as every body shows it. Source: design §8. */
+export const amountView = z.object({ micros: z.int(), credits: z.string() })
+
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.object({
+    data: z.array(item),
+    /** Send it as `cursor` for the next page; null = this was the last. */
+    next_cursor: z.string().nullable(),
+  })
+
+/** One row more than asked for was read: its presence says that there is a next page. */
+export function page<Row, View>(
+  rows: readonly Row[],
+  limitRows: number,
+  view: (row: Row) => View,
+  cursorOf: (row: Row) => string,
+): { data: View[]; next_cursor: string | null } {
+  const shown = rows.slice(0, limitRows)
+  const last = rows.length > limitRows ? shown.at(-1) : undefined
+  return { data: shown.map(view), next_cursor: last === undefined ? null : cursorOf(last) }
+}

@@ -1,0 +1,192 @@
+import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Refusal } from '../../kernel/errors.ts'
+import { refuse } from '../../kernel/errors.ts'
+import { ADMIN_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits.ts'
+import type { Log } from '../../kernel/log.ts'
+import {
+  refusalOfFault,
+  refusalOfFramework,
+  refuseIssues,
+  sendRefusal,
+  type FieldRefusal,
+} from './answers.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+/** What a handler is given: everything parsed. `who` is what the surface's guard made of it. */
+export interface Input<Who, Params, Query, Body> {
+  readonly who: Who
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  /** The header Idempotency-Key; null = none. */
+  readonly idempotencyKey: string | null
+}
+
+export interface Answer<Body> {
+  readonly status: 200 | 201
+  readonly body: Body
+}
+
+/** One route: what it takes, what it answers and what it does, in one place. */
+interface RouteSpec<
+  Who,
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Result extends z.ZodType,
+> {
+  readonly method: Method
+  /** Fastify's way of writing it: "/accounts/:id". */
+  readonly path: string
+  readonly summary: string
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  readonly answer: Result
+  run(
+    input: Input<Who, z.output<Params>, z.output<Query>, z.output<Body>>,
+  ): Promise<Answer<z.input<Result>> | FieldRefusal>
+}
+
+interface RawInput {
+  readonly params: unknown
+  readonly query: unknown
+  readonly body: unknown
+  readonly idempotencyKey: string | null
+}
+
+/** A route whose types are its own business. */
+export interface Route<Who> {
+  readonly method: Method
+  readonly path: string
+  readonly summary: string
+  readonly schemas: {
+    readonly params: z.ZodType | null
+    readonly query: z.ZodType | null
+    readonly body: z.ZodType | null
+    readonly answer: z.ZodType
+  }
+  handle(who: Who, raw: RawInput): Promise<Answer<unknown> | FieldRefusal>
+}
+
+/** For what a route does not take. */
+export const nothing = z.unknown()
+
+const documented = (schema: z.ZodType): z.ZodType | null => (schema === nothing ? null : schema)
+
+/**
+ * Makes a route of which registration, validation and documentation follow, so that they cannot
+ * differ. Source: design §8 (OpenAPI is generated from the zod schemas).
+ */
+export function route<
+  Who,
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Result extends z.ZodType,
+>(spec: RouteSpec<Who, Params, Query, Body, Result>): Route<Who> {
+  const { method, path, summary, params, query, body, answer } = spec
+  return {
+    method,
+    path,
+    summary,
+    schemas: {
+      params: documented(params),
+      query: documented(query),
+      body: documented(body),
+      answer,
+    },
+    async handle(who, raw) {
+      const inPath = params.safeParse(raw.params)
+      if (!inPath.success) return refuseIssues(inPath.error, 'path')
+      const inQuery = query.safeParse(raw.query)
+      if (!inQuery.success) return refuseIssues(inQuery.error, 'query')
+      const inBody = body.safeParse(raw.body)
+      if (!inBody.success) return refuseIssues(inBody.error, 'body')
+      const { idempotencyKey } = raw
+      const parsed = { params: inPath.data, query: inQuery.data, body: inBody.data }
+      return spec.run({ who, ...parsed, idempotencyKey })
+    },
+  }
+}
+
+export interface Surface<Who> {
+  readonly routes: readonly Route<Who>[]
+  readonly log: Log
+  /** Who is calling; asked before a body is read. */
+  guard(request: FastifyRequest): Who | Refusal | Promise<Who | Refusal>
+}
+
+const PRINTABLE = /^[\x20-\x7e]+$/
+
+function idempotencyKeyOf(request: FastifyRequest): string | Refusal | null {
+  const key = request.headers['idempotency-key']
+  if (key === undefined) return null
+  if (typeof key === 'string' && key.length <= IDEMPOTENCY_KEY_CHARS_MAX && PRINTABLE.test(key)) {
+    return key
+  }
+  const most = IDEMPOTENCY_KEY_CHARS_MAX
+  return refuse('invalid_request', `Idempotency-Key takes 1 to ${most} printable characters.`)
+}
+
+const isRefusal = (value: object): value is Refusal => 'ok' in value && value.ok === false
+
+/** JSON whatever the content type says; no body is `undefined`. */
+function registerJsonParser(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  const options = { parseAs: 'string', bodyLimit: ADMIN_BODY_BYTES_MAX } as const
+  app.addContentTypeParser<string>('*', options, (_request, body, done) => {
+    try {
+      const parsed: unknown = body.trim() === '' ? undefined : JSON.parse(body)
+      done(null, parsed)
+    } catch {
+      done(Object.assign(new Error('not JSON'), { statusCode: 400, code: 'BODY_NOT_JSON' }))
+    }
+  })
+}
+
+/** Registers a surface's routes on an encapsulated instance: guard, then body, then handler. */
+export function registerSurface<Who extends object>(
+  app: FastifyInstance,
+  surface: Surface<Who>,
+): void {
+  const { log } = surface
+  const callers = new WeakMap<FastifyRequest, Who>()
+  registerJsonParser(app)
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    if (error.code === 'BODY_NOT_JSON') {
+      return sendRefusal(request, reply, refuse('invalid_json', 'The body is not valid JSON.'))
+    }
+    const refusal = refusalOfFramework(error) ?? refusalOfFault(error, request.id, log)
+    return sendRefusal(request, reply, refusal)
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    const who = await surface.guard(request)
+    if (isRefusal(who)) return sendRefusal(request, reply, who)
+    callers.set(request, who)
+    return undefined
+  })
+  for (const one of surface.routes) {
+    app.route({
+      method: one.method,
+      url: one.path,
+      handler: async (request, reply) => {
+        const who = callers.get(request)
+        const idempotencyKey = idempotencyKeyOf(request)
+        if (who === undefined) throw new Error('unreachable: the guard ran')
+        if (typeof idempotencyKey === 'object' && idempotencyKey !== null) {
+          return sendRefusal(request, reply, idempotencyKey)
+        }
+        const { params, query, body } = request
+        const answer = await one.handle(who, { params, query, body, idempotencyKey })
+        if ('ok' in answer) return sendRefusal(request, reply, answer)
+        return reply
+          .code(answer.status)
+          .headers({ 'x-farebox-request-id': request.id, 'cache-control': 'no-store' })
+          .send(answer.body)
+      },
+    })
+  }
+}

@@ -1,0 +1,59 @@
+import type { Accounts } from '../access/accounts.ts'
+import { writeAudit, type AuditEntry } from '../access/audit.ts'
+import type { Keys } from '../access/keys.ts'
+import type { CreditEngine } from '../credits/commands.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import type { Ids } from '../kernel/ids.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { Books } from '../ledger/books.ts'
+import type { Db } from '../store/db.ts'
+import type { Reload } from '../access/reload.ts'
+import type { Operations } from './operations.ts'
+import type { PriceAdmin } from './prices.ts'
+
+/** Whoever holds the admin token. */
+export interface Operator {
+  readonly actor: string
+}
+
+export interface AdminDeps {
+  readonly db: Db
+  readonly accounts: Accounts
+  readonly keys: Keys
+  readonly books: Books
+  readonly engine: CreditEngine
+  readonly prices: PriceAdmin
+  readonly operations: Operations
+  /** Loads an account (and a key) into the credit engine after it changed. */
+  readonly reload: Reload
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+}
+
+/** A change is made before it is told; where telling fails the sweep tells it within seconds. */
+export async function reloadQuietly(
+  deps: Pick<AdminDeps, 'reload' | 'log'>,
+  accountId: string,
+  keyId?: string,
+): Promise<void> {
+  try {
+    await (keyId === undefined ? deps.reload(accountId) : deps.reload(accountId, keyId))
+  } catch (error) {
+    const fields = { account_id: accountId, error: describeError(error) }
+    deps.log.warn(fields, 'changed in Postgres, not yet loaded into the credit engine')
+  }
+}
+
+/** Before money moves: what is asked for is kept even where the answer gets lost. */
+export async function audit(
+  deps: Pick<AdminDeps, 'db' | 'ids' | 'clock'>,
+  entry: AuditEntry,
+): Promise<void> {
+  await writeAudit(deps.db, deps.ids, entry, deps.clock.now())
+}
+
+export const noAccount = (id: string): Refusal => refuse('not_found', `There is no account ${id}.`)
+export const noKey = (id: string): Refusal =>
+  refuse('not_found', `There is no key ${id}, or it is revoked.`)

@@ -1,0 +1,67 @@
+import { hash, timingSafeEqual } from 'node:crypto'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import { ADMIN_TOKEN_CHARS_MIN } from '../kernel/limits.ts'
+import type { AdminDeps, Operator } from './context.ts'
+import type { DocumentedSurface } from '../access/http/openapi.ts'
+import { registerSurface, type Route } from '../access/http/route.ts'
+import { accountRoutes } from './routes/accounts.ts'
+import { findingRoutes } from './routes/findings.ts'
+import { keyRoutes } from './routes/keys.ts'
+import { moneyRoutes } from './routes/money.ts'
+import { operationRoutes } from './routes/operations.ts'
+import { priceRoutes } from './routes/prices.ts'
+import { receiptRoutes } from './routes/receipts.ts'
+
+export const ADMIN_PREFIX = '/admin/v1'
+
+export interface AdminSurface extends DocumentedSurface {
+  readonly routes: readonly Route<Operator>[]
+}
+
+/** Every route of the operator's side. Give it to `openApiPlugin` and to `adminPlugin`. */
+export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
+  prefix: ADMIN_PREFIX,
+  security: 'admin',
+  routes: [
+    ...accountRoutes(deps),
+    ...moneyRoutes(deps),
+    ...keyRoutes(deps),
+    ...receiptRoutes(deps),
+    ...findingRoutes(deps),
+    ...priceRoutes(deps),
+    ...operationRoutes(deps),
+  ],
+})
+
+const OFF = refuse(
+  'invalid_api_key',
+  `The admin API is off: set FAREBOX_ADMIN_TOKEN (${ADMIN_TOKEN_CHARS_MIN} characters or more).`,
+)
+const WRONG = refuse(
+  'invalid_api_key',
+  'Wrong admin token. Send "Authorization: Bearer <FAREBOX_ADMIN_TOKEN>".',
+)
+
+/** Takes as long for every wrong token of whatever length. */
+function makeTokenGuard(token: string | null): (request: FastifyRequest) => Operator | Refusal {
+  if (token === null || token.length < ADMIN_TOKEN_CHARS_MIN) return () => OFF
+  const expected = hash('sha256', token, 'buffer')
+  return (request) => {
+    const [, sent = ''] = /^bearer +(.+)$/i.exec(request.headers.authorization ?? '') ?? []
+    const isRight = timingSafeEqual(hash('sha256', sent.trim(), 'buffer'), expected)
+    return isRight ? { actor: 'admin' } : WRONG
+  }
+}
+
+/** The operator's API. Register it with `{ prefix: ADMIN_PREFIX }`. Source: design §8. */
+export function adminPlugin(
+  app: FastifyInstance,
+  options: { readonly surface: AdminSurface; readonly token: string | null; log: AdminDeps['log'] },
+): void {
+  registerSurface(app, {
+    routes: options.surface.routes,
+    log: options.log,
+    guard: makeTokenGuard(options.token),
+  })
+}

@@ -1,0 +1,67 @@
+import { fail, fine, warn } from './advice.ts'
+import type { Advice, DoctorDeps } from './doctor.ts'
+
+/** The lines of INFO, by name. */
+function parseInfo(text: string): ReadonlyMap<string, string> {
+  const lines = text.split(/\r?\n/).filter((line) => !line.startsWith('#') && line.includes(':'))
+  return new Map(
+    lines.map((line) => {
+      const at = line.indexOf(':')
+      return [line.slice(0, at), line.slice(at + 1)]
+    }),
+  )
+}
+
+type Info = ReadonlyMap<string, string>
+
+function checkVersion(info: Info): Advice {
+  const valkey = info.get('valkey_version')
+  const version = valkey ?? info.get('redis_version') ?? '0'
+  const name = valkey === undefined ? `Redis ${version}` : `Valkey ${version}`
+  return Number.parseInt(version, 10) >= 7
+    ? fine('redis version', name)
+    : fail('redis version', name, 'Upgrade to Redis 7 or Valkey.')
+}
+
+function checkEviction(info: Info): Advice {
+  const policy = info.get('maxmemory_policy') ?? 'unknown'
+  if (policy === 'noeviction') return fine('redis eviction', policy)
+  const detail = `maxmemory-policy is ${policy}: holds and balances can be evicted`
+  return fail('redis eviction', detail, 'CONFIG SET maxmemory-policy noeviction')
+}
+
+function checkMemory(info: Info): Advice {
+  const [used, max] = [Number(info.get('used_memory') ?? 0), Number(info.get('maxmemory') ?? 0)]
+  if (max === 0) return fine('redis memory', `${used} bytes, no limit`)
+  const percent = Math.round((used / max) * 100)
+  const detail = `${percent} % of maxmemory`
+  if (percent < 80) return fine('redis memory', detail)
+  return warn('redis memory', detail, 'Raise maxmemory: when it is full new requests get 503.')
+}
+
+function checkAof(info: Info): Advice {
+  if (info.get('aof_enabled') !== '1') {
+    const detail = 'AOF is off: a restart loses holds, and unposted charges during an outage'
+    return warn('redis persistence', detail, 'CONFIG SET appendonly yes, appendfsync everysec')
+  }
+  const status = info.get('aof_last_write_status') ?? 'ok'
+  if (status === 'ok') return fine('redis persistence', 'AOF is on')
+  return fail('redis persistence', `last AOF write: ${status}`, 'Look at its log and its disk.')
+}
+
+function checkRole(info: Info): Advice {
+  const role = info.get('role') ?? 'unknown'
+  if (role === 'master') return fine('redis role', role)
+  return fail('redis role', role, 'Point REDIS_URL at the primary: a replica refuses writes.')
+}
+
+/** Only what INFO tells: managed services refuse CONFIG. Source: design §4. */
+export async function checkRedis(deps: DoctorDeps): Promise<Advice[]> {
+  if (deps.redis === null) {
+    const detail = 'embedded: one process; its open holds end with it'
+    return [warn('credit engine', detail, 'Set REDIS_URL to run more than one process.')]
+  }
+  const reply = await deps.redis.send('INFO')
+  const info = parseInfo(typeof reply === 'string' ? reply : '')
+  return [checkVersion, checkEviction, checkMemory, checkAof, checkRole].map((check) => check(info))
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import type { CreditEngine } from '../credits/commands.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { describeError } from '../kernel/log.ts'
+import type { Db } from '../store/db.ts'
+import type { RedisStore } from '../store/redis.ts'
+import { checkAdminToken, checkFindings, checkMigrations, checkPrices } from './doctor-house.ts'
+import { checkClocks, checkPostgres } from './doctor-postgres.ts'
+import { checkRedis } from './doctor-redis.ts'
+
+export const advice = z.object({
+  check: z.string(),
+  status: z.enum(['ok', 'warn', 'fail']),
+  detail: z.string(),
+  /** What to do; empty where nothing is to be done. */
+  fix: z.string(),
+})
+export type Advice = z.infer<typeof advice>
+
+export const doctorReport = z.object({ ok: z.boolean(), findings: z.array(advice) })
+export type DoctorReport = z.infer<typeof doctorReport>
+
+export interface DoctorDeps {
+  readonly db: Db
+  readonly engine: CreditEngine
+  /** null = embedded engine. */
+  readonly redis: Pick<RedisStore, 'send'> | null
+  readonly clock: Clock
+  readonly adminToken: string | null
+  /** Whether a model has a price now. */
+  readonly hasPrice: (upstream: string, model: string) => boolean
+  /** Names of the migrations this program brings. */
+  readonly migrations: readonly string[]
+}
+
+type Check = (deps: DoctorDeps) => Promise<readonly Advice[]>
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  postgres: checkPostgres,
+  redis: checkRedis,
+  clocks: checkClocks,
+  migrations: checkMigrations,
+  prices: checkPrices,
+  findings: checkFindings,
+  'admin token': checkAdminToken,
+}
+
+const unreachable = (check: string, error: unknown): Advice => ({
+  check,
+  status: 'fail',
+  detail: describeError(error),
+  fix: 'Make the store reachable from here and ask again.',
+})
+
+/** Looks at how everything is set up; each finding says what to do. `ok` = nothing failed. */
+export function makeDoctor(deps: DoctorDeps): () => Promise<DoctorReport> {
+  return async () => {
+    const findings: Advice[] = []
+    for (const [name, check] of Object.entries(CHECKS)) {
+      try {
+        findings.push(...(await check(deps)))
+      } catch (error) {
+        findings.push(unreachable(name, error))
+      }
+    }
+    return { ok: findings.every(({ status }) => status !== 'fail'), findings }
+  }
+}
