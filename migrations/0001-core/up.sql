@@ -96,9 +96,11 @@ CREATE TABLE lots (
   reference_type   text NOT NULL,
   reference_id     text NOT NULL,
   created_at       timestamptz NOT NULL,
-  -- A column for the index to stand on: with remaining_micros in its predicate every burn would
-  -- write new entries into all indexes of this table instead of updating the row in place.
-  is_open          boolean GENERATED ALWAYS AS (remaining_micros > 0 OR state = 'pending') STORED,
+  -- Can pay, or will change by itself. A column for the index to stand on: with remaining_micros in
+  -- its predicate every burn would write new entries into all indexes of this table instead of
+  -- updating the row in place.
+  is_open          boolean NOT NULL GENERATED ALWAYS AS (remaining_micros > 0 OR state = 'pending'
+                     OR (state = 'active' AND expires_at IS NOT NULL)) STORED,
   UNIQUE (account_id, reference_type, reference_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX lots_open ON lots (account_id) WHERE is_open;

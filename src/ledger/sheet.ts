@@ -184,7 +184,6 @@ export function refillLot(
 ): void {
   moveLot(sheet, lot, type, amount, op)
   if (lot.state === 'expired') expireSome(sheet, lot, amount, within(op, 'expire'))
-  else wakeAt(sheet.account, lot.expiresAtMs)
 }
 
 /** Sees to it that `turn` looks at the account at `atMs` (Unix ms) or before. */

@@ -42,10 +42,7 @@ function expireLot(sheet: Sheet, lot: LotState): void {
   sheet.changedLots.add(lot)
 }
 
-/** A spent lot needs no look: what is given back to it asks for one. */
 function wakeFor(sheet: Sheet, lot: LotState): void {
   if (lot.state === 'pending') wakeAt(sheet.account, lot.effectiveAtMs)
-  else if (lot.state === 'active' && lot.remainingMicros > 0) {
-    wakeAt(sheet.account, lot.expiresAtMs)
-  }
+  else if (lot.state === 'active') wakeAt(sheet.account, lot.expiresAtMs)
 }

@@ -6,5 +6,5 @@ SELECT a.posted_micros, a.debt_micros, a.overage_micros,
        l.expired_micros, l.effective_at, l.expires_at, l.expired_at, l.reason, l.reference_type,
        l.reference_id, l.created_at
 FROM accounts a
-LEFT JOIN lots l ON l.account_id = a.id AND l.is_open AND l.state = 'active'
+LEFT JOIN lots l ON l.account_id = a.id AND l.is_open AND l.remaining_micros > 0
 WHERE a.id = $1
