@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-import { main } from './cli.ts'
+import { serve } from './app/serve.ts'
+import { readEnvironment } from './config.ts'
 
-process.exitCode = await main(process.argv.slice(2))
+process.exitCode = await serve(readEnvironment())

@@ -39,13 +39,12 @@ export interface QuickstartSetup {
   /** Whether a secret still opens the account. */
   keyWorks(secret: string, accountId: string): Promise<boolean>
   createKey(accountId: string): Promise<string>
-  newAdminToken(): string
 }
 
 export async function prepareQuickstart(
   dir: string,
   baseUrl: string,
-  adminToken: string | null,
+  adminToken: string,
   setup: QuickstartSetup,
 ): Promise<Quickstart> {
   const earlier = readQuickstart(dir)
@@ -57,7 +56,7 @@ export async function prepareQuickstart(
   const quickstart: Quickstart = {
     base_url: baseUrl,
     api_key: kept ? earlier.api_key : await setup.createKey(QUICKSTART_ACCOUNT),
-    admin_token: adminToken ?? earlier?.admin_token ?? setup.newAdminToken(),
+    admin_token: adminToken,
     account_id: QUICKSTART_ACCOUNT,
   }
   writeQuickstart(dir, quickstart)

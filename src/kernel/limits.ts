@@ -209,3 +209,11 @@ export const MODELS_IN_USE_MS = 7 * 24 * 3_600_000
 export const MODELS_IN_USE_MAX = 500
 /** First progress is written so long after the upstream's first byte; design §3 allows 1 s. */
 export const FIRST_PROGRESS_MS = 500
+/** Accounts whose lots are activated or expired in one round of the loop. */
+export const LOTS_TURN_MAX = 500
+/** A stopping process tries so long to post what is settled; with Redis nothing is lost past it. */
+export const SHUTDOWN_POST_MS_MAX = 10_000
+/** The demo upstream is a small program of our own: it starts in some hundred milliseconds. */
+export const DEMO_START_MS_MAX = 15_000
+/** Promo credits of a quickstart account: 1 000 credits. */
+export const QUICKSTART_MICROS = 1_000_000_000

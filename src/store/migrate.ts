@@ -64,6 +64,10 @@ function finish(applied: string[], newer: string[], log: Log): Migrated {
   return { applied, newer }
 }
 
+/** Names of the migrations that came with this program, in order. */
+export const migrationNames = (): readonly string[] =>
+  readMigrations(new URL('../../migrations/', import.meta.url)).map(({ name }) => name)
+
 function readMigrations(dir: URL): Migration[] {
   const names = readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && /^\d{4}-/.test(entry.name))

@@ -1,0 +1,222 @@
+import type { FastifyInstance } from 'fastify'
+import { openApiPlugin } from './access/http/openapi.ts'
+import { makeAuthenticator } from './access/authenticator.ts'
+import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
+import { makePriceAdmin } from './admin/prices.ts'
+import { makeCore, type Core } from './app/credits.ts'
+import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
+import { startLoops } from './app/loops.ts'
+import { makeModelList } from './app/models.ts'
+import { openPrices, type Prices } from './app/prices.ts'
+import { makeServer } from './app/server.ts'
+import { openStores, type Stores } from './app/stores.ts'
+import type { Config, Environment } from './config.ts'
+import { makeKeyRows } from './gateway/idempotency-rows.ts'
+import { gatewayPlugin } from './gateway/plugin.ts'
+import type { Clock } from './kernel/clock.ts'
+import type { Ids } from './kernel/ids.ts'
+import { SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
+import { describeError, type Log } from './kernel/log.ts'
+import { HealthError, makeHealth } from './ops/health.ts'
+import { makeLoops, type Loops } from './ops/loops.ts'
+import { makeMetrics, type Metrics } from './ops/metrics.ts'
+import { opsPlugin } from './ops/plugin.ts'
+import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from './portal/plugin.ts'
+import { makeTokenizer, type Tokenizer } from './pricing/tokenizer.ts'
+import { PROTOCOLS } from './protocols/registry.ts'
+
+export interface AppOptions {
+  readonly environment: Environment
+  readonly config: Config
+  readonly adminToken: string | null
+  readonly dataDir: string
+  readonly version: string
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+}
+
+/** A gateway process, composed and not yet listening. */
+export interface App {
+  readonly core: Core
+  /** Listens; answers the base URL. Throws where the port is taken. */
+  listen(host: string, port: number): Promise<string>
+  /** Takes what a reload may change: upstreams, prices, limits of requests. */
+  configure(config: Config): void
+  /** Finishes what is open, posts, clears and closes. Answers receipts left unposted. */
+  stop(deadlineMs: number): Promise<number>
+  /** Posts what is settled, at most `waitMs`, for an exit at once. */
+  hurry(waitMs: number): Promise<void>
+}
+
+interface Parts extends AppOptions {
+  readonly stores: Stores
+  readonly prices: Prices
+  readonly metrics: Metrics
+  readonly core: Core
+  readonly tokenizer: Tokenizer
+  readonly loops: Loops
+  readonly state: { draining: boolean }
+}
+
+/** Opens the stores and wires everything. The only place where parts meet. */
+export async function makeApp(options: AppOptions): Promise<App> {
+  const { config, clock, log } = options
+  const stores = await openStores(options)
+  const prices = await openPrices(stores.db, config, clock)
+  const metrics = makeMetrics()
+  const core = makeCore({ ...options, stores, prices, metrics })
+  const parts: Parts = {
+    ...options,
+    stores,
+    prices,
+    metrics,
+    core,
+    tokenizer: makeTokenizer({ clock }),
+    loops: makeLoops({ clock, log, random: Math.random, onRun: metrics.loopRan }),
+    state: { draining: false },
+  }
+  const { server, gateway } = wire(parts)
+  return {
+    core,
+    async listen(host, port) {
+      return server.listen({ host, port })
+    },
+    configure(next) {
+      prices.configure(next)
+      gateway.configure(next)
+    },
+    stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
+    async hurry(waitMs) {
+      await core.poster.drain(waitMs)
+    },
+  }
+}
+
+function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGateway } {
+  const { core, stores, prices, metrics, config, environment, clock, ids, log } = parts
+  const { db, engine } = stores
+  const authenticator = makeAuthenticator({ db, clock, log, mode: environment.mode })
+  const keyRows = makeKeyRows(db)
+  const gateway = configureGateway(
+    { ...parts, authenticator, keyRows, engine, book: prices.book, holds: core.credits.holds },
+    config,
+  )
+  const server = makeServer({ ids, log })
+  const admin = makeAdminSurface({
+    ...core,
+    db,
+    engine,
+    clock,
+    ids,
+    log,
+    prices: makePriceAdmin({ ...prices, clock }),
+  })
+  const portalDeps = {
+    ...core,
+    engine,
+    authenticator,
+    log,
+    showProviderCost: () => config.receipts.show_provider_cost,
+  }
+  const portal = makePortalSurface(portalDeps)
+  const models = makeModelList({ book: prices.book, upstreams: gateway.deps.upstreams, clock })
+  const { version, adminToken } = parts
+  server.register(sync(gatewayPlugin), { deps: gateway.deps, protocols: PROTOCOLS, models })
+  server.register(sync(adminPlugin), {
+    prefix: ADMIN_PREFIX,
+    surface: admin,
+    token: adminToken,
+    log,
+  })
+  server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
+  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal] })
+  server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics, version })
+  metrics.watch({
+    openHolds: () => core.credits.holds.openCount,
+    backlog: () => core.poster.backlog,
+    breakerOpen: () => core.poster.breakerOpen,
+    cachedKeys: () => authenticator.cached,
+    drains: () => gateway.deps.drains.count,
+  })
+  startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
+  return { server, gateway }
+}
+
+/** Fastify tells a plugin that is done by its promise. */
+const sync =
+  <Options>(plugin: (app: FastifyInstance, options: Options) => void) =>
+  async (app: FastifyInstance, options: Options): Promise<void> => {
+    plugin(app, options)
+    await Promise.resolve()
+  }
+
+function makeReadiness(parts: Parts): ReturnType<typeof makeHealth> {
+  const { stores, core, state, clock, log } = parts
+  return makeHealth({
+    clock,
+    log,
+    checks: [
+      {
+        name: 'accepting',
+        needed: 'always',
+        run: () => {
+          if (state.draining) throw new HealthError('stopping')
+        },
+      },
+      {
+        name: 'postgres',
+        needed: 'once',
+        run: async () => {
+          await stores.db.query('SELECT 1')
+        },
+      },
+      {
+        name: 'credits',
+        needed: 'always',
+        run: async () => {
+          await stores.engine.timeMs()
+        },
+      },
+      {
+        name: 'backlog',
+        needed: 'always',
+        run: () => {
+          if (core.poster.full) throw new HealthError('too many charges wait for Postgres')
+        },
+      },
+    ],
+  })
+}
+
+/** Source: issue of every deploy: stop accepting, finish, post, clear, close. */
+async function stop(
+  parts: Parts,
+  server: FastifyInstance,
+  gateway: ConfiguredGateway,
+  deadlineMs: number,
+): Promise<number> {
+  const { core, log } = parts
+  parts.state.draining = true
+  const closed = server.close()
+  const late = new Promise<'late'>((resolve) => {
+    parts.clock.after(deadlineMs, () => {
+      resolve('late')
+    })
+  })
+  if ((await Promise.race([closed, late])) === 'late') {
+    log.warn({ open: core.credits.holds.openCount }, 'requests still open at the deadline are cut')
+    server.server.closeAllConnections()
+    await closed
+  }
+  const left = await core.poster.drain(SHUTDOWN_POST_MS_MAX)
+  await core.credits.settledAll()
+  await parts.loops.stop()
+  await parts.prices.record().catch((error: unknown) => {
+    log.warn({ error: describeError(error) }, 'price versions were not recorded')
+  })
+  await gateway.close()
+  await parts.tokenizer.close()
+  await parts.stores.close()
+  return left
+}

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto'
+import { makeAccounts, type Accounts } from '../access/accounts.ts'
+import { makeKeys, type Keys } from '../access/keys.ts'
+import { makeReload, type Reload } from '../access/reload.ts'
+import { makeOperations, type Operations } from '../admin/operations.ts'
+import type { Config, Environment } from '../config.ts'
+import { makeCredits, type Credits } from '../credits/lifecycle.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Books } from '../ledger/books.ts'
+import { makePoster } from '../ledger/group-commit.ts'
+import { makeBooks } from '../ledger/ledger-books.ts'
+import type { Poster } from '../ledger/poster.ts'
+import { makePostingLedger } from '../ledger/posting-ledger.ts'
+import type { Metrics } from '../ops/metrics.ts'
+import { makeDoctor } from '../reconcile/doctor.ts'
+import { makeVerify } from '../reconcile/verify.ts'
+import { migrationNames } from '../store/migrate.ts'
+import type { Prices } from './prices.ts'
+import type { Stores } from './stores.ts'
+
+/** Ledger, credits and access over a pair of stores: what serving and the commands both need. */
+export interface Core {
+  readonly stores: Stores
+  readonly books: Books
+  readonly poster: Poster
+  readonly credits: Credits
+  readonly accounts: Accounts
+  readonly keys: Keys
+  readonly reload: Reload
+  readonly operations: Operations
+}
+
+export interface CoreDeps {
+  readonly stores: Stores
+  readonly prices: Prices
+  readonly environment: Environment
+  readonly config: Config
+  /** The token in force, which quickstart may have made. */
+  readonly adminToken: string | null
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+  readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered'>
+}
+
+export function makeCore(deps: CoreDeps): Core {
+  const { stores, prices, config, clock, ids, log, metrics } = deps
+  const { db, engine, redis } = stores
+  const ledger = makePostingLedger({ db, ids })
+  const poster = makePoster({
+    ledger,
+    clock,
+    log,
+    postWaitMs: config.post_wait_ms,
+    on: {
+      batch: (receipts, durationMs) => {
+        metrics.posted({ receipts, durationMs, ok: true })
+      },
+      failed: () => {
+        metrics.posted({ receipts: 0, durationMs: 0, ok: false })
+      },
+    },
+  })
+  const leaseMs = config.holds.lease_ms
+  const credits = makeCredits({
+    engine,
+    ledger,
+    poster,
+    clock,
+    log,
+    owner: randomUUID(),
+    leaseMs,
+    durability: config.durability,
+    on: { loaded: metrics.loaded, recovered: metrics.recovered },
+  })
+  const accounts = makeAccounts({ db, clock, ids })
+  const keys = makeKeys({ db, clock, ids, mode: deps.environment.mode })
+  const doctor = makeDoctor({
+    db,
+    engine,
+    redis,
+    clock,
+    adminToken: deps.adminToken,
+    hasPrice: (upstream, model) => prices.book.explain({ upstream, model }, clock.now()) !== null,
+    migrations: migrationNames(),
+  })
+  const operations = makeOperations({
+    verify: makeVerify({ db, engine, clock, sweepMs: leaseMs / 3 }),
+    doctor,
+    accounts,
+    keys,
+    loads: credits.loads,
+    recovery: credits.recovery,
+    engine,
+    clock,
+    renewalMs: leaseMs / 3,
+  })
+  const reload = makeReload(credits.loads)
+  const books = makeBooks({ db, ids })
+  return { stores, books, poster, credits, accounts, keys, reload, operations }
+}

@@ -1,0 +1,66 @@
+import type { CachingAuthenticator } from '../access/authenticator.ts'
+import type { KeyRows } from '../gateway/idempotency-rows.ts'
+import type { Clock } from '../kernel/clock.ts'
+import {
+  CHANGED_SWEEP_MS,
+  IDEMPOTENT_DROP_MAX,
+  KEY_POLL_MS,
+  LOTS_TURN_MAX,
+  PRICES_POLL_MS,
+  RENEW_TICK_MS,
+} from '../kernel/limits.ts'
+import type { Loops } from '../ops/loops.ts'
+import type { Core } from './credits.ts'
+import type { Prices } from './prices.ts'
+
+/** Everything that runs beside requests, each with the period that its promise needs. */
+export function startLoops(deps: {
+  loops: Loops
+  core: Core
+  prices: Prices
+  authenticator: CachingAuthenticator
+  keyRows: KeyRows
+  clock: Clock
+  leaseMs: number
+}): void {
+  const { loops, core, prices, clock } = deps
+  const { credits, books, reload } = core
+  loops.start({
+    name: 'renew',
+    periodMs: RENEW_TICK_MS,
+    run: () => {
+      credits.renewals.tick()
+      return Promise.resolve()
+    },
+  })
+  const sweepMs = deps.leaseMs / 3
+  loops.start({
+    name: 'recover',
+    periodMs: sweepMs,
+    run: async () => {
+      await credits.recovery.sweep()
+    },
+  })
+  loops.start({ name: 'changes', periodMs: CHANGED_SWEEP_MS, run: () => credits.changes.sweep() })
+  loops.start({ name: 'keys', periodMs: KEY_POLL_MS, run: () => deps.authenticator.poll() })
+  loops.start({
+    name: 'prices',
+    periodMs: PRICES_POLL_MS,
+    run: async () => {
+      await prices.refresh()
+      await prices.record()
+    },
+  })
+  loops.start({
+    name: 'lots',
+    periodMs: 1_000,
+    run: async () => {
+      for (const accountId of await books.turn(clock.now(), LOTS_TURN_MAX)) await reload(accountId)
+    },
+  })
+  loops.start({
+    name: 'idempotency',
+    periodMs: 60_000,
+    run: () => deps.keyRows.dropExpired(clock.now(), IDEMPOTENT_DROP_MAX),
+  })
+}
