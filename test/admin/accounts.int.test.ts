@@ -1,0 +1,209 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import Fastify from 'fastify'
+import { adminPlugin, makeAdminSurface } from '../../src/admin/plugin.ts'
+import { aCustomer, ADMIN_TOKEN, makeWorld, textAt, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await makeWorld()
+})
+afterAll(async () => {
+  await world.close()
+})
+
+const error = (code: string, param: string | null = null) => ({
+  error: { code, param, message: expect.any(String) as string, type: expect.any(String) as string },
+})
+
+describe('the admin API', () => {
+  it('is closed to everyone without the token, in the envelope of errors', async () => {
+    for (const authorization of [
+      '',
+      'Bearer wrong',
+      `Bearer ${ADMIN_TOKEN}x`,
+      `Basic ${ADMIN_TOKEN}`,
+    ]) {
+      const reply = await world.app.inject({
+        url: '/admin/v1/accounts',
+        headers: authorization === '' ? {} : { authorization },
+      })
+      expect(reply.statusCode).toBe(401)
+      expect(reply.json()).toEqual(error('invalid_api_key'))
+      expect(reply.headers['x-farebox-request-id']).toBeDefined()
+    }
+  })
+
+  it.each([null, '', 'short-token'])('is off while the token is %j', async (token) => {
+    const app = Fastify()
+    await app.register(adminPlugin, { surface: makeAdminSurface(world), token, log: world.log })
+    const headers = { authorization: `Bearer ${token ?? ''}` }
+    const reply = await app.inject({ url: '/accounts', headers })
+    expect(reply.statusCode).toBe(401)
+    expect(reply.body).toContain('FAREBOX_ADMIN_TOKEN')
+    await app.close()
+  })
+
+  it('tells broken bodies in one sentence with the place', async () => {
+    const send = (body: object | string) => world.admin('POST', '/accounts', body)
+    expect(await send('{"name":')).toMatchObject({ status: 400, body: error('invalid_json') })
+    expect(await send({})).toMatchObject({ status: 400, body: error('invalid_request', 'name') })
+    const typo = await send({ name: 'x', credit_limt: '5' })
+    expect(typo).toMatchObject({ status: 400, body: error('invalid_request') })
+    expect(JSON.stringify(typo.body)).toContain('credit_limt')
+    expect(await send('x'.repeat(300_000))).toMatchObject({
+      status: 413,
+      body: error('request_too_large'),
+    })
+  })
+})
+
+describe('accounts', () => {
+  it('are created once per id or subject, with a balance', async () => {
+    const body = { id: 'acct_1', subject_ref: 'user 1', name: 'Ada', credit_limit: '2.5' }
+    const first = await world.admin('POST', '/accounts', body)
+    expect(first.status).toBe(201)
+    expect(first.body).toMatchObject({
+      id: 'acct_1',
+      status: 'active',
+      credit_limit: { micros: 2_500_000, credits: '2.5' },
+      balance: { posted: { micros: 0, credits: '0' }, available: { micros: 0 }, lots: [] },
+    })
+    expect((await world.admin('POST', '/accounts', body)).status).toBe(200)
+    const same = await world.admin('POST', '/accounts', { subject_ref: 'user 1', name: 'Ada' })
+    expect(same).toMatchObject({ status: 200, body: { id: 'acct_1' } })
+    const other = { id: 'acct_2', subject_ref: 'user 1', name: 'Eve' }
+    expect(await world.admin('POST', '/accounts', other)).toMatchObject({
+      status: 409,
+      body: error('conflict'),
+    })
+    const found = await world.admin('GET', '/accounts?subject_ref=user%201')
+    expect(found.body).toMatchObject({ data: [{ id: 'acct_1' }], next_cursor: null })
+  })
+
+  it('without any name are one account per Idempotency-Key', async () => {
+    const send = () => world.admin('POST', '/accounts', { name: 'A' }, { 'idempotency-key': 'k1' })
+    const [first, second] = [await send(), await send()]
+    expect([first.status, second.status]).toEqual([201, 200])
+    expect(textAt(second, 'id')).toBe(textAt(first, 'id'))
+  })
+
+  it('are paged by cursor', async () => {
+    for (const n of [1, 2, 3]) await world.admin('POST', '/accounts', { id: `zz_${n}`, name: 'Z' })
+    const page = await world.admin('GET', '/accounts?cursor=zz_0&limit=2')
+    expect(page.body).toMatchObject({ data: [{ id: 'zz_1' }, { id: 'zz_2' }], next_cursor: 'zz_2' })
+    const rest = await world.admin('GET', '/accounts?cursor=zz_2&limit=2')
+    expect(rest.body).toMatchObject({ data: [{ id: 'zz_3' }], next_cursor: null })
+  })
+
+  it('that are frozen are so in the credit engine before the answer', async () => {
+    const { accountId } = await aCustomer(world)
+    const body = { status: 'frozen', reason: 'chargeback', credit_limit: 3 }
+    const reply = await world.admin('PATCH', `/accounts/${accountId}`, body)
+    expect(reply.body).toMatchObject({ status: 'frozen', reason: 'chargeback' })
+    expect(await world.engine.viewAccount(accountId)).toMatchObject({
+      status: 'frozen',
+      creditLimitMicros: 3_000_000,
+    })
+    const thawed = await world.admin('PATCH', `/accounts/${accountId}`, { status: 'active' })
+    expect(thawed.body).toMatchObject({ status: 'active', reason: null })
+  })
+
+  it('that do not exist are 404, and a change of nothing is refused', async () => {
+    const missing = await world.admin('PATCH', '/accounts/nobody', { name: 'x' })
+    expect(missing).toMatchObject({ status: 404, body: error('not_found') })
+    expect((await world.admin('PATCH', '/accounts/acct_1', {})).status).toBe(400)
+    expect((await world.admin('GET', '/accounts/nobody')).status).toBe(404)
+  })
+})
+
+describe('grants and adjustments', () => {
+  const grant = { credits: '10.5', kind: 'paid', reason: 'pack', reference_id: 'pi_1' }
+
+  it('grant once per reference, and are spendable before the answer', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const path = `/accounts/${accountId}/grants`
+    const first = await world.admin('POST', path, grant)
+    expect(first).toMatchObject({ status: 201, body: { granted: { micros: 10_500_000 } } })
+    expect((await world.engine.viewAccount(accountId))?.availableMicros).toBe(10_500_000)
+    const second = await world.admin('POST', path, grant)
+    expect(second).toMatchObject({ status: 200, body: { id: textAt(first, 'id') } })
+    const other = await world.admin('POST', path, { ...grant, credits: '11' })
+    expect(other).toMatchObject({ status: 409, body: error('conflict', 'reference_id') })
+    const { body } = await world.admin('GET', `/accounts/${accountId}`)
+    expect(body).toMatchObject({ balance: { posted: { micros: 10_500_000 } } })
+  })
+
+  it.each([
+    [{ credits: 10.5 }, 'a fraction that is not quoted'],
+    [{ credits: '1.0000001' }, 'more than six decimals'],
+    [{ credits: '1', micros: 2 }, 'two amounts'],
+    [{}, 'no amount'],
+    [{ credits: '0' }, 'nothing'],
+    [{ micros: 1.5 }, 'half a micro'],
+    [{ credits: '-1' }, 'less than nothing'],
+    [{ credits: '1e3' }, 'a float in text'],
+  ])('refuse %j: %s', async (amount, _why) => {
+    const body = { ...grant, credits: undefined, ...amount }
+    const reply = await world.admin('POST', '/accounts/acct_1/grants', body)
+    expect(reply).toMatchObject({ status: 400 })
+  })
+
+  it('take whole credits, micros, or both where they agree', async () => {
+    for (const [at, amount] of [
+      { credits: 3 },
+      { micros: 3_000_000 },
+      { credits: '3', micros: 3_000_000 },
+    ].entries()) {
+      const body = { ...amount, kind: 'promo', reason: 'r', reference_id: `same_${at}` }
+      const reply = await world.admin('POST', '/accounts/acct_1/grants', body)
+      expect(reply).toMatchObject({ status: 201, body: { granted: { micros: 3_000_000 } } })
+    }
+  })
+
+  it('refuse an expiry in the past and a grant without a name', async () => {
+    const past = { ...grant, expires_at: '2020-01-01T00:00:00Z' }
+    const path = '/accounts/acct_1/grants'
+    expect(await world.admin('POST', path, past)).toMatchObject({
+      status: 400,
+      body: error('invalid_request', 'expires_at'),
+    })
+    const { reference_id, ...nameless } = grant
+    expect(await world.admin('POST', path, nameless)).toMatchObject({
+      status: 400,
+      body: error('invalid_request', 'reference_id'),
+    })
+    const named = await world.admin('POST', path, nameless, { 'idempotency-key': reference_id })
+    expect(named).toMatchObject({ status: 201, body: { reference_id: 'pi_1' } })
+  })
+
+  it('adjust up and down once per reference and show in the ledger', async () => {
+    const { accountId } = await aCustomer(world)
+    const path = `/accounts/${accountId}/adjustments`
+    const down = { credits: '-4', reason: 'mistake', reference_id: 'adj_1' }
+    expect(await world.admin('POST', path, down)).toMatchObject({
+      status: 201,
+      body: { micros: -4_000_000, credits: '-4', created: true },
+    })
+    expect(await world.admin('POST', path, down)).toMatchObject({ status: 200 })
+    expect(await world.admin('POST', path, { ...down, credits: '-5' })).toMatchObject({
+      status: 409,
+    })
+    expect((await world.engine.viewAccount(accountId))?.availableMicros).toBe(6_000_000)
+    const page = await world.admin('GET', `/accounts/${accountId}/ledger?limit=1`)
+    expect(page.body).toMatchObject({
+      data: [{ movement_type: 'adjustment', amount: { credits: '-4' }, reason: 'mistake' }],
+      next_cursor: '2',
+    })
+    const rest = await world.admin('GET', `/accounts/${accountId}/ledger?limit=1&cursor=2`)
+    expect(rest.body).toMatchObject({ data: [{ movement_type: 'grant' }], next_cursor: null })
+  })
+
+  it('are kept in the audit log with who and what', async () => {
+    const rows = await world.db.query(
+      `SELECT action, detail->>'referenceId' AS reference FROM audit_log
+        WHERE actor = 'admin' AND action IN ('grant', 'adjust') ORDER BY at`,
+    )
+    expect(rows).toContainEqual({ action: 'grant', reference: 'pi_1' })
+    expect(rows).toContainEqual({ action: 'adjust', reference: 'adj_1' })
+  })
+})

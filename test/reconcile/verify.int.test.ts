@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeDoctor } from '../../src/reconcile/doctor.ts'
+import { makeVerify, type VerifyReport } from '../../src/reconcile/verify.ts'
+import { aCustomer, makeWorld, openHold, SWEEP_MS, type World } from '../admin/world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await makeWorld()
+})
+afterAll(async () => {
+  await world.close()
+})
+
+const invariants = (report: VerifyReport) => report.breaches.map((one) => one.invariant)
+
+/** verify that does not wait long between its looks. */
+const verify = (only: string | null) =>
+  makeVerify({
+    ...world,
+    sweepMs: SWEEP_MS,
+    clock: { ...world.clock, after: (ms, run) => world.clock.after(Math.min(ms, 20), run) },
+  })(only)
+
+describe('verify', () => {
+  it('raises no alarm while requests, grants and changes go on', async () => {
+    const customers = await Promise.all(Array.from({ length: 4 }, () => aCustomer(world, '1000')))
+    let stop = false
+    let requests = 0
+    const traffic = customers.flatMap((customer) =>
+      Array.from({ length: 3 }, async (_, lane) => {
+        for (let n = 0; !stop; n += 1) {
+          const { hold, settle } = await openHold(world, customer, 50_000)
+          if (n % 5 === 4) await hold.release()
+          else await settle(10_000 + ((n * 7919 + lane) % 60_000)) // some cost more than was held
+          requests += 1
+        }
+      }),
+    )
+    const changes = (async () => {
+      for (let n = 0; !stop; n += 1) {
+        const [customer] = customers
+        if (customer === undefined) return
+        const grant = { credits: '1', kind: 'promo', reason: 'r', reference_id: `live_${n}` }
+        await world.admin('POST', `/accounts/${customer.accountId}/grants`, grant)
+      }
+    })()
+    const reports: VerifyReport[] = []
+    for (let n = 0; n < 5; n += 1) reports.push(await world.operations.verify(null))
+    stop = true
+    await Promise.all([...traffic, changes])
+    expect(requests).toBeGreaterThan(50)
+    for (const report of reports) {
+      expect(report.breaches).toEqual([])
+      expect(report.ok).toBe(true)
+      expect(report.accounts_loaded).toBe(4)
+    }
+  })
+
+  it('finds a balance that differs by one micro (I2) and an edited account (I10)', async () => {
+    const customer = await aCustomer(world)
+    expect(await verify(customer.accountId)).toMatchObject({ ok: true, accounts: 1 })
+    const set = (sql: string) => world.db.query(sql, [customer.accountId])
+    await set('UPDATE accounts SET posted_micros = posted_micros + 1 WHERE id = $1')
+    const off = await verify(customer.accountId)
+    expect(invariants(off).sort()).toEqual(['I1', 'I1', 'I2'])
+    expect(off.ok).toBe(false)
+    await set('UPDATE accounts SET posted_micros = posted_micros - 1 WHERE id = $1')
+    await set(`UPDATE accounts SET status = 'frozen' WHERE id = $1`)
+    expect(invariants(await verify(customer.accountId))).toEqual(['I10'])
+    await set(`UPDATE accounts SET status = 'active', change_seq = change_seq + 1 WHERE id = $1`)
+    const behind = await verify(customer.accountId)
+    expect(behind.breaches[0]?.detail).toContain('change_seq')
+    await world.reload(customer.accountId)
+    expect(await verify(customer.accountId)).toMatchObject({ ok: true })
+  })
+
+  it('finds a key whose limits the engine does not know (I10)', async () => {
+    const customer = await aCustomer(world)
+    await (await openHold(world, customer, 1_000)).settle(1_000)
+    await world.db.query('UPDATE api_keys SET max_concurrency = 3 WHERE id = $1', [customer.keyId])
+    const report = await verify(customer.accountId)
+    expect(report.breaches).toMatchObject([{ invariant: 'I10', subject: customer.keyId }])
+    expect(report.keys_loaded).toBe(1)
+  })
+
+  it('finds a hold that outlived its lease (I7), and recover ends it', async () => {
+    const customer = await aCustomer(world)
+    // A hold whose gateway is gone: reserved straight at the engine, renewed by nobody.
+    const ref = { accountId: customer.accountId, keyId: customer.keyId, holdId: world.ids.uuid() }
+    await world.credits.loads.key(customer.accountId, customer.keyId, 'missing')
+    const want = (await world.books.balance(customer.accountId))?.postedMicros
+    if (want === undefined) throw new Error('no balance')
+    const reply = await world.engine.reserve({
+      ...ref,
+      wantMicros: want,
+      leastMicros: want,
+      fitShares: 1,
+      tokens: 1,
+      leaseMs: 1,
+      notAfterMs: (await world.engine.timeMs()) + 5_000,
+      owner: 'gone',
+      draft: '{}',
+    })
+    expect(reply.kind).toBe('ok')
+    const reports: VerifyReport[] = []
+    const deadline = performance.now() + 10 * SWEEP_MS
+    while (!reports.some((report) => !report.ok) && performance.now() < deadline) {
+      reports.push(await verify(customer.accountId))
+    }
+    expect(reports.at(-1)?.breaches).toMatchObject([{ invariant: 'I7', subject: ref.holdId }])
+    expect(await world.operations.recover()).toMatchObject({ ended: 1, left: 0 })
+    expect(await verify(customer.accountId)).toMatchObject({ ok: true })
+  })
+
+  it('finds a charge whose receipt says another amount (I9)', async () => {
+    const customer = await aCustomer(world)
+    const { holdId, settle } = await openHold(world, customer, 1_000)
+    await settle(1_000)
+    await world.db.query('UPDATE usage SET micros = 999 WHERE hold_id = $1', [holdId])
+    const report = await verify(customer.accountId)
+    expect(report.breaches).toMatchObject([{ invariant: 'I9', subject: holdId }])
+  })
+
+  it('loads everything again after Redis was emptied', async () => {
+    const customer = await aCustomer(world)
+    await (await openHold(world, customer, 1_000)).settle(1_000)
+    await world.redis.send('FLUSHALL')
+    expect(await world.engine.viewAccount(customer.accountId)).toBeNull()
+    const rebuilt = await world.operations.rebuild(customer.accountId)
+    expect(rebuilt).toEqual({ accounts: 1, keys: 1, failed: 0 })
+    const view = await world.engine.viewAccount(customer.accountId)
+    expect(view?.availableMicros).toBe(9_999_000)
+  })
+})
+
+describe('doctor', () => {
+  const doctor = (over: Partial<Parameters<typeof makeDoctor>[0]> = {}) =>
+    makeDoctor({
+      ...world,
+      hasPrice: () => true,
+      adminToken: 'kD93-mfQ0aLx7_eWz2TbVn81sYc4RuHj',
+      migrations: ['0001-core'],
+      redis: null,
+      ...over,
+    })()
+  const of = async (check: string, over: Parameters<typeof doctor>[0] = {}) =>
+    (await doctor(over)).findings.find((one) => one.check === check)
+
+  it('asks the real stores and says what to do', async () => {
+    const report = await world.operations.doctor()
+    const status = Object.fromEntries(report.findings.map((one) => [one.check, one.status]))
+    expect(status).toMatchObject({
+      'postgres version': 'ok',
+      'redis version': 'ok',
+      'redis eviction': 'ok',
+      'redis persistence': 'ok',
+      'clock of postgres': 'ok',
+      'clock of the credit engine': 'ok',
+    })
+    expect(report.findings.every((one) => one.status === 'ok' || one.fix !== '')).toBe(true)
+  })
+
+  it('tells a Redis that evicts and has no AOF', async () => {
+    const info =
+      'redis_version:6.2.1\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:0\r\nrole:slave'
+    const redis = { send: () => Promise.resolve(info) }
+    const report = await doctor({ redis })
+    const failed = report.findings.filter((one) => one.status === 'fail').map((one) => one.check)
+    expect(report.ok).toBe(false)
+    expect(failed).toEqual(
+      expect.arrayContaining(['redis version', 'redis eviction', 'redis role']),
+    )
+    expect(await of('redis persistence', { redis })).toMatchObject({ status: 'warn' })
+  })
+
+  it('tells clocks that differ', async () => {
+    const clock = { ...world.clock, now: () => Date.now() - 60_000 }
+    expect(await of('clock of postgres', { clock })).toMatchObject({ status: 'fail' })
+    const near = { ...world.clock, now: () => Date.now() - 1_000 }
+    expect(await of('clock of postgres', { clock: near })).toMatchObject({ status: 'warn' })
+  })
+
+  it('tells migrations that are missing', async () => {
+    const migrations = ['0001-core', '0002-next']
+    const finding = await of('migrations', { migrations })
+    expect(finding?.status).toBe('fail')
+  })
+
+  it('tells models in use that lost their price', async () => {
+    const customer = await aCustomer(world)
+    await (await openHold(world, customer, 1_000)).settle(1_000)
+    expect(await of('prices')).toMatchObject({ status: 'ok' })
+    const priceless = await of('prices', { hasPrice: (_, model) => model !== 'gpt-4o' })
+    expect(priceless).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('openai/gpt-4o') as string,
+    })
+  })
+
+  it.each([
+    [null, 'warn'],
+    ['short', 'fail'],
+    ['aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'warn'],
+    ['kD93-mfQ0aLx7_eWz2TbVn81sYc4RuHj', 'ok'],
+  ])('judges the admin token %j: %s', async (adminToken, status) => {
+    expect(await of('admin token', { adminToken })).toMatchObject({ status })
+  })
+})
