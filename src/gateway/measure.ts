@@ -80,6 +80,10 @@ async function countOr(
   return (await deps.tokens.count(texts, model)) ?? roughTokens(textLength(texts))
 }
 
+/** Fragments of one answer as one text: apart, each would cost at least a token of its own. */
+const whole = (fragments: readonly string[]): string[] =>
+  fragments.length === 0 ? [] : [fragments.join('')]
+
 /**
  * What the answer cost. Reported numbers are taken as they are; what is missing is counted in the
  * tokenizer's thread and marked estimated. Source: design §2.6, providers.md §1 and §4.
@@ -98,7 +102,8 @@ export async function measure(
   const output =
     report.usage !== null && report.outputReported
       ? null
-      : (await countOr(deps, report.outputText, view.model)) + roughTokens(report.outputCharsBeyond)
+      : (await countOr(deps, whole(report.outputText), view.model)) +
+        roughTokens(report.outputCharsBeyond)
   return priced(deps, exchange, report, complete(report, input, output), true)
 }
 
