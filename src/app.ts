@@ -73,7 +73,14 @@ export async function makeApp(options: AppOptions): Promise<App> {
     metrics,
     core,
     tokenizer: makeTokenizer({ clock }),
-    loops: makeLoops({ clock, log, random: Math.random, onRun: metrics.loopRan }),
+    loops: makeLoops({
+      clock,
+      log,
+      random: Math.random,
+      onRun: (...run) => {
+        metrics.loopRan(...run)
+      },
+    }),
     state: { draining: false },
   }
   const { server, gateway } = wire(parts)
