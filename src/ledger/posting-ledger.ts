@@ -9,13 +9,8 @@ import type { PostItem } from './receipt.ts'
 import type { Sheet } from './sheet.ts'
 import { writeSheets } from './sheets.ts'
 import { makeSnapshots } from './snapshots.ts'
-import { spendRows, usageRow } from './usage-rows.ts'
 
-const sql = loadSql(new URL('./sql/', import.meta.url), [
-  'insert-usage',
-  'store-answers',
-  'park-receipt',
-])
+const sql = loadSql(new URL('./sql/', import.meta.url), ['store-answers', 'park-receipt'])
 
 /** One statement that is carried out in the posting transaction. */
 export interface Statement {
@@ -57,15 +52,11 @@ export function makePostingLedger(options: PostingLedgerOptions): PostingLedger 
     nowMs: number,
   ): Promise<void> {
     if (plan.postings.length === 0) return
-    const now = new Date(nowMs)
-    const usage = JSON.stringify(plan.postings.map(usageRow))
-    const spend = JSON.stringify(spendRows(plan.postings))
     const touched = new Set(plan.postings.map(({ receipt }) => receipt.accountId))
     const changed = [...sheets.values()].filter(({ account }) => touched.has(account.id))
     const posted = plan.postings.map((posting) => withAccount(posting, sheets))
     await Promise.all([
-      tx.query(sql['insert-usage'], [usage, spend, now]),
-      writeSheets(tx, changed, nowMs),
+      writeSheets(tx, changed, plan.postings, nowMs),
       ...alongside(posted, nowMs).map((statement) => tx.query(statement.sql, statement.params)),
       storeAnswers(tx, plan, nowMs),
     ])

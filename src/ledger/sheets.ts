@@ -1,7 +1,9 @@
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
+import type { Posting } from './plan.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
+import { spendRows, usageRow } from './usage-rows.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'lock-accounts',
@@ -88,26 +90,28 @@ export async function openSheet(
 export async function writeChange(tx: Tx, sheet: Sheet): Promise<void> {
   sheet.account.version += 1
   sheet.account.changeSeq += 1
-  await writeSheets(tx, [sheet], sheet.nowMs)
+  await writeSheets(tx, [sheet], [], sheet.nowMs)
 }
 
-/** Writes sheets as they are. Versions are the caller's to raise. */
-export async function writeSheets(tx: Tx, sheets: readonly Sheet[], nowMs: number): Promise<void> {
+/** Writes sheets as they are, and receipts. Versions are the caller's to raise. */
+export async function writeSheets(
+  tx: Tx,
+  sheets: readonly Sheet[],
+  postings: readonly Posting[],
+  nowMs: number,
+): Promise<void> {
   const now = new Date(nowMs)
   const newLots = sheets.flatMap((sheet) => sheet.newLots.map((lot) => newLotJson(sheet, lot)))
   const changed = sheets.flatMap((sheet) =>
     [...sheet.changedLots].filter((lot) => !sheet.newLots.includes(lot)).map(changedLotJson),
   )
-  const entries = sheets.flatMap(entriesJson)
   const accounts = sheets.map(({ account }) => accountJson(account))
+  const rows = [accounts, changed, sheets.flatMap(entriesJson)]
+  const receipts = [postings.map(usageRow), spendRows(postings)]
+  const json = [...rows, ...receipts].map((list) => JSON.stringify(list))
   await Promise.all([
     newLots.length > 0 && tx.query(sql['insert-lots'], [JSON.stringify(newLots), now]),
-    tx.query(sql['write-sheets'], [
-      JSON.stringify(accounts),
-      JSON.stringify(changed),
-      JSON.stringify(entries),
-      now,
-    ]),
+    tx.query(sql['write-sheets'], [...json, now]),
   ])
 }
 

@@ -1,7 +1,7 @@
 import { addMicros, type Micros } from '../kernel/money.ts'
 import type { Posting } from './plan.ts'
 
-/** A receipt as insert-usage.sql reads it. Throws RangeError for a time that is none. */
+/** A receipt as write-sheets.sql reads it. Throws RangeError for a time that is none. */
 export function usageRow({ receipt, late, version }: Posting) {
   return {
     hold_id: receipt.holdId,

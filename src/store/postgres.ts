@@ -176,6 +176,8 @@ function beginText(options: Required<TxOptions>): string {
     'BEGIN ISOLATION LEVEL READ COMMITTED',
     `SET LOCAL statement_timeout = ${options.statementMs}`,
     `SET LOCAL idle_in_transaction_session_timeout = ${limits.IDLE_IN_TRANSACTION_MS_MAX}`,
+    // Else a statement given short arrays is planned anew each time, which costs more than it does.
+    'SET LOCAL plan_cache_mode = force_generic_plan',
   ].join('; ')
 }
 

@@ -1,12 +1,15 @@
--- Writes what one transaction did to its locked accounts: entries, lots, accounts. Amounts of lots
--- and accounts are absolute, which the locks make safe.
+-- Writes what one transaction did to its locked accounts: entries, lots, accounts, and where it
+-- posts: receipts and their keys' spend (Σ of it over a budget's period is what the key has spent).
+-- Amounts of lots and accounts are absolute, which the locks make safe. A key belongs to one
+-- account, so rows of key_spend are never waited for.
 -- Parameters, JSON arrays of objects named like the columns below: $1 accounts, $2 changed lots,
--- $3 entries; $4 time. Result: none. Cost: one row each; unchanged columns keep their indexes.
+-- $3 entries, $4 receipts, $5 spend (one object a key and UTC day); $6 time. Result: none.
+-- Cost: one row each; columns that keep their value leave their indexes alone.
 WITH moved AS (
   INSERT INTO ledger_entries (account_id, seq, lot_id, line, movement_type, micros, reason,
                               reference_type, reference_id, op_id, created_at)
   SELECT account_id, seq, lot_id, line, movement_type, micros, reason,
-         reference_type, reference_id, op_id, $4::timestamptz
+         reference_type, reference_id, op_id, $6::timestamptz
   FROM json_to_recordset($3::json) AS e (
     account_id text, seq bigint, lot_id uuid, line text, movement_type text, micros bigint,
     reason text, reference_type text, reference_id text, op_id text)
@@ -17,12 +20,32 @@ WITH moved AS (
   FROM json_to_recordset($2::json) AS c (
     id uuid, state text, remaining_micros bigint, expired_micros bigint, expired_at timestamptz)
   WHERE l.id = c.id
+), used AS (
+  INSERT INTO usage (hold_id, rev, account_id, key_id, version, micros, day, reserved_at,
+                     started_at, protocol, endpoint, upstream, model, stream, estimated, late,
+                     usage, provider_cost_pico_usd, price_version, http_status, first_byte_ms,
+                     duration_ms, posted_at)
+  SELECT hold_id, rev, account_id, key_id, version, micros, day, reserved_at,
+         started_at, protocol, endpoint, upstream, model, stream, estimated, late,
+         usage, provider_cost_pico_usd, price_version, http_status, first_byte_ms,
+         duration_ms, $6::timestamptz
+  FROM json_to_recordset($4::json) AS u (
+    hold_id uuid, rev smallint, account_id text, key_id text, version bigint, micros bigint,
+    day integer, reserved_at timestamptz, started_at timestamptz, protocol text, endpoint text,
+    upstream text, model text, stream boolean, estimated boolean, late boolean, usage jsonb,
+    provider_cost_pico_usd numeric, price_version text, http_status integer,
+    first_byte_ms integer, duration_ms integer)
+), spent AS (
+  INSERT INTO key_spend AS k (key_id, day, micros)
+  SELECT key_id, day, micros
+  FROM json_to_recordset($5::json) AS s (key_id text, day integer, micros bigint)
+  ON CONFLICT (key_id, day) DO UPDATE SET micros = k.micros + excluded.micros
 )
 UPDATE accounts a
 SET posted_micros = c.posted_micros, debt_micros = c.debt_micros,
     overage_micros = c.overage_micros, version = c.version, entry_seq = c.entry_seq,
     next_change_at = c.next_change_at, change_seq = c.change_seq,
-    changed_at = CASE WHEN c.change_seq <> a.change_seq THEN $4::timestamptz ELSE a.changed_at END
+    changed_at = CASE WHEN c.change_seq <> a.change_seq THEN $6::timestamptz ELSE a.changed_at END
 FROM json_to_recordset($1::json) AS c (
   id text, posted_micros bigint, debt_micros bigint, overage_micros bigint, version bigint,
   entry_seq bigint, next_change_at timestamptz, change_seq bigint)
