@@ -31,14 +31,17 @@ export interface LoopsDeps {
   readonly onRun: (name: string, ok: boolean, durationMs: number) => void
 }
 
-/** Pause after `failures` failed rounds in a row: doubles, up to LOOP_BACKOFF_MS_MAX. */
+/**
+ * Pause after `failures` failed rounds in a row: doubles, up to ten periods and LOOP_BACKOFF_MS_MAX.
+ * So what must be quick is quick again soon after a store came back.
+ */
 export function pauseMs(
   periodMs: number,
   jitter: number,
   failures: number,
   random: number,
 ): number {
-  const most = Math.max(periodMs, LOOP_BACKOFF_MS_MAX)
+  const most = Math.max(periodMs, Math.min(periodMs * 10, LOOP_BACKOFF_MS_MAX))
   const backedOff = Math.min(periodMs * 2 ** Math.min(failures, 20), most)
   return backedOff * (1 + jitter * (random - 0.5))
 }

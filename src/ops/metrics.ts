@@ -122,7 +122,7 @@ function storeMetrics(registers: Registry[]): Pick<Metrics, 'recovered' | 'poste
       recoveries.inc({ result })
     },
     posted: ({ receipts, durationMs, ok }) => {
-      size.observe(receipts)
+      if (ok) size.observe(receipts)
       seconds.observe({ result: ok ? 'ok' : 'failed' }, durationMs / 1000)
     },
     loaded: (what, reason) => {

@@ -142,10 +142,10 @@ describe('grants and adjustments', () => {
     [{ micros: 1.5 }, 'half a micro'],
     [{ credits: '-1' }, 'less than nothing'],
     [{ credits: '1e3' }, 'a float in text'],
-  ])('refuse %j: %s', async (amount, _why) => {
+  ])('refuse %j: %s', async (amount, why) => {
     const body = { ...grant, credits: undefined, ...amount }
     const reply = await world.admin('POST', '/accounts/acct_1/grants', body)
-    expect(reply).toMatchObject({ status: 400 })
+    expect(reply, why).toMatchObject({ status: 400 })
   })
 
   it('take whole credits, micros, or both where they agree', async () => {

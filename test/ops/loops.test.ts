@@ -100,8 +100,9 @@ describe('background loops', () => {
     expect(runs).toHaveLength(1)
   })
 
-  it('pause at most LOOP_BACKOFF_MS_MAX, jitter aside, and a long period stays as it is', () => {
-    expect(pauseMs(100, 0, 50, 0.9)).toBe(LOOP_BACKOFF_MS_MAX)
+  it('pause at most ten periods or LOOP_BACKOFF_MS_MAX; a long period stays as it is', () => {
+    expect(pauseMs(100, 0, 50, 0.9)).toBe(1_000)
+    expect(pauseMs(10_000, 0, 50, 0.9)).toBe(LOOP_BACKOFF_MS_MAX)
     expect(pauseMs(3_600_000, 0, 5, 0.9)).toBe(3_600_000)
     expect(pauseMs(100, 0.2, 0, 0)).toBeCloseTo(90)
     expect(pauseMs(100, 0.2, 0, 1)).toBeCloseTo(110)

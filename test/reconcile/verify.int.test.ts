@@ -24,20 +24,19 @@ const verify = (only: string | null) =>
 describe('verify', () => {
   it('raises no alarm while requests, grants and changes go on', async () => {
     const customers = await Promise.all(Array.from({ length: 4 }, () => aCustomer(world, '1000')))
-    let stop = false
-    let requests = 0
+    const state = { stop: false, requests: 0 }
     const traffic = customers.flatMap((customer) =>
       Array.from({ length: 3 }, async (_, lane) => {
-        for (let n = 0; !stop; n += 1) {
+        for (let n = 0; !state.stop; n += 1) {
           const { hold, settle } = await openHold(world, customer, 50_000)
           if (n % 5 === 4) await hold.release()
           else await settle(10_000 + ((n * 7919 + lane) % 60_000)) // some cost more than was held
-          requests += 1
+          state.requests += 1
         }
       }),
     )
     const changes = (async () => {
-      for (let n = 0; !stop; n += 1) {
+      for (let n = 0; !state.stop; n += 1) {
         const [customer] = customers
         if (customer === undefined) return
         const grant = { credits: '1', kind: 'promo', reason: 'r', reference_id: `live_${n}` }
@@ -46,9 +45,9 @@ describe('verify', () => {
     })()
     const reports: VerifyReport[] = []
     for (let n = 0; n < 5; n += 1) reports.push(await world.operations.verify(null))
-    stop = true
+    state.stop = true
     await Promise.all([...traffic, changes])
-    expect(requests).toBeGreaterThan(50)
+    expect(state.requests).toBeGreaterThan(50)
     for (const report of reports) {
       expect(report.breaches).toEqual([])
       expect(report.ok).toBe(true)

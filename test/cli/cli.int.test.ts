@@ -1,0 +1,203 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { CliDeps } from '../../src/app/cli/context.ts'
+import { runCli } from '../../src/cli.ts'
+import { ADMIN_TOKEN, aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
+
+let world: World
+let url: string
+beforeAll(async () => {
+  world = await makeWorld()
+  url = await world.app.listen({ host: '127.0.0.1', port: 0 })
+})
+afterAll(async () => {
+  await world.close()
+})
+
+/** Runs a command as a person in a terminal would see it. */
+async function farebox(args: readonly string[], over: Partial<CliDeps> = {}) {
+  const lines = { out: [] as string[], err: [] as string[] }
+  const code = await runCli(args, {
+    url,
+    adminToken: ADMIN_TOKEN,
+    quickstart: null,
+    serve: () => Promise.resolve(0),
+    migrate: null,
+    openLocal: null,
+    fetch,
+    newReference: () => 'made-up-reference',
+    out: (text) => lines.out.push(text),
+    err: (text) => lines.err.push(text),
+    ...over,
+  })
+  return { code, out: lines.out.join('\n'), err: lines.err.join('\n') }
+}
+
+const json = (text: string): unknown => JSON.parse(text)
+
+describe('the command line', () => {
+  it('makes an account, grants, makes a key, and shows all of it', async () => {
+    const made = await farebox(['accounts', 'create', 'Ada', '--id', 'acct_cli', '--subject', 'u1'])
+    expect(made).toMatchObject({ code: 0, err: '' })
+    expect(made.out).toMatch(/^id +acct_cli$/m)
+    const granted = await farebox([
+      'grant',
+      'acct_cli',
+      '12.5',
+      '--kind',
+      'paid',
+      '--reference',
+      'g1',
+    ])
+    expect(granted.out).toMatch(/^granted +12.5$/m)
+    const key = await farebox(['keys', 'create', 'acct_cli', 'app', '--budget', '5', '--json'])
+    expect(json(key.out)).toMatchObject({ budget: { credits: '5', period: 'total' } })
+    expect((await farebox(['accounts'])).out).toMatch(/^acct_cli +Ada +u1 +active +12.5 +0$/m)
+    expect((await farebox(['accounts', 'show', 'acct_cli'])).out).toMatch(/^available +12.5$/m)
+    expect((await farebox(['keys', 'list', 'acct_cli'])).out).toContain('5 a total')
+    expect((await farebox(['ledger', 'acct_cli'])).out).toMatch(/grant +12.5 +lot +g1/)
+  })
+
+  it('freezes and unfreezes', async () => {
+    const { accountId } = await aCustomer(world)
+    const frozen = await farebox(['accounts', 'freeze', accountId, '--reason', 'fraud'])
+    expect(frozen.out).toMatch(/^status +frozen \(fraud\)$/m)
+    expect((await farebox(['accounts', 'unfreeze', accountId])).out).toMatch(/^status +active$/m)
+    expect((await farebox(['accounts', 'freeze', accountId])).code).toBe(2)
+  })
+
+  it('shows a receipt in flight and posted, and reverses it once', async () => {
+    const customer = await aCustomer(world)
+    const { holdId, settle } = await openHold(world, customer, 2_000_000)
+    const inFlight = await farebox(['receipt', holdId, '--account', customer.accountId])
+    expect(inFlight.out).toMatch(/^held +2$/m)
+    await settle(1_000_000)
+    const posted = await farebox(['receipt', holdId])
+    expect(posted.out).toMatch(/^cost +1$/m)
+    expect(posted.out).toMatch(/^provider cost +\$0.00123$/m)
+    const reversed = await farebox(['reverse', holdId, '--reason', 'bad'])
+    expect(reversed).toMatchObject({ code: 0, out: 'Gave back 1 credits.' })
+    expect((await farebox(['reverse', holdId, '--reason', 'bad'])).out).toContain('before')
+  })
+
+  it('shows which price rules, and overrides it', async () => {
+    const which = ['prices', '--upstream', 'openai', '--model', 'gpt-4o']
+    expect((await farebox(which)).out).toMatch(/^rules +seed/m)
+    const entry = {
+      upstream: 'openai',
+      model: 'gpt-4o',
+      input_usd_per_mtok: '1',
+      output_usd_per_mtok: '2',
+    }
+    const put = await farebox(['prices', '--put', JSON.stringify({ kind: 'cost', entry })])
+    expect(put).toMatchObject({ code: 0, out: expect.stringMatching(/^admin:/) as string })
+    expect((await farebox(which)).out).toMatch(/^rules +admin/m)
+    expect((await farebox(['prices'])).out).toMatch(/^cost +admin +openai +gpt-4o$/m)
+  })
+
+  it('verifies: 0 when all is well, 1 with evidence on a breach', async () => {
+    const { accountId } = await aCustomer(world)
+    const well = await farebox(['verify'])
+    expect(well).toMatchObject({ code: 0 })
+    expect(well.out).toContain('All invariants hold')
+    const off = 'UPDATE accounts SET debt_micros = debt_micros + 1 WHERE id = $1'
+    await world.db.query(off, [accountId])
+    const broken = await farebox(['verify', '--account', accountId, '--json'])
+    expect(broken.code).toBe(1)
+    expect(json(broken.out)).toMatchObject({ ok: false, breaches: [{ invariant: 'I1' }] })
+    await world.db.query(off.replace('+ 1', '- 1'), [accountId])
+  })
+
+  it('recovers, rebuilds and asks the doctor through the running server', async () => {
+    expect(await farebox(['recover'])).toMatchObject({ code: 0, out: 'Ended 0 holds; 0 left.' })
+    expect((await farebox(['rebuild'])).out).toMatch(
+      /^Loaded \d+ accounts and \d+ keys; 0 failed.$/,
+    )
+    const doctor = await farebox(['doctor'])
+    expect(doctor.out).toMatch(/^OK +redis eviction +noeviction +–$/m)
+  })
+})
+
+describe('what goes wrong', () => {
+  it('is told in one line, with 1 for a refusal', async () => {
+    const missing = await farebox(['accounts', 'show', 'nobody'])
+    expect(missing).toMatchObject({ code: 1, out: '' })
+    expect(missing.err).toBe('farebox: There is no account nobody. (not_found)')
+    const token = await farebox(['accounts'], { adminToken: 'wrong' })
+    expect(token).toMatchObject({ code: 1, err: expect.stringContaining('token') as string })
+  })
+
+  it.each([
+    [['nonsense']],
+    [['grant', 'acct_cli']],
+    [['grant', 'acct_cli', '1', '--kind', 'gift']],
+    [['prices', '--model', 'x']],
+    [['prices', '--put', '{']],
+    [['migrate']],
+  ])('is 2 for wrong use: %j', async (args) => {
+    const answer = await farebox(args)
+    expect(answer.code).toBe(2)
+    expect(answer.err).not.toBe('')
+  })
+
+  it('is 0 for help', async () => {
+    const help = await farebox(['--help'])
+    expect(help.code).toBe(0)
+    expect(help.out).toContain('verify')
+  })
+
+  it('names a grant before it is sent, so that it can be repeated safely', async () => {
+    const away = await farebox(['grant', 'acct_cli', '1'], { url: 'http://127.0.0.1:9' })
+    expect(away).toMatchObject({ code: 1 })
+    expect(away.err).toContain('reference: made-up-reference')
+    expect(away.err).toContain('no server answers at http://127.0.0.1:9')
+  })
+})
+
+describe('where no server runs', () => {
+  const openLocal = () => {
+    const state = { closed: false }
+    const local = {
+      operations: world.operations,
+      close: () => {
+        state.closed = true
+        return Promise.resolve()
+      },
+    }
+    return { state, open: () => Promise.resolve(local) }
+  }
+  const dead = { base_url: 'http://127.0.0.1:9', admin_token: ADMIN_TOKEN }
+
+  it('verify and the like open the stores themselves, and close them', async () => {
+    const { state, open } = openLocal()
+    const over = { url: null, adminToken: null, openLocal: open }
+    expect(await farebox(['verify'], over)).toMatchObject({ code: 0 })
+    expect(state.closed).toBe(true)
+    expect(await farebox(['doctor'], { ...over, quickstart: dead })).toMatchObject({ err: '' })
+  })
+
+  it('but not in place of a server that was named', async () => {
+    const { state, open } = openLocal()
+    const over = { url: 'http://127.0.0.1:9', openLocal: open }
+    expect(await farebox(['verify'], over)).toMatchObject({ code: 1 })
+    const byOption = await farebox(['--url', 'http://127.0.0.1:9', 'verify'], {
+      ...over,
+      url: null,
+    })
+    expect(byOption.code).toBe(1)
+    expect(state.closed).toBe(false)
+  })
+
+  it('migrate tells what it applied', async () => {
+    const migrate = () => Promise.resolve({ applied: ['0001-core'] })
+    expect(await farebox(['migrate'], { migrate })).toMatchObject({
+      code: 0,
+      out: 'Applied 0001-core.',
+    })
+  })
+
+  it('the server that serve left in this folder is found', async () => {
+    const quickstart = { base_url: url, admin_token: ADMIN_TOKEN }
+    const found = await farebox(['accounts'], { url: null, adminToken: null, quickstart })
+    expect(found.code).toBe(0)
+  })
+})
