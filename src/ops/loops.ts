@@ -32,8 +32,8 @@ export interface LoopsDeps {
 }
 
 /**
- * Pause after `failures` failed rounds in a row: doubles, up to ten periods and LOOP_BACKOFF_MS_MAX.
- * So what must be quick is quick again soon after a store came back.
+ * Pause after `failures` failed rounds in a row: doubles, up to ten periods (LOOP_BACKOFF_MS_MAX
+ * at most), so that what must be quick is quick again soon after a store came back.
  */
 export function pauseMs(
   periodMs: number,
