@@ -29,7 +29,7 @@ export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void>
   const reserved = await reserve(deps, arrival)
   if (!reserved.ok) {
     await claim?.free()
-    refuseWith(deps, arrival, reserved)
+    refuseWith(deps, arrival, withTopUp(deps, reserved))
     return
   }
   const exchange = makeExchange(arrival, reserved, claim)
@@ -39,6 +39,13 @@ export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void>
   }
   await release(deps, exchange)
   refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
+}
+
+/** A customer without credits is told where they are sold. Source: providers.md §2. */
+function withTopUp(deps: GatewayDeps, refusal: Refusal): Refusal {
+  const { topUpUrl } = deps.settings()
+  if (refusal.code !== 'insufficient_quota' || topUpUrl === null) return refusal
+  return { ...refusal, message: `${refusal.message} Credits are sold at ${topUpUrl}` }
 }
 
 function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void {
