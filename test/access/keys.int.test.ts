@@ -5,13 +5,14 @@ import { makeKeys } from '../../src/access/keys.ts'
 import { mintSecret } from '../../src/access/secrets.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
-import { UNKNOWN_KEY_MS } from '../../src/kernel/limits.ts'
+import { KEY_POLL_MS, UNKNOWN_KEY_MS } from '../../src/kernel/limits.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { micros } from '../../src/kernel/money.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { freshDatabase, type FreshDatabase } from '../support/stores.ts'
-import { anAccount, noLimits } from './support.ts'
+import { makeLoops } from '../../src/ops/loops.ts'
+import { anAccount, eventually, noLimits } from './support.ts'
 
 let database: FreshDatabase
 let db: Db
@@ -185,6 +186,24 @@ describe('the authenticator', () => {
     expect(await looking).toMatchObject({ keyId: id })
     await auth.poll()
     expect(await auth.authenticate(secret)).toBeNull()
+  })
+
+  it('learns of a revocation elsewhere by its loop alone, within a second', async () => {
+    const { auth } = makeWatched()
+    const { id, secret } = await aKey(await anAccountId())
+    expect(await auth.authenticate(secret)).not.toBeNull()
+    const onRun = (): void => undefined
+    const loops = makeLoops({ clock, log: silentLog, random: Math.random, onRun })
+    loops.start({ name: 'keys', periodMs: KEY_POLL_MS, run: () => auth.poll() })
+    await makeKeys({ db, clock, ids, mode: 'test' }).revoke(id, 'test')
+    const refused = await eventually(
+      () => auth.authenticate(secret),
+      (caller) => caller === null,
+      3_000, // the promise is a second on a machine that is not busy with other tests
+    )
+    expect(refused).toBeNull()
+    expect(KEY_POLL_MS * 1.1).toBeLessThan(500)
+    await loops.stop()
   })
 
   it('reads the account’s markup anew after it changed', async () => {
