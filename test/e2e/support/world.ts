@@ -69,6 +69,7 @@ function configFor(upstreamUrl: string, dead: number): Record<string, unknown> {
   const priced = Object.keys(upstreams).filter((name) => !name.endsWith('unpriced'))
   return {
     credits: CREDITS,
+    shutdown_ms: 1_000, // a test that failed left requests open
     holds: { lease_ms: 30_000, fit_to_balance: true, max_output_tokens_default: OUTPUT_DEFAULT },
     upstreams,
     prices: priced.map((upstream) => ({ upstream, model: '*', ...PRICES })),
