@@ -41,14 +41,17 @@ export type ReserveReply =
       readonly micros: Micros
       /** UTC day number, fixed for this hold. */
       readonly day: number
-      /** Engine time, Unix ms. */
+      /** Engine time at which the hold was made, Unix ms; the same for a repeated command. */
+      readonly reservedAtMs: number
+      /** Engine time now, Unix ms: corrects the caller's offset. */
       readonly nowMs: number
       readonly availableMicros: Micros
     }
   | { readonly kind: 'insufficient'; readonly availableMicros: Micros }
   /** Enough credits, but held by requests in flight. */
   | { readonly kind: 'held'; readonly availableMicros: Micros; readonly heldMicros: Micros }
-  | { readonly kind: 'budget'; readonly leftMicros: Micros }
+  /** The key's budget; `heldMicros` of it are set aside for requests in flight. */
+  | { readonly kind: 'budget'; readonly leftMicros: Micros; readonly heldMicros: Micros }
   | {
       readonly kind: 'rate'
       readonly limit: 'requests' | 'tokens' | 'concurrency'
@@ -71,14 +74,20 @@ export interface Renew extends HoldRef {
   readonly micros: Micros
   /** Cost metered so far; the engine never lets it fall. */
   readonly progressMicros: Micros
+  /** Day, time and tokens of its reserve: only used where the hold has to be put back. */
   readonly day: number
+  readonly reservedAtMs: number
   readonly tokens: number
   readonly leaseMs: number
   readonly owner: string
   readonly draft: string
 }
-/** gone: recovery has settled or ended it, or it was settled. A missing hold is put back: ok. */
-export type RenewReply = { readonly kind: 'ok' | 'gone' } | Stale
+/**
+ * gone: it was settled, by its owner or by recovery. A missing hold is put back, and the reply
+ * says so: what recovery may have posted for it meanwhile is then counted twice until a load.
+ */
+export type RenewReply =
+  { readonly kind: 'ok'; readonly putBack: boolean } | { readonly kind: 'gone' } | Stale
 
 export interface Settle extends HoldRef {
   readonly micros: Micros
@@ -108,6 +117,7 @@ export type RecoverReply =
       /** The receipt kept beside it; for rev 1 the last draft. */
       readonly receipt: string
       readonly day: number
+      readonly reservedAtMs: number
     }
   | Stale
 
@@ -126,7 +136,11 @@ export interface Clear {
 export type ClearReply =
   { readonly kind: 'done'; readonly items: readonly ('ok' | 'load')[] } | Stale
 
-/** A load in progress. Opaque to the caller. */
+/**
+ * A load in progress. Opaque to the caller. A load is refused where its token no longer stands or
+ * the snapshot is older than a posting already cleared: begin again. Repeated with its own token
+ * it answers ok, also where a load under the same token brought the same or newer facts.
+ */
 export interface LoadToken {
   readonly token: string
 }
@@ -160,11 +174,13 @@ export interface KeyView {
   readonly keyId: string
   readonly status: 'active' | 'revoked'
   readonly budgetMicros: Micros | null
+  /** Posted in the period plus what live holds count in it. Kept only where there is a budget. */
   readonly spendMicros: Micros
   readonly periodStartDay: number
   readonly requestsPerMinute: number | null
   readonly tokensPerMinute: number | null
   readonly maxConcurrency: number | null
+  /** Kept only where concurrency is limited, else 0. */
   readonly openHolds: number
   readonly changeSeq: number
 }
@@ -185,7 +201,8 @@ export interface CreditEngine {
   beginAccount(accountId: string): Promise<LoadToken>
   loadAccount(token: LoadToken, snapshot: AccountSnapshot): Promise<LoadReply>
   beginKey(accountId: string, keyId: string): Promise<LoadToken>
-  loadKey(token: LoadToken, snapshot: KeySnapshot): Promise<LoadReply>
+  /** `accountId` acts through the key: for a backend key not the snapshot's own. */
+  loadKey(token: LoadToken, accountId: string, snapshot: KeySnapshot): Promise<LoadReply>
   /** Holds whose lease has passed by the engine's clock, all shards, bounded per shard. */
   lapsed(): Promise<readonly LapsedHold[]>
   /** change_seq of each account as the engine has it; null = not loaded. */

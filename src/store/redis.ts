@@ -39,39 +39,42 @@ interface Waiting {
 export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
   const redis = connect(url, log)
   const listeners: (() => void)[] = []
-  let waiting: Waiting[] = []
+  let batch: Batch | null = null
   let readies = 0
+
+  const flush = () => {
+    if (batch === null || redis.status !== 'ready') return
+    write(redis, batch)
+    batch = null
+  }
+  const startBatch = (): Batch => {
+    const started: Batch = { items: [], timer: undefined }
+    setImmediate(() => {
+      started.timer = setTimeout(() => {
+        // What has not been sent by now never will be.
+        if (batch === started) batch = null
+        const error = new UnknownOutcomeError(`no answer in ${REDIS_COMMAND_MS_MAX} ms`)
+        for (const one of started.items) one.reject(error)
+      }, REDIS_COMMAND_MS_MAX)
+      flush()
+    })
+    return started
+  }
   redis.on('ready', () => {
     readies += 1
     if (readies > 1) for (const listener of listeners) listener()
     flush()
   })
 
-  const flush = () => {
-    if (waiting.length === 0 || redis.status !== 'ready') return
-    const batch = waiting
-    waiting = []
-    const pipeline = redis.pipeline()
-    for (const { command } of batch) pipeline.call(...command)
-    pipeline.exec().then(
-      (results) => {
-        for (const [at, one] of batch.entries()) settle(one, results?.[at])
-      },
-      (error: unknown) => {
-        for (const one of batch) one.reject(faultOf(error))
-      },
-    )
-  }
-
   return {
     send: (...command) =>
       new Promise((resolve, reject) => {
-        if (waiting.length >= REDIS_QUEUE_MAX) {
+        batch ??= startBatch()
+        if (batch.items.length >= REDIS_QUEUE_MAX) {
           reject(new UnknownOutcomeError('too many commands wait for Redis'))
-          return
+        } else {
+          batch.items.push({ command, resolve, reject })
         }
-        if (waiting.length === 0) startBatch()
-        waiting.push({ command, resolve, reject })
       }),
     onReconnect(listener) {
       listeners.push(listener)
@@ -81,20 +84,30 @@ export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
       return Promise.resolve()
     },
   }
+}
 
-  /** One timer a batch. What has not been sent by then never will be. */
-  function startBatch(): void {
-    setImmediate(() => {
-      const batch = waiting
-      const timer = setTimeout(() => {
-        if (waiting === batch) waiting = []
-        const error = new UnknownOutcomeError(`no answer in ${REDIS_COMMAND_MS_MAX} ms`)
-        for (const one of batch) one.reject(error)
-      }, REDIS_COMMAND_MS_MAX)
-      timer.unref()
-      flush()
+/** Commands of one turn of the event loop: one write, one timer. */
+interface Batch {
+  readonly items: Waiting[]
+  timer: NodeJS.Timeout | undefined
+}
+
+function write(redis: Redis, { items, timer }: Batch): void {
+  const pipeline = redis.pipeline()
+  for (const { command } of items) pipeline.call(...command)
+  pipeline
+    .exec()
+    .then(
+      (results) => {
+        for (const [at, one] of items.entries()) settle(one, results?.[at])
+      },
+      (error: unknown) => {
+        for (const one of items) one.reject(faultOf(error))
+      },
+    )
+    .finally(() => {
+      clearTimeout(timer)
     })
-  }
 }
 
 function settle(one: Waiting, result: [Error | null, unknown] | undefined): void {

@@ -1,0 +1,24 @@
+import type { Bucket } from './state.ts'
+
+/**
+ * Token buckets in units of 1/60000: a limit of n a minute refills n units a ms, holds 60000 n and
+ * gives one request or token for 60000. So refill and retry-after are exact in whole numbers.
+ */
+export const UNIT = 60_000
+
+export const full = (limit: number): number => limit * UNIT
+
+export function levelAt(bucket: Bucket, nowMs: number): number {
+  if (nowMs <= bucket.atMs) return bucket.level
+  return Math.min(full(bucket.limit), bucket.level + (nowMs - bucket.atMs) * bucket.limit)
+}
+
+/** Ms until `units` are there. */
+export const waitMs = (bucket: Bucket, level: number, units: number): number =>
+  Math.ceil((units - level) / bucket.limit)
+
+/** Corrects tokens already taken: never above full, never deeper than one minute below empty. */
+export function correct(bucket: Bucket, by: number): void {
+  const most = full(bucket.limit)
+  bucket.level = Math.max(-most, Math.min(most, bucket.level + by * UNIT))
+}

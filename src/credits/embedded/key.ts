@@ -1,0 +1,45 @@
+import { correct } from './bucket.ts'
+import { loadedKey, type Account, type Hold } from './state.ts'
+
+/** What a hold's change moves in its key. */
+export interface KeyMove {
+  readonly spend: number
+  readonly held: number
+  readonly open: number
+  /** Tokens given back to tokens per minute. */
+  readonly tokens: number
+}
+
+/** A key that is not loaded is left alone: its load counts the live holds itself. */
+export function moveKey(
+  account: Account,
+  hold: Pick<Hold, 'keyId' | 'day'>,
+  inc: number,
+  move: KeyMove,
+): void {
+  const facts = loadedKey(account, hold.keyId, inc)
+  if (facts === null) return
+  if (facts.budget !== null && hold.day >= facts.budget.startDay) {
+    facts.budget.spend += move.spend
+    facts.budget.held += move.held
+  }
+  if (facts.concurrency !== null) facts.concurrency.open += move.open
+  if (facts.tokens !== null && move.tokens !== 0) correct(facts.tokens, move.tokens)
+}
+
+/** Live holds of one key: what counts from `startDay`, what of it is held, how many are held. */
+export function sumKey(
+  account: Account,
+  keyId: string,
+  startDay: number,
+): { spend: number; held: number; open: number } {
+  const sum = { spend: 0, held: 0, open: 0 }
+  for (const hold of account.holds.values()) {
+    if (hold.keyId !== keyId) continue
+    if (hold.state === 'held') sum.open += 1
+    if (hold.day < startDay) continue
+    sum.spend += hold.micros
+    if (hold.state === 'held') sum.held += hold.micros
+  }
+  return sum
+}

@@ -1,0 +1,60 @@
+import { micros } from '../../kernel/money.ts'
+import type { AccountView, KeyView, LapsedHold } from '../commands.ts'
+import type { AccountRef, KeyRef } from '../transport.ts'
+import { loaded, loadedKey, type State } from './state.ts'
+
+/** Counterpart of lapsed.lua over all accounts, longest lapsed first. */
+export function lapsed(state: State, limit: number, nowMs: number): readonly LapsedHold[] {
+  const found: LapsedHold[] = []
+  for (const [accountId, account] of state.accounts) {
+    for (const [holdId, { keyId, deadlineMs }] of account.holds) {
+      if (deadlineMs < nowMs) found.push({ accountId, keyId, holdId, deadlineMs })
+    }
+  }
+  return found.sort((a, b) => a.deadlineMs - b.deadlineMs).slice(0, limit)
+}
+
+/** Counterpart of view-account.lua. */
+export function viewAccount(state: State, ref: AccountRef, inc: number): AccountView | null {
+  const place = loaded(state, ref.accountId, inc)
+  if (place === null) return null
+  const { facts, account } = place
+  return {
+    accountId: ref.accountId,
+    availableMicros: micros(facts.available),
+    creditLimitMicros: micros(facts.limit),
+    status: facts.status,
+    changeSeq: facts.changeSeq,
+    loadVersion: facts.loadVersion,
+    holds: [...account.holds].map(([holdId, hold]) => ({
+      accountId: ref.accountId,
+      keyId: hold.keyId,
+      holdId,
+      state: hold.state,
+      micros: micros(hold.micros),
+      progressMicros: micros(hold.progress),
+      rev: hold.rev,
+      day: hold.day,
+      deadlineMs: hold.deadlineMs,
+    })),
+  }
+}
+
+/** Counterpart of view-key.lua. */
+export function viewKey(state: State, ref: KeyRef, inc: number): KeyView | null {
+  const account = state.accounts.get(ref.accountId)
+  const facts = account && loadedKey(account, ref.keyId, inc)
+  if (facts == null) return null
+  return {
+    keyId: ref.keyId,
+    status: facts.status,
+    budgetMicros: facts.budget && micros(facts.budget.limit),
+    spendMicros: micros(facts.budget?.spend ?? 0),
+    periodStartDay: facts.budget?.startDay ?? facts.periodStartDay,
+    requestsPerMinute: facts.requests?.limit ?? null,
+    tokensPerMinute: facts.tokens?.limit ?? null,
+    maxConcurrency: facts.concurrency?.limit ?? null,
+    openHolds: facts.concurrency?.open ?? 0,
+    changeSeq: facts.changeSeq,
+  }
+}

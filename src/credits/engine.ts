@@ -1,0 +1,99 @@
+import type { Clock } from '../kernel/clock.ts'
+import { UnknownOutcomeError } from '../kernel/errors.ts'
+import type { Ids } from '../kernel/ids.ts'
+import { INCARNATION_ROUNDS_MAX, LAPSED_BATCH_MAX } from '../kernel/limits.ts'
+import type { CreditEngine, HoldRef, Incarnations, LapsedHold } from './commands.ts'
+import { makeNumbers } from './numbers.ts'
+import { shardOf } from './shard.ts'
+import { NOSCRIPT, type CommandName, type Input, type Reply, type Transport } from './transport.ts'
+
+export interface EngineParts {
+  readonly transport: Transport
+  readonly incarnations: Incarnations
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly ids: Pick<Ids, 'uuid'>
+}
+
+/** Runs a command in the incarnation in force. */
+type Run = <N extends CommandName>(name: N, shard: number, input: Input<N>) => Promise<Reply<N>>
+
+const REFUSED = { kind: 'refused' } as const
+
+/**
+ * The credit engine over a transport: it keeps the numbers of the nodes, and where a node does not
+ * know a script any more, draws a new number, loads the scripts and repeats the command. Only a
+ * load is not repeated: what it brings was read before. Source: design §4 (incarnation).
+ */
+export function makeEngine({ transport, incarnations, clock, ids }: EngineParts): CreditEngine {
+  const numbers = makeNumbers({ transport, incarnations, clock })
+  transport.onReconnect(() => {
+    numbers.doubt()
+  })
+
+  const runOnce = async <N extends CommandName>(name: N, shard: number, input: Input<N>) => {
+    const node = transport.nodeOf(shard)
+    const inc = numbers.known(node) ?? (await numbers.read(node))
+    const reply = await transport.run(name, shard, input, inc)
+    if (reply === NOSCRIPT) await numbers.renew(node, inc)
+    return reply
+  }
+  const run: Run = async (name, shard, input) => {
+    for (let round = 1; round <= INCARNATION_ROUNDS_MAX; round++) {
+      const reply = await runOnce(name, shard, input)
+      if (reply !== NOSCRIPT) return reply
+    }
+    throw new UnknownOutcomeError(`no incarnation stood for ${INCARNATION_ROUNDS_MAX} rounds`)
+  }
+  const load = async <N extends 'load-account' | 'load-key'>(name: N, input: Input<N>) => {
+    const reply = await runOnce(name, shardOf(input.accountId), input)
+    return reply === NOSCRIPT ? REFUSED : reply
+  }
+  const fresh = (accountId: string) => numbers.refresh(transport.nodeOf(shardOf(accountId)))
+  const on = <N extends CommandName>(name: N, input: Input<N> & { accountId: string }) =>
+    run(name, shardOf(input.accountId), input)
+
+  return {
+    kind: transport.kind,
+    reserve: (command) => on('reserve', checked(command)),
+    renew: (command) => on('renew', checked(command)),
+    settle: (command) => on('settle', checked(command)),
+    release: (command) => on('release', checked(command)),
+    recover: (command) => on('recover', checked(command)),
+    clear: (command) => on('clear', command),
+    async beginAccount(accountId) {
+      await fresh(accountId)
+      return on('begin-account', { accountId, token: ids.uuid() })
+    },
+    loadAccount: ({ token }, snapshot) =>
+      load('load-account', { accountId: snapshot.accountId, token, snapshot }),
+    async beginKey(accountId, keyId) {
+      await fresh(accountId)
+      return on('begin-key', { accountId, keyId, token: ids.uuid() })
+    },
+    loadKey: ({ token }, accountId, snapshot) =>
+      load('load-key', { accountId, keyId: snapshot.keyId, token, snapshot }),
+    lapsed: () => lapsedEverywhere(run, transport.shards),
+    accountChangeSeqs: (accountIds) =>
+      Promise.all(accountIds.map((accountId) => on('account-seq', { accountId }))),
+    keyChangeSeqs: (keys) => Promise.all(keys.map((key) => on('key-seq', key))),
+    viewAccount: (accountId) => on('view-account', { accountId }),
+    viewKey: (accountId, keyId) => on('view-key', { accountId, keyId }),
+    timeMs: () => transport.timeMs(),
+    close: () => transport.close(),
+  }
+}
+
+/** Ids are parts of records and members that are split at blanks. */
+function checked<T extends HoldRef>(command: T): T {
+  if (command.keyId.includes(' ') || command.holdId.includes(' ')) {
+    throw new RangeError('a key id or hold id must not contain a blank')
+  }
+  return command
+}
+
+async function lapsedEverywhere(run: Run, shards: number): Promise<readonly LapsedHold[]> {
+  const all = Array.from({ length: shards }, (_, shard) =>
+    run('lapsed', shard, { limit: LAPSED_BATCH_MAX }),
+  )
+  return (await Promise.all(all)).flat()
+}

@@ -1,0 +1,17 @@
+#!lua
+-- Begins the load of an account or a key: only what is read from Postgres after this may be loaded.
+-- A token of this incarnation that has not expired is shared. Source: design §4 (load).
+-- KEYS  1 account or key
+-- ARGV  1 candidate token  2 ms a token lasts
+-- Reply {token that stands}
+-- Cost  O(1)
+-- @include numbers
+
+local now = now_ms()
+local token = redis.call('HMGET', KEYS[1], 'tok', 'tok_inc', 'tok_until')
+if token[1] and token[1] ~= '' and token[2] == INC and now < tonumber(token[3]) then
+  return { token[1] }
+end
+redis.call('HSET', KEYS[1], 'tok', ARGV[1], 'tok_inc', INC, 'tok_until',
+  int(now + tonumber(ARGV[2])), 'seen', '0')
+return { ARGV[1] }

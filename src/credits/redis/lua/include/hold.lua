@@ -1,0 +1,35 @@
+-- A hold's record, version 1 (a new layout takes a new number and reads the old one too):
+--   1 <H|S> <micros> <progress> <rev> <day> <tokens> <reserved_ms> <deadline_ms> <key id> <owner>
+-- H = held, S = settled. tokens = taken from the key's tokens per minute.
+local HOLD = '^1 (%u) (%d+) (%d+) (%d) (%-?%d+) (%d+) (%d+) (%d+) (%S+) (.*)$'
+
+local function read_hold(text)
+  local s, m, p, r, d, t, at, due, key, owner = string.match(text, HOLD)
+  if not s then error('hold record not understood: ' .. text) end
+  return {
+    state = s, micros = tonumber(m), progress = tonumber(p), rev = tonumber(r), day = tonumber(d),
+    tokens = tonumber(t), reserved = at, due = due, key = key, owner = owner,
+  }
+end
+
+local function write_hold(h)
+  return string.format('1 %s %.0f %.0f %.0f %.0f %.0f %s %s %s %s', h.state, h.micros, h.progress,
+    h.rev, h.day, h.tokens, h.reserved, h.due, h.key, h.owner)
+end
+
+-- Σ of the account's live holds of one key that count in a budget period: all, held only, and how
+-- many are held at all. O(holds of the account).
+local function sum_key(records, key, start)
+  local spend, held, open = 0, 0, 0
+  for i = 2, #records, 2 do
+    local h = read_hold(records[i])
+    if h.key == key then
+      if h.state == 'H' then open = open + 1 end
+      if h.day >= start then
+        spend = spend + h.micros
+        if h.state == 'H' then held = held + h.micros end
+      end
+    end
+  end
+  return spend, held, open
+end

@@ -1,0 +1,371 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makeEmbeddedStore } from '../../src/credits/embedded/store.ts'
+import { makeRedisTransport, readScripts } from '../../src/credits/redis/transport.ts'
+import { shardOf } from '../../src/credits/shard.ts'
+import type { CommandName, Input, Transport } from '../../src/credits/transport.ts'
+import { micros } from '../../src/kernel/money.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import type { BudgetPeriod, KeySnapshot } from '../../src/ledger/ledger.ts'
+import { openRedis, type RedisStore } from '../../src/store/redis.ts'
+import { startRedis, type RedisServer } from '../support/stores.ts'
+
+/**
+ * The Lua scripts, run by a real Redis, and the embedded engine give the same answers and hold the
+ * same state after any sequence of commands. The scripts' clock is set by the test: their only
+ * reading of TIME is replaced by one of a hash.
+ */
+const TIME = "redis.call('TIME')"
+const START_MS = Date.UTC(2026, 0, 30, 23, 59, 50)
+
+let server: RedisServer
+let redis: RedisStore
+let lua: Transport
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = openRedis({ url: server.url, log: silentLog })
+  const scripts = new Map(
+    [...readScripts()].map(([name, source]) => {
+      const body = source.body.replace(TIME, "redis.call('HMGET', 'test:time', 's', 'us')")
+      return [name, { ...source, body }]
+    }),
+  )
+  lua = makeRedisTransport({ redis, scripts })
+})
+
+afterAll(async () => {
+  await redis.close()
+  await server.stop()
+})
+
+type Op = (world: World) => Promise<void>
+
+/** One account on both sides, and what the sequence has seen of it. */
+class World {
+  readonly account = `acct ${randomUUID()}`
+  inc = 1
+  nowMs = START_MS
+  readonly tokens = new Map<string, string>()
+  readonly store = makeEmbeddedStore({ clock: { now: () => this.nowMs } })
+  readonly embedded = this.store.connect()
+
+  async both<N extends CommandName>(name: N, input: Input<N>) {
+    const shard = shardOf(this.account)
+    const expected = await this.embedded.run(name, shard, input, this.inc)
+    const actual = await lua.run(name, shard, input, this.inc)
+    expect({ name, reply: actual }).toEqual({ name, reply: expected })
+    return expected
+  }
+
+  async time(nowMs: number): Promise<void> {
+    this.nowMs = nowMs
+    const us = (nowMs % 1000) * 1000 + 999
+    await redis.send('HSET', 'test:time', 's', Math.floor(nowMs / 1000), 'us', us)
+  }
+
+  async incarnation(inc: number): Promise<void> {
+    this.inc = inc
+    await this.embedded.loadScripts('', inc)
+    await lua.loadScripts('', inc)
+  }
+
+  async compareViews(): Promise<void> {
+    const { account: accountId } = this
+    const shard = shardOf(accountId)
+    const views = async (side: Transport) => {
+      const account = await side.run('view-account', shard, { accountId }, this.inc)
+      const keys = KEYS.map((keyId) => side.run('view-key', shard, { accountId, keyId }, this.inc))
+      const lapsed = await side.run('lapsed', shard, { limit: 256 }, this.inc)
+      return { account: sorted(account), keys: await Promise.all(keys), lapsed: mine(lapsed) }
+    }
+    const mine = (list: unknown) =>
+      Array.isArray(list) ? byHold(list.filter((hold) => hold.accountId === accountId)) : list
+    expect(await views(lua)).toEqual(await views(this.embedded))
+  }
+}
+
+const byHold = <T extends { holdId: string }>(holds: readonly T[]): readonly T[] =>
+  [...holds].sort((a, b) => (a.holdId < b.holdId ? -1 : 1))
+
+const sorted = (view: unknown): unknown =>
+  typeof view === 'object' && view !== null && 'holds' in view && Array.isArray(view.holds)
+    ? { ...view, holds: byHold(view.holds) }
+    : view
+
+const KEYS = ['plain', 'limited', 'other']
+const key = fc.constantFrom(...KEYS)
+const hold = fc.constantFrom('h1', 'h2', 'h3', 'h4')
+const DAY = Math.floor(START_MS / 86_400_000)
+
+/** Mostly small sums, at times the largest ones. */
+const amount = fc.oneof(
+  { weight: 12, arbitrary: fc.integer({ min: 0, max: 1_000 }) },
+  { weight: 1, arbitrary: fc.constantFrom(2 ** 52 - 1, 2 ** 52 - 12_345) },
+)
+const version = fc.integer({ min: 1, max: 12 })
+
+const ref = (world: World, holdId: string, keyId: string) => ({
+  accountId: world.account,
+  keyId,
+  holdId,
+})
+
+const reserve = fc
+  .record({
+    hold,
+    key,
+    want: amount,
+    cut: fc.integer({ min: 0, max: 10 }),
+    shares: fc.integer({ min: 1, max: 8 }),
+    tokens: fc.integer({ min: 0, max: 200 }),
+    leaseMs: fc.integer({ min: 1, max: 40_000 }),
+    late: fc.boolean(),
+  })
+  .map((r): Op => async (world) => {
+    await world.both('reserve', {
+      ...ref(world, r.hold, r.key),
+      wantMicros: micros(r.want),
+      leastMicros: micros(Math.floor((r.want * (10 - r.cut)) / 10)),
+      fitShares: r.shares,
+      tokens: r.tokens,
+      leaseMs: r.leaseMs,
+      notAfterMs: world.nowMs + (r.late && r.cut === 0 ? -1 : 0),
+      owner: 'gateway one',
+      draft: '{"draft":"ä"}',
+    })
+  })
+
+const renew = fc
+  .record({
+    hold,
+    key,
+    micros: amount,
+    progress: fc.integer({ min: 0, max: 500 }),
+    day: fc.integer({ min: DAY - 2, max: DAY + 2 }),
+    tokens: fc.integer({ min: 0, max: 200 }),
+  })
+  .map((r): Op => async (world) => {
+    await world.both('renew', {
+      ...ref(world, r.hold, r.key),
+      micros: micros(r.micros),
+      progressMicros: micros(r.progress),
+      day: r.day,
+      reservedAtMs: world.nowMs - 5,
+      tokens: r.tokens,
+      leaseMs: 30_000,
+      owner: 'gateway two',
+      draft: `{"progress":${r.progress}}`,
+    })
+  })
+
+const settle = fc
+  .record({ hold, key, micros: amount, rev: fc.constantFrom(1 as const, 2 as const) })
+  .map((r): Op => async (world) => {
+    await world.both('settle', {
+      ...ref(world, r.hold, r.key),
+      micros: micros(r.micros),
+      rev: r.rev,
+      tokens: r.micros % 300,
+      receipt: `{"micros":${r.micros}}`,
+    })
+  })
+
+const release = fc.record({ hold, key }).map((r): Op => async (world) => {
+  await world.both('release', ref(world, r.hold, r.key))
+})
+
+/** Recovers with the deadline as it stands, or with another one. */
+const recover = fc
+  .record({ hold, key, shift: fc.constantFrom(0, 0, 0, 1) })
+  .map((r): Op => async (world) => {
+    const view = await world.both('view-account', { accountId: world.account })
+    const found =
+      view !== null && view !== 'noscript'
+        ? view.holds.find((one) => one.holdId === r.hold)
+        : undefined
+    await world.both('recover', {
+      ...ref(world, r.hold, found?.keyId ?? r.key),
+      deadlineMs: (found?.deadlineMs ?? world.nowMs) + r.shift,
+    })
+  })
+
+const clear = fc
+  .array(fc.record({ hold, key, rev: fc.constantFrom(1 as const, 2 as const), version }), {
+    minLength: 1,
+    maxLength: 5,
+  })
+  .map((items): Op => async (world) => {
+    await world.both('clear', {
+      accountId: world.account,
+      items: items.map((item) => ({ ...item, holdId: item.hold, keyId: item.key })),
+    })
+  })
+
+const beginAccount: Op = async (world) => {
+  const input = { accountId: world.account, token: randomUUID() }
+  const reply = await world.both('begin-account', input)
+  if (reply !== 'noscript') world.tokens.set('account', reply.token)
+}
+
+const loadAccount = fc
+  .record({
+    posted: fc.oneof(amount, fc.integer({ min: -500, max: 0 })),
+    limit: fc.constantFrom(0, 0, 300),
+    status: fc.constantFrom('active' as const, 'active' as const, 'frozen' as const),
+    version,
+    changeSeq: fc.integer({ min: 0, max: 5 }),
+    begins: fc.integer({ min: 0, max: 9 }),
+  })
+  .map((r): Op => async (world) => {
+    if (r.begins > 2) await beginAccount(world)
+    await world.both('load-account', {
+      accountId: world.account,
+      token: world.tokens.get('account') ?? 'none',
+      snapshot: {
+        accountId: world.account,
+        postedMicros: micros(r.posted),
+        creditLimitMicros: micros(r.limit),
+        status: r.status,
+        version: r.version,
+        changeSeq: r.changeSeq,
+      },
+    })
+  })
+
+const beginKey = (keyId: string): Op => {
+  return async (world) => {
+    const reply = await world.both('begin-key', {
+      accountId: world.account,
+      keyId,
+      token: randomUUID(),
+    })
+    if (reply !== 'noscript') world.tokens.set(keyId, reply.token)
+  }
+}
+
+const limits = fc.record({
+  status: fc.constantFrom('active' as const, 'active' as const, 'revoked' as const),
+  expiresInMs: fc.constantFrom(null, null, null, -1, 100_000),
+  budgetMicros: fc.constantFrom(null, 1_000, 3_000, 2 ** 53 - 1),
+  period: fc.constantFrom<BudgetPeriod>('day', 'week', 'month', 'total'),
+  startShift: fc.constantFrom(0, 0, 0, -1, 1),
+  spend: fc.integer({ min: 0, max: 500 }),
+  rpm: fc.constantFrom(null, 1, 7, 600),
+  tpm: fc.constantFrom(null, 100, 1_000),
+  concurrency: fc.constantFrom(null, 1, 3),
+})
+
+const loadKey = fc
+  .record({
+    keyId: key,
+    limits,
+    version,
+    changeSeq: fc.integer({ min: 0, max: 5 }),
+    begins: fc.integer({ min: 0, max: 9 }),
+  })
+  .map((r): Op => {
+    return async (world) => {
+      const { keyId } = r
+      if (r.begins > 2) await beginKey(keyId)(world)
+      const { account: accountId } = world
+      const token = world.tokens.get(keyId) ?? 'none'
+      await world.both('load-key', { accountId, keyId, token, snapshot: snapshotOf(world, r) })
+    }
+  })
+
+function snapshotOf(
+  world: World,
+  r: {
+    keyId: string
+    version: number
+    changeSeq: number
+    limits: typeof limits extends fc.Arbitrary<infer T> ? T : never
+  },
+): KeySnapshot {
+  const { version: at, changeSeq, keyId } = r
+  const facts = { keyId, accountId: world.account, version: at, changeSeq }
+  const none = { requestsPerMinute: null, tokensPerMinute: null, maxConcurrency: null }
+  const unlimited = { ...none, budgetMicros: null, budgetPeriod: null, expiresAtMs: null }
+  const spend = { periodStartDay: 0, spendMicros: micros(0) }
+  if (r.keyId === 'plain') return { ...facts, ...unlimited, ...spend, status: 'active' }
+  const l = r.limits
+  const today = Math.floor(world.nowMs / 86_400_000)
+  const date = new Date(world.nowMs)
+  const starts: Record<BudgetPeriod, number> = {
+    day: today,
+    week: today - ((date.getUTCDay() + 6) % 7),
+    month: Math.floor(Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1) / 86_400_000),
+    total: 0,
+  }
+  return {
+    ...facts,
+    status: l.status,
+    expiresAtMs: l.expiresInMs === null ? null : world.nowMs + l.expiresInMs,
+    budgetMicros: l.budgetMicros === null ? null : micros(l.budgetMicros),
+    budgetPeriod: l.budgetMicros === null ? null : l.period,
+    periodStartDay: Math.max(0, starts[l.period] + l.startShift),
+    spendMicros: micros(l.spend),
+    requestsPerMinute: l.rpm,
+    tokensPerMinute: l.tpm,
+    maxConcurrency: l.concurrency,
+  }
+}
+
+const step = fc
+  .oneof(
+    fc.integer({ min: 0, max: 5 }),
+    fc.integer({ min: 0, max: 45_000 }),
+    fc.constantFrom(3_600_000, 86_400_000, 7 * 86_400_000, 29 * 86_400_000, -1_000),
+  )
+  .map(
+    (ms): Op =>
+      (world) =>
+        world.time(world.nowMs + ms),
+  )
+
+/** At times the number changes, forth or back: what was loaded under another one is stale. */
+const incarnation = fc.constantFrom(1, 1, 1, 2, 3).map(
+  (inc): Op =>
+    (world) =>
+      world.incarnation(inc),
+)
+
+const op = fc.oneof(
+  { weight: 8, arbitrary: reserve },
+  { weight: 4, arbitrary: renew },
+  { weight: 5, arbitrary: settle },
+  { weight: 2, arbitrary: release },
+  { weight: 3, arbitrary: recover },
+  { weight: 4, arbitrary: clear },
+  { weight: 4, arbitrary: loadAccount },
+  { weight: 4, arbitrary: loadKey },
+  { weight: 5, arbitrary: step },
+  { weight: 1, arbitrary: incarnation },
+  { weight: 1, arbitrary: fc.constant(beginAccount) },
+)
+
+/** Sequences begin with a loaded account and keys, so that most commands do something. */
+const opening = fc.tuple(loadAccount, loadKey, loadKey, loadKey)
+
+test('scripts and embedded engine agree on every sequence of commands', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      opening,
+      fc.array(op, { minLength: 20, maxLength: 60 }),
+      async (first, ops) => {
+        const world = new World()
+        await world.incarnation(1)
+        await world.time(START_MS)
+        for (const run of [...first, ...ops]) await run(world)
+        await world.compareViews()
+        for (const run of ops.slice(0, 10)) {
+          await run(world)
+          await world.compareViews()
+        }
+      },
+    ),
+    { numRuns: 400 },
+  )
+}, 60_000)
