@@ -39,6 +39,11 @@ export function splitQuery(url: string): { query: string; key: string | null } |
   return { query: params.toString(), key }
 }
 
+const NO_SUBJECT = refuse(
+  'unsupported_feature',
+  'A backend key cannot spend credits of its own. Use a client key of the account that pays.',
+)
+
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,
  * then `handle`. Bodies arrive as raw bytes once.
@@ -66,6 +71,7 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     const found = authenticate(deps, secretOf(request.headers, split.key))
     const caller = found instanceof Promise ? await found : found
     if ('ok' in caller) endWith(request, reply, family, caller)
+    else if (caller.keyKind === 'backend') endWith(request, reply, family, NO_SUBJECT)
     else request.caller = caller
   })
   for (const protocol of options.protocols) {
