@@ -1,0 +1,115 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { answerAnthropic } from './anthropic-demo.ts'
+import { readRequest } from './answer-text.ts'
+import { answerOpenai, type DemoAnswer } from './openai-demo.ts'
+
+/**
+ * The demo upstream: a process of its own that answers like OpenAI and Anthropic so that a newcomer
+ * sees the gateway work without a provider's key. `--port n` (default: a free one); prints
+ * `{"port":n}` when it listens and ends when its standard input closes. A request may ask for
+ * trouble with the header `x-demo-fault`: error, reset, cut, hang, no-usage, slow.
+ */
+
+/** Between two events of a stream: fast enough to try, slow enough to see. */
+const EVENT_PAUSE_MS = 20
+const SLOW_PAUSE_MS = 250
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  for await (const part of request) {
+    if (!Buffer.isBuffer(part)) continue
+    bytes += part.length
+    if (bytes > REQUEST_BODY_BYTES_MAX) return null
+    parts.push(part)
+  }
+  try {
+    const parsed: unknown = JSON.parse(Buffer.concat(parts).toString('utf8'))
+    return parsed
+  } catch {
+    return null
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'x-demo': 'farebox' })
+  response.end(JSON.stringify(body))
+}
+
+async function sendEvents(
+  response: ServerResponse,
+  events: readonly string[],
+  fault: string,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'x-demo': 'farebox' })
+  const cutAt = fault === 'cut' ? Math.ceil(events.length / 2) : events.length
+  for (const event of events.slice(0, cutAt)) {
+    if (response.destroyed) return
+    if (fault === 'no-usage' && event.includes('"choices":[]')) continue
+    response.write(event)
+    await delay(fault === 'slow' ? SLOW_PAUSE_MS : EVENT_PAUSE_MS)
+  }
+  if (fault === 'cut') response.destroy()
+  else response.end()
+}
+
+let served = 0
+
+function answerOf(path: string, body: unknown): { answer: DemoAnswer; stream: boolean } | null {
+  const request = readRequest(body)
+  if (request === null) return null
+  served += 1
+  const id = `${process.pid}-${served}`
+  const answer =
+    path === '/v1/messages'
+      ? answerAnthropic(request, id)
+      : answerOpenai(request, id, Math.floor(Date.now() / 1000))
+  return { answer, stream: request.stream }
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const [path = ''] = (request.url ?? '').split('?')
+  const fault = String(request.headers['x-demo-fault'] ?? '')
+  if (path === '/v1/models') {
+    sendJson(response, 200, { object: 'list', data: [{ id: 'demo-1', object: 'model' }] })
+    return
+  }
+  if (request.method !== 'POST' || !/^\/v1\/(chat\/completions|messages)$/.test(path)) {
+    sendJson(response, 404, { error: { message: 'The demo upstream has no such endpoint.' } })
+    return
+  }
+  const answered = answerOf(path, await readBody(request))
+  if (fault === 'hang') return
+  if (fault === 'reset') {
+    request.socket.resetAndDestroy()
+  } else if (fault === 'error') {
+    sendJson(response, 500, { error: { message: 'The demo was asked to fail.', type: 'demo' } })
+  } else if (answered === null) {
+    sendJson(response, 400, { error: { message: 'The demo could not read the request.' } })
+  } else if (answered.stream) {
+    await sendEvents(response, answered.answer.events, fault)
+  } else {
+    sendJson(response, 200, answered.answer.json)
+  }
+}
+
+function portFrom(args: readonly string[]): number {
+  const at = args.indexOf('--port')
+  const port = at < 0 ? 0 : Number(args[at + 1])
+  return Number.isInteger(port) && port >= 0 ? port : 0
+}
+
+const server = createServer((request, response) => {
+  handle(request, response).catch(() => response.destroy())
+})
+server.listen(portFrom(process.argv), '127.0.0.1', () => {
+  const address = server.address()
+  if (typeof address === 'object' && address !== null) {
+    process.stdout.write(`${JSON.stringify({ port: address.port })}\n`)
+  }
+})
+process.stdin.resume()
+process.stdin.on('end', () => process.exit(0))
+process.stdin.on('error', () => process.exit(0))
