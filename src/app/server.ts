@@ -1,4 +1,5 @@
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import { refuseBroken } from '../gateway/broken-request.ts'
 import { refusalOf } from '../gateway/plugin.ts'
 import { endWith } from '../gateway/reply.ts'
 import { refuse } from '../kernel/errors.ts'
@@ -20,7 +21,6 @@ const UNMETERED =
 export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
   const app = Fastify({
     logger: false,
-    disableRequestLogging: true,
     requestIdHeader: false,
     genReqId: () => deps.ids.uuid(),
     bodyLimit: REQUEST_BODY_BYTES_MAX,
@@ -29,6 +29,9 @@ export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     http: { maxHeaderSize: HEADER_BYTES_MAX },
+    clientErrorHandler: (error, socket) => {
+      refuseBroken(error, socket, deps.ids.uuid())
+    },
     routerOptions: { maxParamLength: 512 },
   })
   app.setNotFoundHandler((request, reply) => {

@@ -2,15 +2,13 @@ import type { Socket } from 'node:net'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { envelope } from '../protocols/envelope.ts'
 
+const TOO_LARGE = refuse('headers_too_large', 'The request line and headers are too large.')
+const TOO_SLOW = refuse('request_timeout', 'The request did not arrive whole in time.')
+const NOT_HTTP = refuse('invalid_request', 'This is not a valid HTTP request.')
+
 function refusalOf(code: string | undefined): Refusal {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return refuse('headers_too_large', 'The request line and headers are too large.')
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return refuse('request_timeout', 'The request did not arrive whole in time.')
-    default:
-      return refuse('invalid_request', 'This is not a valid HTTP request.')
-  }
+  if (code === 'HPE_HEADER_OVERFLOW') return TOO_LARGE
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? TOO_SLOW : NOT_HTTP
 }
 
 /**
