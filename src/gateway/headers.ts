@@ -23,7 +23,6 @@ const INBOUND_DROPPED = new Set([
   'idempotency-key',
   'openai-organization',
   'openai-project',
-  'x-farebox-subject',
   'forwarded',
   'x-forwarded-for',
   'x-forwarded-host',
@@ -50,13 +49,12 @@ const OUTBOUND_DROPPED = new Set([
   'anthropic-organization-id',
   'server',
   'via',
-  'x-farebox-cost',
-  'x-farebox-balance',
-  'x-farebox-request-id',
-  'x-farebox-replayed',
 ])
 
-const OUTBOUND_DROPPED_PREFIXES = ['x-ratelimit-', 'anthropic-ratelimit-', 'cf-']
+/** Our own names mean something between us and our clients only. */
+const OURS = 'x-farebox-'
+
+const OUTBOUND_DROPPED_PREFIXES = [OURS, 'x-ratelimit-', 'anthropic-ratelimit-', 'cf-']
 
 /** Names that this message's own Connection header declares hop-by-hop. */
 function namedByConnection(headers: IncomingHttpHeaders): ReadonlySet<string> | null {
@@ -78,6 +76,7 @@ export function upstreamHeaders(
   const list: string[] = ['accept-encoding', 'identity', ...own]
   for (const name in incoming) {
     if (INBOUND_DROPPED.has(name) || ownNames.has(name) || hop?.has(name) === true) continue
+    if (name.startsWith(OURS)) continue
     const value = incoming[name]
     if (value === undefined) continue
     list.push(name, Array.isArray(value) ? value.join(', ') : value)
