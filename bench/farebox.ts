@@ -1,0 +1,46 @@
+import { startGateway, type Gateway } from '../test/support/gateway.ts'
+import type { Customer } from '../test/support/admin.ts'
+import { freshDatabase, startPostgres, startRedis } from '../test/support/stores.ts'
+import type { Program } from './programs.ts'
+
+/** One gateway process with private Redis and Postgres, and a customer who can pay. */
+export interface BenchFarebox extends Program {
+  readonly gateway: Gateway
+  readonly customer: Customer
+}
+
+export async function startFarebox(upstream: string): Promise<BenchFarebox> {
+  const redis = await startRedis()
+  const postgres = await startPostgres()
+  process.env.TEST_DATABASE_URL = postgres.url
+  const database = await freshDatabase()
+  const gateway = await startGateway({
+    databaseUrl: database.url,
+    redisUrl: redis.url,
+    config: {
+      durability: 'posted',
+      upstreams: {
+        openai: {
+          protocol: 'openai',
+          base_url: upstream,
+          api_key: 'sk-bench',
+          catalogue: 'openai',
+        },
+      },
+    },
+    env: { LOG_LEVEL: 'warn' },
+  })
+  const customer = await gateway.admin.customer('1000000')
+  return {
+    name: 'Farebox, metered and posted',
+    url: gateway.url,
+    pid: gateway.pid,
+    gateway,
+    customer,
+    async stop() {
+      await gateway.end()
+      await redis.stop()
+      await postgres.stop()
+    },
+  }
+}

@@ -1,0 +1,110 @@
+import { startFarebox } from './farebox.ts'
+import { byAutocannon, loadOn, type Load } from './load.ts'
+import { startNginxProxy, startNode, startUpstream, type Program } from './programs.ts'
+import { number, print } from './table.ts'
+
+/**
+ * JSON requests, every program after the other with the same load, `rounds` times in turn so that
+ * a machine that changes its mind changes it for all. The median round counts.
+ */
+export async function benchJson(seconds: number, rounds: number): Promise<void> {
+  const upstream = await startUpstream()
+  const nginx = await startNginxProxy(upstream.url)
+  const plain = await startNode('plain @fastify/http-proxy', 'bench/plain-proxy.ts', [upstream.url])
+  const farebox = await startFarebox(upstream.url)
+  const key = farebox.customer.apiKey
+  const programs = [upstream, ...(nginx === null ? [] : [nginx]), plain, farebox]
+  try {
+    for (const program of programs) await loadOn(program, key, 64, Math.max(5, seconds))
+    for (const connections of [64, 256]) {
+      const rows = await measure(programs, key, connections, seconds, rounds)
+      report(connections, programs, rows, plain)
+    }
+    await addedLatency(upstream, farebox, key, seconds)
+    await proveBooks(farebox)
+  } finally {
+    for (const program of programs.reverse()) await program.stop()
+  }
+}
+
+async function measure(
+  programs: readonly Program[],
+  key: string,
+  connections: number,
+  seconds: number,
+  rounds: number,
+): Promise<Map<Program, Load>> {
+  const all = new Map<Program, Load[]>(programs.map((program) => [program, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const program of programs) {
+      all.get(program)?.push(await loadOn(program, key, connections, seconds))
+    }
+  }
+  return new Map(programs.map((program) => [program, median(all.get(program) ?? [])]))
+}
+
+function median(loads: readonly Load[]): Load {
+  const sorted = [...loads].sort((a, b) => a.requestsPerS - b.requestsPerS)
+  const middle = sorted[Math.floor(sorted.length / 2)]
+  if (middle === undefined) throw new Error('nothing was measured')
+  return middle
+}
+
+function report(
+  connections: number,
+  programs: readonly Program[],
+  loads: ReadonlyMap<Program, Load>,
+  plain: Program,
+): void {
+  const base = loads.get(plain)?.requestsPerS ?? 1
+  const rows = programs.flatMap((program) => {
+    const load = loads.get(program)
+    if (load === undefined) return []
+    return [
+      [
+        program.name,
+        number(load.requestsPerS, 0),
+        number(load.requestsPerS / base, 2),
+        number(load.p50Ms, 2),
+        number(load.p99Ms, 2),
+        number(load.cpuCores, 2),
+        number(load.memoryMb, 0),
+        String(load.failed),
+      ],
+    ]
+  })
+  const heads = ['requests/s', '× plain', 'p50 ms', 'p99 ms', 'CPU cores', 'memory MB', 'failed']
+  print(`JSON, ${connections} connections`, ['', ...heads], rows)
+}
+
+/** At a tenth of its rate, so that nothing queues: what the gateway itself adds. */
+async function addedLatency(
+  upstream: Program,
+  farebox: Program,
+  key: string,
+  seconds: number,
+): Promise<void> {
+  const full = await loadOn(farebox, key, 64, seconds)
+  const rate = Math.max(50, Math.round(full.requestsPerS / 10))
+  const direct = await byAutocannon(upstream.url, key, 16, seconds, rate)
+  const through = await byAutocannon(farebox.url, key, 16, seconds, rate)
+  const heads = ['', 'requests/s', 'p50 ms', 'p99 ms']
+  const row = (name: string, load: typeof direct): string[] => [
+    name,
+    number(load.requestsPerS, 0),
+    number(load.p50Ms, 2),
+    number(load.p99Ms, 2),
+  ]
+  print('Latency at a tenth of the rate (autocannon, whole milliseconds)', heads, [
+    row('upstream alone', direct),
+    row('through Farebox', through),
+    ['added', '', number(through.p50Ms - direct.p50Ms, 2), number(through.p99Ms - direct.p99Ms, 2)],
+  ])
+}
+
+/** A bench whose books do not balance measured something else. */
+async function proveBooks(farebox: Awaited<ReturnType<typeof startFarebox>>): Promise<void> {
+  const answer = await farebox.gateway.admin.call('POST', '/admin/v1/verify', {})
+  const text = await answer.text()
+  console.log(`\nBooks after the load: ${answer.ok ? text.slice(0, 200) : `NOT PROVEN ${text}`}`)
+}
