@@ -13,7 +13,7 @@ import { openStores, type Stores } from './app/stores.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
-import type { Clock } from './kernel/clock.ts'
+import { sleep, type Clock } from './kernel/clock.ts'
 import type { Ids } from './kernel/ids.ts'
 import { SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
 import { describeError, type Log } from './kernel/log.ts'
@@ -205,16 +205,19 @@ async function stop(
 ): Promise<number> {
   const { core, log } = parts
   parts.state.draining = true
+  // A client that left may have a request that goes on: both must end.
   const closed = server.close()
+  const finished = closed.then(() => gateway.deps.running.idle())
   const late = new Promise<'late'>((resolve) => {
     parts.clock.after(deadlineMs, () => {
       resolve('late')
     })
   })
-  if ((await Promise.race([closed, late])) === 'late') {
-    log.warn({ open: core.credits.holds.openCount }, 'requests still open at the deadline are cut')
+  if ((await Promise.race([finished, late])) === 'late') {
+    log.warn({ open: gateway.deps.running.count }, 'requests still open at the deadline are cut')
     server.server.closeAllConnections()
-    await closed
+    await gateway.cut()
+    await Promise.race([finished, sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
   }
   const left = await core.poster.drain(SHUTDOWN_POST_MS_MAX)
   await core.credits.settledAll()
@@ -222,7 +225,7 @@ async function stop(
   await parts.prices.record().catch((error: unknown) => {
     log.warn({ error: describeError(error) }, 'price versions were not recorded')
   })
-  await gateway.close()
+  await gateway.cut()
   await parts.tokenizer.close()
   await parts.stores.close()
   return left

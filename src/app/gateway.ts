@@ -5,6 +5,7 @@ import type { Holds } from '../credits/holds.ts'
 import type { GatewayDeps } from '../gateway/context.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
+import { makeRunning } from '../gateway/running.ts'
 import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -31,13 +32,15 @@ export interface ConfiguredGateway {
   readonly deps: GatewayDeps
   /** Requests already on their way keep the upstreams they have. */
   configure(config: Config): void
-  close(): Promise<void>
+  /** Cuts what is still open upstream: every request ends and is charged. May be called again. */
+  cut(): Promise<void>
 }
 
 /** The gateway's dependencies, with everything that a reload of the configuration replaces. */
 export function configureGateway(parts: GatewayParts, first: Config): ConfiguredGateway {
   let config = first
   let upstreams: Upstreams = makeUpstreams(upstreamConfigs(first))
+  const live = new Set([upstreams]) // those in force, and older ones with requests under way
   const { clock, ids, log, engine } = parts
   const idempotency = makeIdempotency({
     rows: parts.keyRows,
@@ -67,13 +70,20 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       log,
       hooks: parts.metrics,
       drains: { count: 0 },
+      running: makeRunning(),
     },
     configure(next) {
       const before = upstreams
       config = next
       upstreams = makeUpstreams(upstreamConfigs(next))
-      before.close().catch(() => undefined) // waits for its own requests to end
+      live.add(upstreams)
+      before
+        .close()
+        .catch(() => undefined) // cut by a stop meanwhile
+        .finally(() => live.delete(before))
     },
-    close: () => upstreams.close(),
+    async cut() {
+      await Promise.all(Array.from(live, (each) => each.destroy()))
+    },
   }
 }

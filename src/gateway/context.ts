@@ -7,6 +7,7 @@ import type { Log } from '../kernel/log.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
+import type { Running } from './running.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
 /** What rules a request besides prices; replaced as one on reload. */
@@ -53,6 +54,8 @@ export interface GatewayDeps {
   readonly hooks: GatewayHooks
   /** Streams read on after their client left, of this process; bounded by DRAINS_MAX. */
   readonly drains: { count: number }
+  /** Every request from its body to its last write; a stop waits for them. */
+  readonly running: Running
 }
 
 /** A request whose caller is known and whose body was read, before anything is held. */
@@ -88,6 +91,8 @@ export interface Exchange extends Arrival {
   /** The body to send and whether we asked for the usage chunk ourselves. */
   readonly body: Buffer
   readonly injectedUsage: boolean
+  /** Tells that nothing more will be done for it. */
+  readonly ended: () => void
   /** Monotonic ms; 0 = not yet. */
   readonly times: { sentMs: number; firstByteMs: number; endedMs: number }
 }

@@ -16,29 +16,41 @@ import { makeStreamSink } from './stream.ts'
  * that meters, settles and answers. Never rejects. Source: design §2.
  */
 export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void> {
+  const ended = deps.running.begin()
+  let isSent = false
+  try {
+    isSent = await start(deps, arrival, ended)
+  } finally {
+    if (!isSent) ended()
+  }
+}
+
+/** Answers whether it was sent: then its sink owns its end. */
+async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Promise<boolean> {
   const claim = await claimKey(deps, arrival)
   if (claim !== null && claim.kind === 'replay') {
     sendReplay(arrival.out, arrival.id, claim)
     count(deps, arrival, null, claim.status, null)
-    return
+    return false
   }
   if (claim !== null && claim.kind === 'refused') {
     refuseWith(deps, arrival, claim.refusal)
-    return
+    return false
   }
   const reserved = await reserve(deps, arrival)
   if (!reserved.ok) {
     await claim?.free()
     refuseWith(deps, arrival, withTopUp(deps, reserved))
-    return
+    return false
   }
-  const exchange = makeExchange(arrival, reserved, claim)
+  const exchange = makeExchange(arrival, reserved, claim, ended)
   if (await reserved.hold.ensureFresh()) {
     send(deps, exchange)
-    return
+    return true
   }
   await release(deps, exchange)
   refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
+  return false
 }
 
 /** A customer without credits is told where they are sold. Source: providers.md §2. */
@@ -82,6 +94,7 @@ function makeExchange(
   arrival: Arrival,
   reserved: Reserved,
   claim: IdempotencyClaim | null,
+  ended: () => void,
 ): Exchange {
   const { view, protocol } = arrival
   const injectedUsage = view.stream && protocol.family === 'openai' && !view.wantsUsageChunk
@@ -101,6 +114,7 @@ function makeExchange(
     claim,
     body: body ?? arrival.raw,
     injectedUsage,
+    ended,
     times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
   }
 }

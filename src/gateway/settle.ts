@@ -91,11 +91,13 @@ export async function release(deps: GatewayDeps, exchange: Exchange): Promise<vo
  * leaves the hold to its lease, loudly.
  */
 export function own(deps: GatewayDeps, exchange: Exchange, work: Promise<void>): void {
-  work.catch((error: unknown) => {
-    deps.log.error(
-      { request_id: exchange.id, error: describeError(error) },
-      'request could not be finished; recovery will end its hold',
-    )
-    exchange.out.destroy()
-  })
+  work
+    .catch((error: unknown) => {
+      deps.log.error(
+        { request_id: exchange.id, error: describeError(error) },
+        'request could not be finished; recovery will end its hold',
+      )
+      exchange.out.destroy()
+    })
+    .finally(exchange.ended)
 }

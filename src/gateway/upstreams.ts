@@ -35,7 +35,10 @@ export interface Upstreams {
   /** The upstream for a model: one that names it before one that takes everything; null = none. */
   choose(family: Family, model: string): Upstream | null
   readonly all: readonly Upstream[]
+  /** Resolves when its requests have ended. */
   close(): Promise<void>
+  /** Ends its requests: each sees its upstream break off. May be called again. */
+  destroy(): Promise<void>
 }
 
 const authHeaders = (config: UpstreamConfig): string[] => {
@@ -85,6 +88,9 @@ export function makeUpstreams(configs: readonly UpstreamConfig[]): Upstreams {
         ?.upstream ?? null,
     close: async () => {
       await Promise.all(all.map((upstream) => upstream.dispatcher.close()))
+    },
+    destroy: async () => {
+      await Promise.all(all.map((upstream) => upstream.dispatcher.destroy()))
     },
   }
 }
