@@ -44,11 +44,14 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
     return false
   }
   const exchange = makeExchange(arrival, reserved, claim, ended)
-  if (await reserved.hold.ensureFresh()) {
+  const isFresh = await reserved.hold.ensureFresh()
+  const isGone = arrival.out.destroyed // left while it was being authorised: nothing was sent
+  if (isFresh && !isGone) {
     send(deps, exchange)
     return true
   }
   await release(deps, exchange)
+  if (isGone) return false
   refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
   return false
 }
