@@ -15,7 +15,7 @@ import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
 import { sleep, type Clock } from './kernel/clock.ts'
 import type { Ids } from './kernel/ids.ts'
-import { SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
+import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
 import { describeError, type Log } from './kernel/log.ts'
 import { HealthError, makeHealth } from './ops/health.ts'
 import { makeLoops, type Loops } from './ops/loops.ts'
@@ -196,6 +196,18 @@ function makeReadiness(parts: Parts): ReturnType<typeof makeHealth> {
   })
 }
 
+/**
+ * Stops listening and resolves when the last connection is gone. Clients keep a connection alive
+ * after an answer that was under way, so those that fall idle later are closed as they do.
+ */
+async function closeServer(server: FastifyInstance, clock: Clock): Promise<void> {
+  const closed = server.close().then(() => 'closed' as const)
+  for (;;) {
+    server.server.closeIdleConnections()
+    if ((await Promise.race([closed, sleep(clock, CLOSE_IDLE_MS)])) === 'closed') return
+  }
+}
+
 /** Source: issue of every deploy: stop accepting, finish, post, clear, close. */
 async function stop(
   parts: Parts,
@@ -206,7 +218,7 @@ async function stop(
   const { core, log } = parts
   parts.state.draining = true
   // A client that left may have a request that goes on: both must end.
-  const closed = server.close()
+  const closed = closeServer(server, parts.clock)
   const finished = closed.then(() => gateway.deps.running.idle())
   const late = new Promise<'late'>((resolve) => {
     parts.clock.after(deadlineMs, () => {

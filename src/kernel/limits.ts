@@ -217,3 +217,5 @@ export const SHUTDOWN_POST_MS_MAX = 10_000
 export const DEMO_START_MS_MAX = 15_000
 /** Promo credits of a quickstart account: 1 000 credits. */
 export const QUICKSTART_MICROS = 1_000_000_000
+/** How often a stopping server closes connections that fell idle: a deploy waits for the last. */
+export const CLOSE_IDLE_MS = 50
