@@ -9,12 +9,18 @@ import { answerOpenai, type DemoAnswer } from './openai-demo.ts'
  * The demo upstream: a process of its own that answers like OpenAI and Anthropic so that a newcomer
  * sees the gateway work without a provider's key. `--port n` (default: a free one); prints
  * `{"port":n}` when it listens and ends when its standard input closes. A request may ask for
- * trouble with the header `x-demo-fault`: error, reset, cut, hang, no-usage, slow.
+ * trouble with the header `x-demo-fault`: error (500), rate-limit (429), reset, hang; in streams
+ * also cut, error-midstream, no-usage, slow.
  */
 
 /** Between two events of a stream: fast enough to try, slow enough to see. */
 const EVENT_PAUSE_MS = 20
 const SLOW_PAUSE_MS = 250
+/** An error inside a stream, as both protocols' clients understand it. */
+const FAULT_EVENT = `event: error\ndata: ${JSON.stringify({
+  type: 'error',
+  error: { type: 'api_error', message: 'The demo was asked to fail.', code: 'demo' },
+})}\n\n`
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
   const parts: Buffer[] = []
@@ -44,7 +50,8 @@ async function sendEvents(
   fault: string,
 ): Promise<void> {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'x-demo': 'farebox' })
-  const cutAt = fault === 'cut' ? Math.ceil(events.length / 2) : events.length
+  const broken = fault === 'cut' || fault === 'error-midstream'
+  const cutAt = broken ? Math.ceil(events.length / 2) : events.length
   for (const event of events.slice(0, cutAt)) {
     if (response.destroyed) return
     if (fault === 'no-usage' && event.includes('"choices":[]')) continue
@@ -52,7 +59,7 @@ async function sendEvents(
     await delay(fault === 'slow' ? SLOW_PAUSE_MS : EVENT_PAUSE_MS)
   }
   if (fault === 'cut') response.destroy()
-  else response.end()
+  else response.end(fault === 'error-midstream' ? FAULT_EVENT : '')
 }
 
 let served = 0
@@ -84,8 +91,9 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (fault === 'hang') return
   if (fault === 'reset') {
     request.socket.resetAndDestroy()
-  } else if (fault === 'error') {
-    sendJson(response, 500, { error: { message: 'The demo was asked to fail.', type: 'demo' } })
+  } else if (fault === 'error' || fault === 'rate-limit') {
+    const status = fault === 'error' ? 500 : 429
+    sendJson(response, status, { error: { message: 'The demo was asked to fail.', type: 'demo' } })
   } else if (answered === null) {
     sendJson(response, 400, { error: { message: 'The demo could not read the request.' } })
   } else if (answered.stream) {
