@@ -11,8 +11,10 @@ const FILE = fileURLToPath(new URL('../../src/demo/upstream.ts', import.meta.url
 
 async function startDemo(): Promise<{ child: ChildProcess; url: string }> {
   const child = spawn(process.execPath, [FILE], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const [line]: unknown[] = await once(createInterface({ input: child.stdout }), 'line')
-  const { port } = z.object({ port: z.int().positive() }).parse(JSON.parse(String(line)))
+  const line = await new Promise<string>((resolve) => {
+    createInterface({ input: child.stdout }).once('line', resolve)
+  })
+  const { port } = z.object({ port: z.int().positive() }).parse(JSON.parse(line))
   return { child, url: `http://127.0.0.1:${port}` }
 }
 
@@ -66,6 +68,20 @@ test('a stream that did not ask for usage has none', async () => {
     stream: true,
   })
   for await (const chunk of stream) expect(chunk.usage ?? null).toBeNull()
+})
+
+test('a stream that asked for usage can be made to leave it out', async () => {
+  const options = { include_usage: true }
+  const stream = await openai.chat.completions.create(
+    { model: 'demo-1', messages: hello, stream: true, stream_options: options },
+    fault('no-usage'),
+  )
+  let finish: string | null = null
+  for await (const chunk of stream) {
+    expect(chunk.usage ?? null).toBeNull()
+    finish = chunk.choices[0]?.finish_reason ?? finish
+  }
+  expect(finish).toBe('stop')
 })
 
 test('the anthropic SDK reads the same message from JSON and from a stream', async () => {
