@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly config?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
   readonly embedded?: boolean
+  /** Stores of the test's own, the database empty. */
+  readonly stores?: { readonly databaseUrl: string; readonly redisUrl: string }
 }
 
 /** A port on which nobody listens. */
@@ -80,8 +82,9 @@ function configFor(upstreamUrl: string, dead: number): Record<string, unknown> {
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { processes = 1, embedded = false } = options
   const upstream = await startUpstream()
-  const database = embedded ? null : await freshDatabase()
-  const stores = database === null ? {} : { databaseUrl: database.url, redisUrl: redisUrl() }
+  const database = embedded || options.stores ? null : await freshDatabase()
+  const stores =
+    database === null ? (options.stores ?? {}) : { databaseUrl: database.url, redisUrl: redisUrl() }
   const config = { ...configFor(upstream.url, await deadPort()), ...options.config }
   const start = (more: Readonly<Record<string, unknown>> = {}): Promise<Gateway> =>
     startGateway({ ...stores, config: { ...config, ...more }, env: options.env ?? {} })
