@@ -1,6 +1,7 @@
 import { startGateway, type Gateway } from '../test/support/gateway.ts'
 import type { Customer } from '../test/support/admin.ts'
-import { freshDatabase, startPostgres, startRedis } from '../test/support/stores.ts'
+import { freshDatabase } from '../test/support/stores.ts'
+import { durablePostgres, durableRedis } from './durable.ts'
 import type { Program } from './programs.ts'
 
 /** One gateway process with private Redis and Postgres, and a customer who can pay. */
@@ -10,8 +11,8 @@ export interface BenchFarebox extends Program {
 }
 
 export async function startFarebox(upstream: string): Promise<BenchFarebox> {
-  const redis = await startRedis()
-  const postgres = await startPostgres()
+  const redis = await durableRedis()
+  const postgres = await durablePostgres()
   process.env.TEST_DATABASE_URL = postgres.url
   const database = await freshDatabase()
   const gateway = await startGateway({

@@ -7,7 +7,7 @@ import { makeIds } from '../src/kernel/ids.ts'
 import { silentLog } from '../src/kernel/log.ts'
 import { micros, ZERO } from '../src/kernel/money.ts'
 import { openRedis } from '../src/store/redis.ts'
-import { startRedis } from '../test/support/stores.ts'
+import { durableRedis } from './durable.ts'
 import { number, print } from './table.ts'
 
 const LANES = 256
@@ -78,7 +78,7 @@ async function lane(engine: CreditEngine, lane: number, untilMs: number): Promis
 
 /** Reserve + settle alone on one Redis, clears included, from one client process. */
 export async function benchPairs(seconds: number): Promise<void> {
-  const redis = await startRedis()
+  const redis = await durableRedis()
   const transport = makeRedisTransport({
     redis: openRedis({ url: redis.url, log: silentLog }),
     scripts: readScripts(),

@@ -8,7 +8,8 @@ import { makePostingLedger } from '../src/ledger/posting-ledger.ts'
 import type { PostItem } from '../src/ledger/receipt.ts'
 import type { Db } from '../src/store/db.ts'
 import { openPostgres } from '../src/store/postgres.ts'
-import { freshDatabase, startPostgres } from '../test/support/stores.ts'
+import { freshDatabase } from '../test/support/stores.ts'
+import { durablePostgres } from './durable.ts'
 import { number, print } from './table.ts'
 
 const BATCH = 128
@@ -90,7 +91,7 @@ async function fill(db: Db, rows: number): Promise<void> {
 
 /** Posting from an empty ledger, and with `rows` entries and receipts in it. */
 export async function benchPosting(rows: number): Promise<void> {
-  const postgres = await startPostgres()
+  const postgres = await durablePostgres()
   process.env.TEST_DATABASE_URL = postgres.url
   const database = await freshDatabase()
   const db = openPostgres({ url: database.url, poolMax: 2, log: silentLog })
