@@ -1,0 +1,103 @@
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { startGateway, type Gateway } from '../../support/gateway.ts'
+import type { PostgresServer, RedisServer } from '../../support/servers.ts'
+import { freshDatabase, startRedis, type RedisOptions } from '../../support/stores.ts'
+import { CREDITS, PRICES } from '../../e2e/support/money.ts'
+import { startUpstream, type FakeUpstream } from '../../e2e/support/upstream.ts'
+import { serveJobs } from './jobs.ts'
+
+/** Short, so that recovery is quick: a hold of a lost gateway ends after about 5 s. */
+export const LEASE_MS = 3_000
+/** Lease, two sweeps a renewal apart, and as long again for a machine under load. */
+export const RECOVERED_MS = 20_000
+
+export interface FaultWorld {
+  readonly upstream: FakeUpstream
+  readonly redisServer: RedisServer
+  /** Commands of the test itself. */
+  readonly redis: Redis
+  readonly databaseUrl: string
+  /** The n-th gateway that lives; it is started where there is none. */
+  gateway(index: number): Promise<Gateway>
+  /** kill -9 */
+  kill(gateway: Gateway): Promise<void>
+  /** Rows of one statement, on a connection of its own. */
+  sql(text: string): Promise<readonly Record<string, unknown>[]>
+  end(): Promise<void>
+}
+
+export interface FaultWorldOptions {
+  readonly redis?: RedisOptions
+  /** A private cluster, where Postgres itself goes away. Default: a database of the shared one. */
+  readonly postgres?: PostgresServer
+  readonly config?: Readonly<Record<string, unknown>>
+}
+
+/** A provider, a Redis of its own, a database, and gateways in front of them as processes. */
+export async function startFaultWorld(options: FaultWorldOptions = {}): Promise<FaultWorld> {
+  const upstream = await startUpstream()
+  serveJobs(upstream)
+  const redisServer = await startRedis(options.redis)
+  const database = options.postgres === undefined ? await freshDatabase() : null
+  const databaseUrl = options.postgres?.url ?? database?.url ?? ''
+  const redis = new Redis(redisServer.url, { retryStrategy: () => 20, maxRetriesPerRequest: null })
+  redis.on('error', () => undefined)
+  const config = {
+    credits: CREDITS,
+    shutdown_ms: 1_000,
+    holds: { lease_ms: LEASE_MS, fit_to_balance: false },
+    upstreams: { fake: { protocol: 'openai', base_url: `${upstream.url}/v1`, api_key: 'sk' } },
+    prices: [{ upstream: 'fake', model: '*', ...PRICES }],
+    ...options.config,
+  }
+  const gateways: Promise<Gateway>[] = []
+  return {
+    upstream,
+    redisServer,
+    redis,
+    databaseUrl,
+    gateway(index) {
+      const stores = { databaseUrl, redisUrl: redisServer.url }
+      return (gateways[index] ??= startGateway({ ...stores, config }))
+    },
+    async kill(gateway) {
+      const all = await Promise.all(gateways)
+      const [removed] = gateways.splice(all.indexOf(gateway), 1)
+      await (await removed)?.end('SIGKILL')
+    },
+    async sql(text) {
+      const client = new pg.Client({ connectionString: databaseUrl })
+      await client.connect()
+      try {
+        return (await client.query<Record<string, unknown>>(text)).rows
+      } finally {
+        await client.end()
+      }
+    },
+    async end() {
+      for (const started of await Promise.allSettled(gateways)) {
+        if (started.status === 'fulfilled') await started.value.end('SIGKILL')
+      }
+      redis.disconnect()
+      await upstream.close()
+      await redisServer.stop()
+      await database?.drop()
+    },
+  }
+}
+
+/** Keeps every posting waiting until it is let go; reads and other writes go on. */
+export async function blockPosting(world: FaultWorld): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: world.databaseUrl })
+  await client.connect()
+  await client.query('BEGIN; LOCK TABLE usage IN SHARE MODE')
+  return () => client.end()
+}
+
+/** One number of `/metrics`, its labels summed. */
+export async function metric(gateway: Gateway, name: string): Promise<number> {
+  const text = await (await fetch(`${gateway.url}/metrics`)).text()
+  const lines = text.split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
