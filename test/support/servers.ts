@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createConnection, createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -246,6 +246,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     const ending = running
     running = null
     await ending?.end('KILL', files)
+    settleFiles(dir, files)
   }
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -324,6 +325,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     const ending = running
     running = null
     await ending?.end(signal, files)
+    settleFiles(dir, files)
   }
   return {
     url: address(port),
@@ -338,6 +340,21 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     },
     down: (signal = 'INT') => end(signal, 'keep'),
     stop: () => end('QUIT', 'remove'),
+  }
+}
+
+/** Directories of servers that are down and may come back: no guard looks after these. */
+const kept = new Set<string>()
+process.on('exit', () => {
+  for (const dir of kept) rmSync(dir, { recursive: true, force: true })
+})
+
+function settleFiles(dir: string, files: 'keep' | 'remove'): void {
+  if (files === 'keep') {
+    kept.add(dir)
+  } else {
+    kept.delete(dir)
+    rmSync(dir, { recursive: true, force: true })
   }
 }
 

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import pg from 'pg'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import { freshDatabase, redisUrl, runSql, startPostgres, startRedis } from './stores.ts'
 
 const alive = (pid: number): boolean => {
@@ -68,6 +70,17 @@ test('a private redis with AOF keeps its data over a kill', async () => {
   expect(await after.get('x')).toBe('1')
   after.disconnect()
   await server.stop()
+})
+
+test('a server that is down leaves no files behind when it is stopped', async () => {
+  const server = await startRedis({ appendOnly: true })
+  const redis = new Redis(server.url)
+  const [, dir = ''] = z.array(z.string()).parse(await redis.config('GET', 'dir'))
+  redis.disconnect()
+  await server.kill()
+  expect(existsSync(dir)).toBe(true)
+  await server.stop()
+  expect(existsSync(dir)).toBe(false)
 })
 
 test('a private postgres keeps committed rows over a crash and ends', async () => {
