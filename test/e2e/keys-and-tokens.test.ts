@@ -68,13 +68,16 @@ it('the admin API is shut without a token, and with one too short to be one', as
       config: {},
       env: { FAREBOX_ADMIN_TOKEN: token },
     })
-    for (const sent of ['', token, 'undefined', 'null', ADMIN_TOKEN]) {
-      const response = await fetch(`${gateway.url}/admin/v1/accounts`, {
-        headers: { authorization: `Bearer ${sent}` },
-      })
-      await expectRefusal(response, 'openai', TABLE.invalidKey, 'own')
+    try {
+      for (const sent of ['', token, 'undefined', 'null', ADMIN_TOKEN]) {
+        const response = await fetch(`${gateway.url}/admin/v1/accounts`, {
+          headers: { authorization: `Bearer ${sent}` },
+        })
+        await expectRefusal(response, 'openai', TABLE.invalidKey, 'own')
+      }
+    } finally {
+      expect(await gateway.end()).toBe(0)
     }
-    expect(await gateway.end()).toBe(0)
   }
   for (const sent of ['', `${ADMIN_TOKEN}x`, ADMIN_TOKEN.slice(1), ADMIN_TOKEN.toUpperCase()]) {
     const headers = { authorization: `Bearer ${sent}` }
