@@ -2,7 +2,7 @@ import type { Config, Environment } from '../config.ts'
 import type { UpstreamEntry } from '../config-schema.ts'
 import type { UpstreamConfig } from '../gateway/upstreams.ts'
 
-/** OpenAI's own API takes the new name of the field; servers that speak like it take the old one. */
+/** OpenAI's own API takes the new name of the field, servers that speak like it the old one. */
 const limitFieldOf = (entry: UpstreamEntry): string =>
   entry.output_limit_field ??
   (entry.protocol === 'openai' && new URL(entry.base_url).hostname === 'api.openai.com'

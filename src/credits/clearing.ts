@@ -23,46 +23,54 @@ interface Batch {
   readonly send: () => void
 }
 
-export function makeClearing(deps: {
-  engine: Pick<CreditEngine, 'clear'>
-  loads: Loads
-  clock: Clock
-  log: Log
-}): Clearing {
-  const { engine, loads, clock, log } = deps
-  const open = new Map<string, Batch>()
-  const sending = new Set<Promise<void>>()
+interface ClearingDeps {
+  readonly engine: Pick<CreditEngine, 'clear'>
+  readonly loads: Loads
+  readonly clock: Clock
+  readonly log: Log
+}
 
-  async function send(accountId: string, items: readonly ClearItem[]): Promise<void> {
-    for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
-      try {
-        const reply = await engine.clear({ accountId, items })
-        if (reply.kind === 'done') {
-          await loadWhere(accountId, items, reply.items)
-          return
-        }
-        // An account that is not loaded keeps its records: load it, then clear them.
-        if ((await loads.account(accountId, 'missing')) !== 'loaded') return
-      } catch (error) {
-        log.warn({ round, error: describeError(error) }, 'clearing got no answer')
-        await sleep(clock, COMMAND_RETRY_WAIT_MS * round)
+/** Sends one batch; what fails stays in the engine, where recovery finds it. */
+async function send(
+  deps: ClearingDeps,
+  accountId: string,
+  items: readonly ClearItem[],
+): Promise<void> {
+  const { engine, loads, clock, log } = deps
+  for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
+    try {
+      const reply = await engine.clear({ accountId, items })
+      if (reply.kind === 'done') {
+        await loadWhere(loads, accountId, items, reply.items)
+        return
       }
+      // An account that is not loaded keeps its records: load it, then clear them.
+      if ((await loads.account(accountId, 'missing')) !== 'loaded') return
+    } catch (error) {
+      log.warn({ round, error: describeError(error) }, 'clearing got no answer')
+      await sleep(clock, COMMAND_RETRY_WAIT_MS * round)
     }
   }
+}
 
-  async function loadWhere(
-    accountId: string,
-    items: readonly ClearItem[],
-    replies: readonly ('ok' | 'load')[],
-  ): Promise<void> {
-    const stale = items.filter((_, index) => replies[index] === 'load')
-    if (stale.length === 0) return
-    const keyIds = new Set(stale.map((item) => item.keyId))
-    await Promise.all([
-      loads.account(accountId, 'drift'),
-      ...[...keyIds].map((keyId) => loads.key(accountId, keyId, 'drift')),
-    ])
-  }
+async function loadWhere(
+  loads: Loads,
+  accountId: string,
+  items: readonly ClearItem[],
+  replies: readonly ('ok' | 'load')[],
+): Promise<void> {
+  const stale = items.filter((_, index) => replies[index] === 'load')
+  if (stale.length === 0) return
+  const keyIds = new Set(stale.map((item) => item.keyId))
+  await Promise.all([
+    loads.account(accountId, 'drift'),
+    ...[...keyIds].map((keyId) => loads.key(accountId, keyId, 'drift')),
+  ])
+}
+
+export function makeClearing(deps: ClearingDeps): Clearing {
+  const open = new Map<string, Batch>()
+  const sending = new Set<Promise<void>>()
 
   function start(accountId: string): Batch {
     const items: ClearItem[] = []
@@ -70,11 +78,11 @@ export function makeClearing(deps: {
     const due = new Promise<void>((resolve) => {
       go = resolve
     })
-    const cancel = clock.after(CLEAR_WAIT_MS, go)
+    const cancel = deps.clock.after(CLEAR_WAIT_MS, go)
     const done = due.then(() => {
       cancel()
       if (open.get(accountId)?.items === items) open.delete(accountId)
-      return send(accountId, items)
+      return send(deps, accountId, items)
     })
     const tracked = done.finally(() => sending.delete(tracked))
     sending.add(tracked)

@@ -4,7 +4,7 @@ import type { Receipt, StoredAnswer } from '../ledger/receipt.ts'
 
 /** The life of a hold as the gateway sees it. Source: design §3. */
 export interface Holds {
-  /** One round trip where account and key are loaded. Never throws: a store that is away refuses. */
+  /** One round trip where account and key are loaded. Never throws: an absent store refuses. */
   open(request: HoldRequest): Promise<OpenHold | Refusal>
   /** Holds of this process that are not ended yet. */
   readonly openCount: number

@@ -16,7 +16,7 @@ import { makeLoads, type LoadReason, type Loads } from './load.ts'
 import { receiptText } from './receipt-text.ts'
 import { makeRecovery, type Recovery } from './recovery.ts'
 import { makeRenewals, type Renewable, type Renewals } from './renewals.ts'
-import { makeReserving } from './reserving.ts'
+import { makeReserving, type Reserved } from './reserving.ts'
 
 export interface CreditsDeps {
   readonly engine: CreditEngine
@@ -73,24 +73,9 @@ export function makeCredits(deps: CreditsDeps): Credits {
     }
     const reserved = await reserve(request)
     if (!reserved.ok) return reserved
-    const { reply, issuedMs } = reserved
-    const { accountId, keyId, holdId } = request.draft
-    const hold: Renewable = {
-      ref: { accountId, keyId, holdId },
-      micros: reply.micros,
-      day: reply.day,
-      reservedAtMs: reply.reservedAtMs,
-      tokens: request.tokens,
-      draft: request.draft,
-      readProgress: null,
-      dueMs: issuedMs + leaseMs / 3,
-      leasedMs: issuedMs,
-      ended: false,
-      lost: false,
-      renewing: null,
-    }
+    const hold = renewableOf(request, reserved, leaseMs)
     renewals.add(hold)
-    return makeOpenHold(parts, hold, reply.availableMicros)
+    return makeOpenHold(parts, hold, reserved.reply.availableMicros)
   }
 
   return {
@@ -109,6 +94,25 @@ export function makeCredits(deps: CreditsDeps): Credits {
       await Promise.all(finishing)
       await clearing.flush()
     },
+  }
+}
+
+function renewableOf(request: HoldRequest, reserved: Reserved, leaseMs: number): Renewable {
+  const { reply, issuedMs } = reserved
+  const { accountId, keyId, holdId } = request.draft
+  return {
+    ref: { accountId, keyId, holdId },
+    micros: reply.micros,
+    day: reply.day,
+    reservedAtMs: reply.reservedAtMs,
+    tokens: request.tokens,
+    draft: request.draft,
+    readProgress: null,
+    dueMs: issuedMs + leaseMs / 3,
+    leasedMs: issuedMs,
+    ended: false,
+    lost: false,
+    renewing: null,
   }
 }
 

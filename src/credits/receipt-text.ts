@@ -33,7 +33,7 @@ export const receiptText = (receipt: ReceiptDraft | Receipt): string => JSON.str
 
 type Recovered = Extract<RecoverReply, { kind: 'post' }>
 
-/** The receipt that recovery posts: the text kept beside the hold, with what the engine says of it. */
+/** The receipt that recovery posts: the text beside the hold, with what the engine says of it. */
 export function recoveredReceipt(reply: Recovered): Receipt {
   const { usage, ...kept } = receiptSchema.parse(JSON.parse(reply.receipt))
   const { iterations, ...units } = usage

@@ -37,13 +37,13 @@ interface Seen {
   readonly firstSeenMs: number
 }
 
-export function makeRecovery(deps: RecoveryDeps): Recovery {
-  const { engine, loads, clock, log } = deps
+/** Remembers lapsed holds from sweep to sweep, by this process's monotonic clock. */
+function makeNotes(
+  clock: Clock,
+  renewalMs: number,
+): (lapsed: readonly LapsedHold[]) => LapsedHold[] {
   let seen = new Map<string, Seen>()
-  const busy = new Set<string>()
-
-  /** Remembers this sweep's lapsed holds; answers those that are due. */
-  function note(lapsed: readonly LapsedHold[]): LapsedHold[] {
+  return (lapsed) => {
     const nowMs = clock.monotonicMs()
     const next = new Map<string, Seen>()
     const due: LapsedHold[] = []
@@ -51,62 +51,70 @@ export function makeRecovery(deps: RecoveryDeps): Recovery {
       const before = seen.get(hold.holdId)
       const same = before?.deadlineMs === hold.deadlineMs ? before : null
       next.set(hold.holdId, same ?? { deadlineMs: hold.deadlineMs, firstSeenMs: nowMs })
-      if (same !== null && nowMs - same.firstSeenMs >= deps.renewalMs) due.push(hold)
+      if (same !== null && nowMs - same.firstSeenMs >= renewalMs) due.push(hold)
     }
     seen = next
-    return due.filter((hold) => !busy.has(hold.holdId))
+    return due
   }
+}
 
-  async function ask(hold: LapsedHold): Promise<RecoverReply> {
-    const reply = await engine.recover(hold)
-    if (reply.kind !== 'stale') return reply
-    await loads.account(hold.accountId, 'missing')
-    await loads.key(hold.accountId, hold.keyId, 'missing')
-    return engine.recover(hold)
-  }
+async function ask({ engine, loads }: RecoveryDeps, hold: LapsedHold): Promise<RecoverReply> {
+  const reply = await engine.recover(hold)
+  if (reply.kind !== 'stale') return reply
+  await loads.account(hold.accountId, 'missing')
+  await loads.key(hold.accountId, hold.keyId, 'missing')
+  return engine.recover(hold)
+}
 
-  async function post(hold: LapsedHold, reply: RecoverReply & { kind: 'post' }): Promise<void> {
-    const item: PostItem = { receipt: recoveredReceipt(reply), unbacked: false, answer: null }
-    const outcome = await deps.poster.submit(item).outcome
-    deps.onRecovered('posted')
-    log.info({ request_id: hold.holdId, outcome: outcome.kind }, 'hold recovered and posted')
-    await finishPosted(deps, item, outcome, true)
-  }
+async function post(
+  deps: RecoveryDeps,
+  hold: LapsedHold,
+  reply: RecoverReply & { kind: 'post' },
+): Promise<void> {
+  const item: PostItem = { receipt: recoveredReceipt(reply), unbacked: false, answer: null }
+  const outcome = await deps.poster.submit(item).outcome
+  deps.onRecovered('posted')
+  deps.log.info({ request_id: hold.holdId, outcome: outcome.kind }, 'hold recovered and posted')
+  await finishPosted(deps, item, outcome, true)
+}
 
-  /** Ends one hold. `asked` is called once the engine has answered: the post may take long. */
-  async function end(hold: LapsedHold, asked: () => void): Promise<void> {
-    try {
-      const reply = await ask(hold)
-      asked()
-      if (reply.kind === 'post') await post(hold, reply)
-      if (reply.kind === 'released') {
-        deps.onRecovered('released')
-        await loads.account(hold.accountId, 'drift')
-        await loads.key(hold.accountId, hold.keyId, 'drift')
-      }
-    } catch (error) {
-      log.error({ request_id: hold.holdId, error: describeError(error) }, 'recovery failed')
-    } finally {
-      busy.delete(hold.holdId)
-      asked()
+/** Ends one hold. `asked` is called once the engine has answered: the post may take long. */
+async function end(deps: RecoveryDeps, hold: LapsedHold, asked: () => void): Promise<void> {
+  const { loads, log } = deps
+  try {
+    const reply = await ask(deps, hold)
+    asked()
+    if (reply.kind === 'post') await post(deps, hold, reply)
+    if (reply.kind === 'released') {
+      deps.onRecovered('released')
+      await loads.account(hold.accountId, 'drift')
+      await loads.key(hold.accountId, hold.keyId, 'drift')
     }
+  } catch (error) {
+    log.error({ request_id: hold.holdId, error: describeError(error) }, 'recovery failed')
+  } finally {
+    asked()
   }
+}
+
+export function makeRecovery(deps: RecoveryDeps): Recovery {
+  const note = makeNotes(deps.clock, deps.renewalMs)
+  const busy = new Set<string>()
+
+  const take = (hold: LapsedHold): Promise<void> =>
+    new Promise((asked) => {
+      busy.add(hold.holdId)
+      void end(deps, hold, asked).finally(() => busy.delete(hold.holdId))
+    })
 
   return {
     get pending() {
       return busy.size
     },
     async sweep() {
-      const due = note(await engine.lapsed()).slice(0, RECOVERIES_MAX - busy.size)
-      await Promise.all(
-        due.map(
-          (hold) =>
-            new Promise<void>((asked) => {
-              busy.add(hold.holdId)
-              void end(hold, asked)
-            }),
-        ),
-      )
+      const free = note(await deps.engine.lapsed()).filter((hold) => !busy.has(hold.holdId))
+      const due = free.slice(0, RECOVERIES_MAX - busy.size)
+      await Promise.all(due.map(take))
       return due.length
     },
   }

@@ -46,59 +46,59 @@ export interface RenewalsDeps {
   readonly retryMs: number
 }
 
+async function reload({ loads }: RenewalsDeps, { ref }: Renewable): Promise<void> {
+  await loads.account(ref.accountId, 'missing')
+  await loads.key(ref.accountId, ref.keyId, 'missing')
+}
+
+async function send(deps: RenewalsDeps, hold: Renewable): Promise<void> {
+  const { engine, clock, leaseMs } = deps
+  const progress = hold.readProgress?.() ?? null
+  const progressMicros = progress?.micros ?? ZERO
+  const issuedMs = clock.monotonicMs()
+  const reply = await engine.renew({
+    ...hold.ref,
+    micros: maxMicros(hold.micros, progressMicros),
+    progressMicros,
+    day: hold.day,
+    reservedAtMs: hold.reservedAtMs,
+    tokens: hold.tokens,
+    leaseMs,
+    owner: deps.owner,
+    draft: receiptText(progress?.draft ?? hold.draft),
+  })
+  switch (reply.kind) {
+    case 'ok':
+      hold.leasedMs = issuedMs
+      hold.dueMs = issuedMs + leaseMs / 3
+      if (reply.putBack) await reload(deps, hold)
+      return
+    case 'gone':
+      hold.lost = true
+      return
+    case 'stale':
+      await reload(deps, hold)
+      hold.dueMs = clock.monotonicMs()
+  }
+}
+
+async function attempt(deps: RenewalsDeps, hold: Renewable): Promise<void> {
+  const { clock, log } = deps
+  try {
+    await send(deps, hold)
+  } catch (error) {
+    hold.dueMs = clock.monotonicMs() + deps.retryMs
+    log.warn({ request_id: hold.ref.holdId, error: describeError(error) }, 'renewal unanswered')
+  }
+}
+
 export function makeRenewals(deps: RenewalsDeps): Renewals {
-  const { engine, loads, clock, log, leaseMs } = deps
   const open = new Set<Renewable>()
 
-  async function send(hold: Renewable): Promise<void> {
-    const progress = hold.readProgress?.() ?? null
-    const progressMicros = progress?.micros ?? ZERO
-    const issuedMs = clock.monotonicMs()
-    const reply = await engine.renew({
-      ...hold.ref,
-      micros: maxMicros(hold.micros, progressMicros),
-      progressMicros,
-      day: hold.day,
-      reservedAtMs: hold.reservedAtMs,
-      tokens: hold.tokens,
-      leaseMs,
-      owner: deps.owner,
-      draft: receiptText(progress?.draft ?? hold.draft),
-    })
-    switch (reply.kind) {
-      case 'ok':
-        hold.leasedMs = issuedMs
-        hold.dueMs = issuedMs + leaseMs / 3
-        if (reply.putBack) await reload(hold)
-        return
-      case 'gone':
-        hold.lost = true
-        open.delete(hold)
-        return
-      case 'stale':
-        await reload(hold)
-        hold.dueMs = clock.monotonicMs()
-    }
-  }
-
-  async function reload(hold: Renewable): Promise<void> {
-    const { accountId, keyId } = hold.ref
-    await loads.account(accountId, 'missing')
-    await loads.key(accountId, keyId, 'missing')
-  }
-
-  async function attempt(hold: Renewable): Promise<void> {
-    try {
-      await send(hold)
-    } catch (error) {
-      hold.dueMs = clock.monotonicMs() + deps.retryMs
-      log.warn({ request_id: hold.ref.holdId, error: describeError(error) }, 'renewal unanswered')
-    }
-  }
-
   const renew = (hold: Renewable): Promise<void> => {
-    hold.renewing ??= attempt(hold).finally(() => {
+    hold.renewing ??= attempt(deps, hold).finally(() => {
       hold.renewing = null
+      if (hold.lost) open.delete(hold)
     })
     return hold.renewing
   }
@@ -111,7 +111,7 @@ export function makeRenewals(deps: RenewalsDeps): Renewals {
     remove: (hold) => open.delete(hold),
     renew,
     tick() {
-      const nowMs = clock.monotonicMs()
+      const nowMs = deps.clock.monotonicMs()
       for (const hold of open) if (!hold.ended && nowMs >= hold.dueMs) void renew(hold)
     },
   }

@@ -30,10 +30,14 @@ export interface ReservingDeps {
 
 type Granted = Extract<ReserveReply, { kind: 'ok' }>
 
-/** `issuedMs`: monotonic time just before the command that held was sent. */
-export type Reserving = (
-  request: HoldRequest,
-) => Promise<{ ok: true; reply: Granted; issuedMs: number } | Refusal>
+export interface Reserved {
+  readonly ok: true
+  readonly reply: Granted
+  /** Monotonic time just before the command that held was sent. */
+  readonly issuedMs: number
+}
+
+export type Reserving = (request: HoldRequest) => Promise<Reserved | Refusal>
 
 const AWAY = refuse('gateway_unavailable', 'Credits cannot be checked right now. Try again.')
 const UNKNOWN_KEY = refuse('invalid_api_key', 'Invalid API key.')
@@ -55,7 +59,7 @@ function refusalOf(reply: Exclude<ReserveReply, Granted>): Refusal {
     case 'budget':
       return refuse(
         'budget_exceeded',
-        `This key's budget is used up: ${formatCredits(reply.leftMicros)} credits left in its period.`,
+        `This key's budget is used up: ${formatCredits(reply.leftMicros)} credits left of it.`,
       )
     case 'rate':
       return refuse('rate_limit_exceeded', `This key's limit on ${reply.limit} is reached.`, {
@@ -85,16 +89,11 @@ function makeLooks(clock: Clock): (accountId: string) => boolean {
   }
 }
 
-/**
- * Reserves until there is an answer: unanswered commands are repeated with the same id, missing
- * state is loaded, and a refusal for want of credits first looks into Postgres. A hold that may
- * have been made without an answer is released, and its id is never used again. Source: design §3–4.
- */
-export function makeReserving(deps: ReservingDeps): Reserving {
-  const { engine, loads, clock, log } = deps
-  const mayLook = makeLooks(clock)
-
-  const commandOf = async ({ draft, ...request }: HoldRequest): Promise<Reserve> => ({
+async function commandOf(
+  deps: ReservingDeps,
+  { draft, ...request }: HoldRequest,
+): Promise<Reserve> {
+  return {
     accountId: draft.accountId,
     keyId: draft.keyId,
     holdId: draft.holdId,
@@ -104,25 +103,39 @@ export function makeReserving(deps: ReservingDeps): Reserving {
     notAfterMs: Math.floor((await deps.time.now()) + RESERVE_VALID_MS),
     owner: deps.owner,
     draft: receiptText(draft),
-  })
-
-  /** Loads what the reply misses. null = loaded, else why not. */
-  async function load(request: HoldRequest, what: 'account' | 'key'): Promise<Refusal | null> {
-    const { accountId, keyId } = request.draft
-    const loaded: Loaded =
-      what === 'account'
-        ? await loads.account(accountId, 'missing')
-        : await loads.key(accountId, keyId, 'missing')
-    if (loaded === 'loaded') return null
-    return loaded === 'unknown' ? UNKNOWN_KEY : AWAY
   }
+}
+
+/** Loads what the reply misses. null = loaded, else why not. */
+async function load(
+  { loads }: ReservingDeps,
+  { draft: { accountId, keyId } }: HoldRequest,
+  what: 'account' | 'key',
+): Promise<Refusal | null> {
+  const loaded: Loaded =
+    what === 'account'
+      ? await loads.account(accountId, 'missing')
+      : await loads.key(accountId, keyId, 'missing')
+  if (loaded === 'loaded') return null
+  return loaded === 'unknown' ? UNKNOWN_KEY : AWAY
+}
+
+/**
+ * Reserves until there is an answer: unanswered commands are repeated with the same id, missing
+ * state is loaded, and a refusal for want of credits first looks into Postgres. A hold that may
+ * have been made without an answer is released, and its id is never used again. Source: design
+ * §3–§4.
+ */
+export function makeReserving(deps: ReservingDeps): Reserving {
+  const { engine, clock, log } = deps
+  const mayLook = makeLooks(clock)
 
   /** What to do about a reply that is not a hold: null = try again. */
   async function consider(
     request: HoldRequest,
     reply: Exclude<ReserveReply, Granted>,
   ): Promise<Refusal | null> {
-    if (reply.kind === 'stale') return load(request, reply.what)
+    if (reply.kind === 'stale') return load(deps, request, reply.what)
     if (reply.kind === 'too_late') {
       deps.time.learn(reply.nowMs)
       return null
@@ -137,7 +150,7 @@ export function makeReserving(deps: ReservingDeps): Reserving {
 
   /** One try; unanswered counts, everything else is an answer or a reason to go on. */
   async function attempt(request: HoldRequest) {
-    const command = await commandOf(request)
+    const command = await commandOf(deps, request)
     const issuedMs = clock.monotonicMs()
     const reply = await engine.reserve(command)
     if (reply.kind !== 'ok') return consider(request, reply)

@@ -114,7 +114,7 @@ function operatorTrouble(status: number, body: Buffer): Refusal | null {
   return refuse('upstream_unavailable', 'The model provider is not available here right now.')
 }
 
-/** An error of the upstream: nothing is charged, and it passes as it came. Source: providers.md §2. */
+/** An error of the upstream: nothing is charged, it passes as it came. Source: providers.md §2. */
 export function makeErrorSink(
   deps: GatewayDeps,
   exchange: Exchange,

@@ -78,7 +78,7 @@ async function claimKey(
   const key = arrival.headers['idempotency-key']
   if (key === undefined) return null
   if (typeof key !== 'string' || key.length > IDEMPOTENCY_KEY_CHARS_MAX || !PRINTABLE.test(key)) {
-    const message = `Idempotency-Key must be 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable characters.`
+    const message = `Idempotency-Key takes 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable characters.`
     return { kind: 'refused', refusal: refuse('invalid_request', message) }
   }
   const { accountId, keyId } = arrival.caller

@@ -4,7 +4,7 @@ import { IDEMPOTENCY_LEASE_MS, IDEMPOTENCY_POLL_MS } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { KeyRow, KeyRows } from './idempotency-rows.ts'
 
-/** Requests with an `Idempotency-Key`: one upstream call, one charge, the same bytes. Source: design §9. */
+/** Requests with an `Idempotency-Key`: one call, one charge, the same bytes. Source: design §9. */
 export interface Idempotency {
   /**
    * Claims (account, key) for this request before anything is held. Answers the claim, the stored

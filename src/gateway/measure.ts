@@ -140,7 +140,7 @@ export function draftWith(
   }
 }
 
-/** Progress for the hold: at least one micro once the upstream answered, so it is never released. */
+/** Progress for the hold: at least a micro once the upstream answered, so it is never released. */
 export function progressOf(
   deps: MeasureDeps,
   exchange: Exchange,

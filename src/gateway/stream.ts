@@ -6,7 +6,8 @@ import {
   IDEMPOTENT_ANSWER_BYTES_MAX,
 } from '../kernel/limits.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
-import { makeClientSide } from './client-side.ts'
+import type { StreamTap } from '../protocols/protocol.ts'
+import { makeClientSide, type ClientSide } from './client-side.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
@@ -27,10 +28,12 @@ type Ending =
   | 'cut'
 
 /** What was sent, for duplicates of an idempotent request; forgotten past its bound. */
-function makeKeeper(exchange: Exchange): {
+interface Keeper {
   add(parts: readonly Buffer[]): void
   parts(): Buffer[] | null
-} {
+}
+
+function makeKeeper(exchange: Exchange): Keeper {
   let kept: Buffer[] | null = exchange.claim === null ? null : []
   let bytes = 0
   return {
@@ -48,6 +51,145 @@ function makeKeeper(exchange: Exchange): {
  * A streamed answer: every byte passes as it came, save the usage chunk we asked for; the terminal
  * event waits until the charge is posted. Source: design §2.6–§2.9, providers.md §1 and §6.
  */
+class StreamSink implements BodySink {
+  readonly #deps: GatewayDeps
+  readonly #exchange: Exchange
+  readonly #status: number
+  readonly #headers: OutgoingHeaders
+  readonly #flow: Flow
+  readonly #done: Done
+  readonly #tap: StreamTap
+  readonly #keeper: Keeper
+  readonly #client: ClientSide
+  readonly #finals: Buffer[] = []
+  #ending: Ending | null = null
+  /** The finals were written: later bytes pass directly. */
+  #flushed = false
+  #upstreamEnded = false
+  #stopDraining = (): void => undefined
+
+  constructor(
+    deps: GatewayDeps,
+    exchange: Exchange,
+    status: number,
+    headers: OutgoingHeaders,
+    flow: Flow,
+    done: Done,
+  ) {
+    const { view, protocol, out, injectedUsage } = exchange
+    this.#deps = deps
+    this.#exchange = exchange
+    this.#status = status
+    this.#headers = headers
+    this.#flow = flow
+    this.#done = done
+    this.#tap = protocol.makeStreamTap(view, { stripUsageChunk: injectedUsage })
+    this.#keeper = makeKeeper(exchange)
+    this.#client = makeClientSide(out, flow, deps.clock, () => {
+      this.#leave()
+    })
+  }
+
+  begin(): this {
+    const { clock } = this.#deps
+    const { hold, out } = this.#exchange
+    hold.watch(() =>
+      progressOf(this.#deps, this.#exchange, this.#tap.report(), this.#status, clock.monotonicMs()),
+    )
+    if (this.#client.gone) {
+      this.#leave()
+    } else {
+      out.writeHead(this.#status, this.#headers)
+      out.flushHeaders()
+    }
+    return this
+  }
+
+  data(chunk: Buffer): void {
+    const { pass, final } = this.#tap.push(chunk)
+    this.#take(pass, final)
+    if (this.#tap.terminal) this.#startEnding('terminal')
+  }
+
+  end(): void {
+    const { pass, final } = this.#tap.end()
+    this.#take(pass, final)
+    this.#upstreamEnded = true
+    this.#startEnding(this.#tap.terminal ? 'terminal' : 'closed')
+    this.#close()
+  }
+
+  fail(): void {
+    // Half an event before the error would make the client's parser fail: it is dropped.
+    if (this.#tap.terminal) this.#take([], this.#tap.end().final)
+    this.#upstreamEnded = true
+    this.#startEnding(this.#tap.terminal ? 'terminal' : 'broken')
+    this.#close()
+  }
+
+  #take(pass: readonly Buffer[], final: readonly Buffer[]): void {
+    this.#client.write(pass)
+    this.#keeper.add(pass)
+    if (final.length === 0) return
+    if (this.#flushed) this.#client.write(final)
+    else this.#finals.push(...final)
+  }
+
+  #close(): void {
+    if (this.#flushed && this.#upstreamEnded) this.#client.end()
+  }
+
+  #leave(): void {
+    if (this.#ending !== null) return
+    const { upstream } = this.#exchange.target
+    const { hooks, drains } = this.#deps
+    hooks.clientGone(upstream.name)
+    if (upstream.onDisconnect === 'abort' || drains.count >= DRAINS_MAX) {
+      this.#startEnding('cut')
+      this.#flow.abort()
+    } else {
+      this.#stopDraining = drain(this.#deps, this.#flow)
+    }
+  }
+
+  #startEnding(how: Ending): void {
+    if (this.#ending !== null) return
+    this.#ending = how
+    this.#stopDraining()
+    this.#exchange.times.endedMs = this.#deps.clock.monotonicMs()
+    own(this.#deps, this.#exchange, this.#finish(how))
+  }
+
+  /** The tail the client is owed for this ending, in its protocol's words. */
+  #tail(how: Ending): Buffer[] {
+    if (how === 'terminal' || how === 'cut' || this.#tap.report().failed) return this.#finals
+    const failure = upstreamFailure(new Error('the stream ended before its terminal event'))
+    const { protocol } = this.#exchange
+    return [...this.#finals, protocol.streamError(failure.code, failure.message)]
+  }
+
+  async #finish(how: Ending): Promise<void> {
+    const deps = this.#deps
+    const exchange = this.#exchange
+    const last = this.#tail(how)
+    const kept = this.#keeper.parts()
+    const whole = how === 'terminal' && kept !== null ? [...kept, ...last] : null
+    const answer = answerToKeep(exchange, this.#status, this.#headers, whole)
+    const charged = await settle(deps, exchange, this.#tap.report(), this.#status, answer)
+    await waitPosted(deps, charged)
+    this.#client.write(how === 'terminal' ? this.#finals : last)
+    this.#flushed = true
+    if (how !== 'terminal') this.#upstreamEnded = true
+    else
+      deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
+        this.#upstreamEnded = true
+        this.#close()
+      })
+    this.#close()
+    this.#done(this.#status, charged)
+  }
+}
+
 export function makeStreamSink(
   deps: GatewayDeps,
   exchange: Exchange,
@@ -56,109 +198,10 @@ export function makeStreamSink(
   flow: Flow,
   done: Done,
 ): BodySink {
-  const { out, protocol, times } = exchange
-  const headers: OutgoingHeaders = clientHeaders(
-    upstream,
-    exchange.id,
-    requestIdHeader(protocol.family),
-  )
-  const tap = protocol.makeStreamTap(exchange.view, { stripUsageChunk: exchange.injectedUsage })
-  const keeper = makeKeeper(exchange)
-  const monoMs = (): number => deps.clock.monotonicMs()
-  const finals: Buffer[] = []
-  let ending: Ending | null = null
-  let flushed = false // finals were written: later bytes pass directly
-  let upstreamEnded = false
-  let stopDraining = (): void => undefined
-  exchange.hold.watch(() => progressOf(deps, exchange, tap.report(), status, monoMs()))
-
-  const close = (): void => {
-    if (!flushed || !upstreamEnded) return
-    client.end()
-  }
-  /** The tail the client is owed for this ending, in its protocol's words. */
-  const tail = (how: Ending): Buffer[] => {
-    const report = tap.report()
-    if (how === 'terminal' || how === 'cut' || report.failed) return finals
-    const failure = upstreamFailure(new Error('the stream ended before its terminal event'))
-    return [...finals, protocol.streamError(failure.code, failure.message)]
-  }
-  const finish = async (how: Ending): Promise<void> => {
-    const last = tail(how)
-    const keep = keeper.parts()
-    const answer = how === 'terminal' && keep !== null ? [...keep, ...last] : null
-    const charged = await settle(
-      deps,
-      exchange,
-      tap.report(),
-      status,
-      answerToKeep(exchange, status, headers, answer),
-    )
-    await waitPosted(deps, charged)
-    client.write(how === 'terminal' ? finals : last)
-    flushed = true
-    if (how !== 'terminal') upstreamEnded = true
-    else
-      deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
-        upstreamEnded = true
-        close()
-      })
-    close()
-    done(status, charged)
-  }
-  const startEnding = (how: Ending): void => {
-    if (ending !== null) return
-    ending = how
-    stopDraining()
-    times.endedMs = monoMs()
-    own(deps, exchange, finish(how))
-  }
-  const leave = (): void => {
-    if (ending !== null) return
-    deps.hooks.clientGone(exchange.target.upstream.name)
-    if (exchange.target.upstream.onDisconnect === 'abort' || deps.drains.count >= DRAINS_MAX) {
-      startEnding('cut')
-      flow.abort()
-    } else {
-      stopDraining = drain(deps, flow)
-    }
-  }
-  const client = makeClientSide(out, flow, deps.clock, leave)
+  const idHeader = requestIdHeader(exchange.protocol.family)
+  const headers = clientHeaders(upstream, exchange.id, idHeader)
   headers['cache-control'] ??= 'no-cache'
-  if (client.gone) {
-    leave()
-  } else {
-    out.writeHead(status, headers)
-    out.flushHeaders()
-  }
-  const take = (pass: readonly Buffer[], final: readonly Buffer[]): void => {
-    client.write(pass)
-    keeper.add(pass)
-    if (final.length === 0) return
-    if (flushed) client.write(final)
-    else finals.push(...final)
-  }
-  return {
-    data(chunk) {
-      const { pass, final } = tap.push(chunk)
-      take(pass, final)
-      if (tap.terminal) startEnding('terminal')
-    },
-    end() {
-      const { pass, final } = tap.end()
-      take(pass, final)
-      upstreamEnded = true
-      startEnding(tap.terminal ? 'terminal' : 'closed')
-      close()
-    },
-    fail() {
-      // Half an event before the error would make the client's parser fail: it is dropped.
-      if (tap.terminal) take([], tap.end().final)
-      upstreamEnded = true
-      startEnding(tap.terminal ? 'terminal' : 'broken')
-      close()
-    },
-  }
+  return new StreamSink(deps, exchange, status, headers, flow, done).begin()
 }
 
 /** Reads on for the usage after the client left, bounded in time and in number. */

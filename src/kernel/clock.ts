@@ -4,7 +4,7 @@ export interface Clock {
   now(): number
   /** Milliseconds that only grow. Use it for durations and deadlines inside this process. */
   monotonicMs(): number
-  /** Calls `run` once after `delayMs`. The returned function cancels. Does not keep a process alive. */
+  /** Calls `run` once after `delayMs`. The returned function cancels. Keeps no process alive. */
   after(delayMs: number, run: () => void): () => void
 }
 

@@ -125,7 +125,7 @@ export const STATEMENT_MS_MAX = 10_000
 export const STATEMENT_GRACE_MS = 2_000
 /** A transaction whose process stopped must not keep its locks. */
 export const IDLE_IN_TRANSACTION_MS_MAX = 10_000
-/** Statement texts kept prepared; the program has fewer, a generated text must not fill Postgres. */
+/** Statement texts kept prepared; the program has fewer, generated ones must not fill Postgres. */
 export const PREPARED_MAX = 500
 /** One migration. Expand-only changes are quick; an index on a large table is not. */
 export const MIGRATION_MS_MAX = 30 * 60_000
@@ -137,7 +137,7 @@ export const MODEL_NAME_CHARS_MAX = 256
 export const PRICE_CACHE_MAX = 4_096
 /** Price versions remembered as in use, until and after they are recorded in Postgres. */
 export const PRICE_VERSIONS_MAX = 16_384
-/** Text handed to the tokenizer at once: a slice takes milliseconds, so that requests take turns. */
+/** Text handed to the tokenizer at once: a slice takes milliseconds, so requests take turns. */
 export const TOKENIZER_SLICE_CHARS_MAX = 32_768
 /** Text of all waiting counts: bounds the memory behind TOKENIZER_QUEUE_MAX. */
 export const TOKENIZER_QUEUE_CHARS_MAX = 64 * 1024 * 1024

@@ -27,33 +27,44 @@ export interface Backlog {
   done(waiting: Waiting): void
 }
 
-export function makeBacklog(clock: Clock, batchMax: number): Backlog {
-  const all = new Set<Waiting>()
+/** First in, first out; taking from the front costs nothing. */
+function makeQueue(batchMax: number) {
   let queue: Waiting[] = []
   let head = 0
+  return {
+    get isEmpty() {
+      return head >= queue.length
+    },
+    push(waiting: Waiting): void {
+      queue.push(waiting)
+    },
+    take(): Waiting[] {
+      let size = 0
+      let end = head
+      while (end < queue.length && end - head < batchMax) {
+        size += queue[end]?.bytes ?? 0
+        if (end > head && size > limits.POST_BATCH_BYTES_MAX) break
+        end += 1
+      }
+      const batch = queue.slice(head, end)
+      head = end
+      if (head * 2 > queue.length) {
+        queue = queue.slice(head)
+        head = 0
+      }
+      return batch
+    },
+  }
+}
+
+export function makeBacklog(clock: Clock, batchMax: number): Backlog {
+  const all = new Set<Waiting>()
+  const queue = makeQueue(batchMax)
   let bytes = 0
 
   function oldestMs(): number {
     const [oldest] = all
     return oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs
-  }
-
-  function take(): Waiting[] {
-    let size = 0
-    let end = head
-    while (end < queue.length && end - head < batchMax) {
-      const next = queue[end]
-      size += next?.bytes ?? 0
-      if (end > head && size > limits.POST_BATCH_BYTES_MAX) break
-      end += 1
-    }
-    const batch = queue.slice(head, end)
-    head = end
-    if (head * 2 > queue.length) {
-      queue = queue.slice(head)
-      head = 0
-    }
-    return batch
   }
 
   return {
@@ -67,7 +78,7 @@ export function makeBacklog(clock: Clock, batchMax: number): Backlog {
       return oldestMs()
     },
     get hasQueued() {
-      return head < queue.length
+      return !queue.isEmpty
     },
     get isFull() {
       return (
@@ -83,8 +94,8 @@ export function makeBacklog(clock: Clock, batchMax: number): Backlog {
       queue.push(waiting)
       bytes += size
     },
-    take,
-    requeue(waiting) {
+    take: () => queue.take(),
+    requeue: (waiting) => {
       queue.push(waiting)
     },
     done(waiting) {

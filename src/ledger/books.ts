@@ -1,7 +1,7 @@
 import type { Micros } from '../kernel/money.ts'
 import type { Usage } from '../kernel/usage.ts'
 
-/** What operators and customers do with the ledger, and what they read from it. Source: design §5. */
+/** What operators and customers do with the ledger, and read from it. Source: design §5. */
 export interface Books {
   /**
    * Adds a lot, repaying debt first. The same (accountId, reference) again gives the same lot with

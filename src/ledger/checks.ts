@@ -72,7 +72,9 @@ const lotBreach = (row: Row): Breach => ({
   invariant: 'I1',
   accountId: textOf(row, 'account_id'),
   subject: textOf(row, 'id'),
-  detail: `lot holds ${microsOf(row, 'remaining_micros')}, entries ${microsOf(row, 'entries_micros')}`,
+  detail:
+    `lot holds ${microsOf(row, 'remaining_micros')}, ` +
+    `entries ${microsOf(row, 'entries_micros')}`,
 })
 
 function holdBreach(row: Row): Breach {

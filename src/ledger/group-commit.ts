@@ -31,47 +31,54 @@ export interface PosterOptions {
   readonly batchMax?: number
 }
 
-/** Makes the group commit of one process. */
-export function makePoster(options: PosterOptions): Poster {
-  const { clock } = options
-  const backlog = makeBacklog(clock, options.batchMax ?? limits.POST_BATCH_MAX)
-  const breaker = { isOpen: false }
-  const lanes = { free: options.lanes ?? 1, isDue: false }
-  const idle: (() => void)[] = []
+/** Runs batches, so many at once; what comes meanwhile gathers for the next one. */
+function makeLanes(
+  backlog: Backlog,
+  count: number,
+  post: (batch: readonly Waiting[]) => Promise<void>,
+): () => void {
+  let free = count
+  let isDue = false
 
-  function settle(waiting: Waiting, outcome: PostOutcome): void {
-    backlog.done(waiting)
-    waiting.resolve(outcome)
-    if (backlog.count > 0) return
-    for (const resolve of idle.splice(0)) resolve()
-  }
-
-  const post = makeBatchPoster({ ...options, settle, requeue, closeBreaker })
-
-  function closeBreaker(): void {
-    breaker.isOpen = false
-  }
-
-  function requeue(waiting: Waiting): void {
-    backlog.requeue(waiting)
-    startSoon()
+  async function runLane(): Promise<void> {
+    free -= 1
+    while (backlog.hasQueued) await post(backlog.take()) // never rejects
+    free += 1
   }
 
   // What is submitted in the same turn of the event loop travels in the same transaction.
-  function startSoon(): void {
-    if (lanes.isDue || lanes.free === 0) return
-    lanes.isDue = true
+  return () => {
+    if (isDue || free === 0) return
+    isDue = true
     queueMicrotask(() => {
-      lanes.isDue = false
-      if (lanes.free > 0 && backlog.hasQueued) void runLane()
+      isDue = false
+      if (free > 0 && backlog.hasQueued) void runLane()
     })
   }
+}
 
-  async function runLane(): Promise<void> {
-    lanes.free -= 1
-    while (backlog.hasQueued) await post(backlog.take()) // never rejects
-    lanes.free += 1
+/** Makes the group commit of one process. */
+export function makePoster(options: PosterOptions): Poster {
+  const backlog = makeBacklog(options.clock, options.batchMax ?? limits.POST_BATCH_MAX)
+  const breaker = { isOpen: false }
+  const idle: (() => void)[] = []
+  const steps: BatchSteps = {
+    ...options,
+    settle(waiting, outcome) {
+      backlog.done(waiting)
+      waiting.resolve(outcome)
+      if (backlog.count > 0) return
+      for (const resolve of idle.splice(0)) resolve()
+    },
+    requeue(waiting) {
+      backlog.requeue(waiting)
+      startSoon()
+    },
+    closeBreaker() {
+      breaker.isOpen = false
+    },
   }
+  const startSoon = makeLanes(backlog, options.lanes ?? 1, (batch) => post(steps, batch))
 
   return {
     submit(item) {
@@ -93,7 +100,7 @@ export function makePoster(options: PosterOptions): Poster {
     async drain(deadlineMs) {
       if (backlog.count > 0) {
         const empty = new Promise<void>((resolve) => idle.push(resolve))
-        await Promise.race([empty, sleep(clock, deadlineMs)])
+        await Promise.race([empty, sleep(options.clock, deadlineMs)])
       }
       return backlog.count
     },
@@ -124,84 +131,91 @@ function waitFor(
   })
 }
 
-interface BatchPosterOptions extends PosterOptions {
+interface BatchSteps extends PosterOptions {
   settle(waiting: Waiting, outcome: PostOutcome): void
   requeue(waiting: Waiting): void
   closeBreaker(): void
 }
 
-/** Posts a batch, by whatever it takes. The promise never rejects. */
-function makeBatchPoster(options: BatchPosterOptions): (batch: Waiting[]) => Promise<void> {
-  const { ledger, clock, log, on } = options
-
-  async function tryOnce(batch: readonly Waiting[]): Promise<unknown> {
-    const startedMs = clock.monotonicMs()
-    try {
-      const items = batch.map(({ item }) => item)
-      const outcomes = await ledger.post(items, clock.now())
-      on?.batch?.(batch.length, clock.monotonicMs() - startedMs)
-      options.closeBreaker()
-      batch.forEach((waiting, i) => {
-        const outcome = outcomes[i]
-        if (outcome === undefined) throw new Error('post answered too few outcomes')
-        options.settle(waiting, outcome)
-      })
-      return null
-    } catch (error) {
-      on?.failed?.(faultOf(error))
-      return error
-    }
+async function tryOnce(steps: BatchSteps, batch: readonly Waiting[]): Promise<unknown> {
+  const { ledger, clock, on } = steps
+  const startedMs = clock.monotonicMs()
+  try {
+    const items = batch.map(({ item }) => item)
+    const outcomes = await ledger.post(items, clock.now())
+    on?.batch?.(batch.length, clock.monotonicMs() - startedMs)
+    steps.closeBreaker()
+    batch.forEach((waiting, i) => {
+      const outcome = outcomes[i]
+      if (outcome === undefined) throw new Error('post answered too few outcomes')
+      steps.settle(waiting, outcome)
+    })
+    return null
+  } catch (error) {
+    on?.failed?.(faultOf(error))
+    return error
   }
+}
 
-  async function post(batch: readonly Waiting[]): Promise<void> {
-    let backoffMs = limits.POST_RETRY_MS_MIN
-    let strangeTries = 0
-    for (;;) {
-      const error = await tryOnce(batch)
-      if (error === null) return
-      const fault = faultOf(error)
-      if (fault === 'strange') strangeTries += 1
-      log.warn({ fault, size: batch.length, error: describeError(error) }, 'posting failed')
-      if (fault === 'row' || strangeTries >= limits.POST_STRANGE_TRIES_MAX) {
-        await split(batch, fault, error)
-        return
-      }
-      await sleep(clock, backoffMs)
-      backoffMs = Math.min(backoffMs * 2, limits.POST_RETRY_MS_MAX)
-    }
-  }
-
-  /** Halves until the bad row stands alone, so that it stops nobody else. */
-  async function split(batch: readonly Waiting[], fault: PostFault, error: unknown): Promise<void> {
-    const [first] = batch
-    if (first !== undefined && batch.length === 1) {
-      await giveUpOn(first, fault, error)
+/** Posts a batch, by whatever it takes. Never rejects. */
+async function post(steps: BatchSteps, batch: readonly Waiting[]): Promise<void> {
+  const { clock, log } = steps
+  let backoffMs = limits.POST_RETRY_MS_MIN
+  let strangeTries = 0
+  for (;;) {
+    const error = await tryOnce(steps, batch)
+    if (error === null) return
+    const fault = faultOf(error)
+    if (fault === 'strange') strangeTries += 1
+    log.warn({ fault, size: batch.length, error: describeError(error) }, 'posting failed')
+    if (fault === 'row' || strangeTries >= limits.POST_STRANGE_TRIES_MAX) {
+      await split(steps, batch, fault, error)
       return
     }
-    const middle = Math.ceil(batch.length / 2)
-    await post(batch.slice(0, middle))
-    await post(batch.slice(middle))
+    await sleep(clock, backoffMs)
+    backoffMs = Math.min(backoffMs * 2, limits.POST_RETRY_MS_MAX)
   }
+}
 
-  async function giveUpOn(waiting: Waiting, fault: PostFault, error: unknown): Promise<void> {
-    const { holdId } = waiting.item.receipt
-    if (fault === 'row') {
-      try {
-        const reason = describeError(error)
-        const outcome = await ledger.park(waiting.item, reason, clock.now())
-        log.error({ holdId, error: reason }, 'a receipt cannot be posted; parked as a finding')
-        on?.parked?.()
-        options.settle(waiting, outcome)
-        return
-      } catch (parkError) {
-        log.error({ holdId, error: describeError(parkError) }, 'parking a receipt failed')
-      }
+/** Halves until the bad row stands alone, so that it stops nobody else. */
+async function split(
+  steps: BatchSteps,
+  batch: readonly Waiting[],
+  fault: PostFault,
+  error: unknown,
+): Promise<void> {
+  const [first] = batch
+  if (first !== undefined && batch.length === 1) {
+    await giveUpOn(steps, first, fault, error)
+    return
+  }
+  const middle = Math.ceil(batch.length / 2)
+  await post(steps, batch.slice(0, middle))
+  await post(steps, batch.slice(middle))
+}
+
+async function giveUpOn(
+  steps: BatchSteps,
+  waiting: Waiting,
+  fault: PostFault,
+  error: unknown,
+): Promise<void> {
+  const { ledger, clock, log, on } = steps
+  const { holdId } = waiting.item.receipt
+  if (fault === 'row') {
+    try {
+      const reason = describeError(error)
+      const outcome = await ledger.park(waiting.item, reason, clock.now())
+      log.error({ holdId, error: reason }, 'a receipt cannot be posted; parked as a finding')
+      on?.parked?.()
+      steps.settle(waiting, outcome)
+      return
+    } catch (parkError) {
+      log.error({ holdId, error: describeError(parkError) }, 'parking a receipt failed')
     }
-    // What is settled is never dropped: it comes again, behind the others.
-    clock.after(limits.POST_RETRY_MS_MAX, () => {
-      options.requeue(waiting)
-    })
   }
-
-  return post
+  // What is settled is never dropped: it comes again, behind the others.
+  clock.after(limits.POST_RETRY_MS_MAX, () => {
+    steps.requeue(waiting)
+  })
 }

@@ -1,6 +1,6 @@
 import type { PostItem, PostOutcome } from './receipt.ts'
 
-/** The group commit: one queue, one transaction at a time, every receipt posted. Source: design §2.8. */
+/** The group commit: one queue, one transaction at a time. Source: design §2.8. */
 export interface Poster {
   /**
    * Queues a receipt. Always accepted: what is settled is never dropped.

@@ -87,7 +87,7 @@ function openSheets(
   )
 }
 
-/** What some holds took so far. Adds the lots they took it from, whatever their state, to `lots`. */
+/** What some holds took so far. Adds the lots they took it from, in any state, to `lots`. */
 async function readTraces(
   tx: Tx,
   holdIds: readonly string[],

@@ -22,6 +22,6 @@ export function isDefinite(error: unknown): boolean {
   const state = sqlState(error)
   if (state === null) return false
   if (error instanceof Error && 'severity' in error && error.severity !== 'ERROR') return false
-  // 08: connection, 40003: completion unknown, 57P: shutting down. Some poolers send 08P01 as ERROR.
+  // 08: connection, 40003: completion unknown, 57P: shutting down. Poolers send 08P01 as ERROR.
   return !(state.startsWith('08') || state === '40003' || state.startsWith('57P'))
 }

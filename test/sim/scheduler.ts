@@ -88,7 +88,12 @@ export class Scheduler {
       monotonicMs: () => this.#nowMs - START_MS,
       after: (delayMs, run) => {
         const order = (this.#order += 1)
-        const timer: Timer = { actor, atMs: this.#nowMs + Math.ceil(Math.max(0, delayMs)), order, run }
+        const timer: Timer = {
+          actor,
+          atMs: this.#nowMs + Math.ceil(Math.max(0, delayMs)),
+          order,
+          run,
+        }
         this.#timers.push(timer)
         return () => {
           this.#timers = this.#timers.filter((other) => other !== timer)

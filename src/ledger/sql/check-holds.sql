@@ -15,7 +15,8 @@ WITH charged AS (
     AND reference_type = 'usage' AND movement_type IN ('usage', 'reversal')
   GROUP BY reference_id, account_id
 )
-SELECT coalesce(c.account_id, m.account_id) AS account_id, coalesce(c.hold_id, m.hold_id) AS hold_id,
+SELECT coalesce(c.account_id, m.account_id) AS account_id,
+       coalesce(c.hold_id, m.hold_id) AS hold_id,
        c.micros AS charged_micros, coalesce(m.micros, 0) AS moved_micros
 FROM charged c
 FULL JOIN moved m ON m.hold_id = c.hold_id AND m.account_id = c.account_id

@@ -36,7 +36,8 @@ local records = current and redis.call('HMGET', KEYS[2], unpack(ids)) or {}
 local load_version = tonumber(acct[3] or 0)
 for n = 1, current and #ids or 0 do
   local i = 5 * n - 3
-  local key, rev, version = keys[tonumber(ARGV[i + 1])], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
+  local key = keys[tonumber(ARGV[i + 1])]
+  local rev, version = tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   local answer = 'ok'
   if records[n] and not taken[ids[n]] then
     local h = read_hold(records[n])
