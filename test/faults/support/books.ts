@@ -36,8 +36,13 @@ const report = z.looseObject({
   breaches: z.array(z.looseObject({ invariant: z.string(), subject: z.string() })),
 })
 
-export async function verify(gateway: Gateway): Promise<z.infer<typeof report>> {
-  const response = await gateway.admin.call('POST', '/admin/v1/verify', {})
+/** Of one account, or of all. */
+export async function verify(
+  gateway: Gateway,
+  accountId?: string,
+): Promise<z.infer<typeof report>> {
+  const which = accountId === undefined ? {} : { account_id: accountId }
+  const response = await gateway.admin.call('POST', '/admin/v1/verify', which)
   expect(response.status).toBe(200)
   return report.parse(await response.json())
 }
