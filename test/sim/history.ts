@@ -179,7 +179,7 @@ async function judge(world: World, db: Db, requests: readonly Sent[]): Promise<s
     breaches.push(...judgeRequest(sent, receipt?.micros ?? null, receipt?.rev ?? null))
   }
   const [gateway] = world.alive()
-  const view = (await world.store.connect()) && gateway ? await quiet(world, gateway) : null
+  const view = gateway === undefined ? null : await quiet(world, gateway)
   if (view !== null) {
     const ledger = makePostingLedger({ db, ids: world.ids })
     const snapshot = await ledger.snapshotAccount(world.accountId)
@@ -215,9 +215,9 @@ async function quiet(world: World, gateway: SimGateway): Promise<Quiet | null> {
     gateway.engine.viewAccount(world.accountId),
     gateway.engine.viewKey(world.accountId, world.keyId),
   ])
-  let answered = false
-  void asked.finally(() => (answered = true)).catch(() => undefined)
-  while (!answered) await world.scheduler.step()
+  const progress = { answered: false }
+  void asked.finally(() => (progress.answered = true)).catch(() => undefined)
+  while (!progress.answered) await world.scheduler.step()
   const [account, key] = await asked
   if (account === null) return null
   return {

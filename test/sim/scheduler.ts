@@ -189,4 +189,5 @@ export class Scheduler {
   }
 }
 
-const brief = (value: unknown): string => JSON.stringify(value)?.slice(0, 160) ?? 'nothing'
+const brief = (value: unknown): string =>
+  value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 160)
