@@ -35,12 +35,16 @@ test('a full redis refuses new requests with 503 and lets those under way end', 
     startJob(gateway, customer.apiKey, model),
   )
   if (settling === undefined || failing === undefined) throw new Error('no jobs')
-  await waitForProgress(world, customer.accountId, [await settling.requestId])
+  const requestId = await settling.requestId
+  await waitForProgress(world, customer.accountId, [requestId])
+  const lease = async () => (await readHolds(world, customer.accountId)).get(requestId)?.deadlineMs
   const failingCall = await callOf(world.upstream, failing.number)
   await whileFull(async () => {
     await until(() => load.outcomes.filter(({ status }) => status === 503).length >= 8)
     const refused = await runJob(gateway, customer.apiKey, JSON_MODEL)
     expect(refused).toMatchObject({ end: 'refused', status: 503 })
+    const before = (await lease()) ?? NaN
+    await until(async () => ((await lease()) ?? NaN) > before)
     // A hold that is renewed, one that is settled and one that is released need no new memory.
     finishOpen(await callOf(world.upstream, settling.number))
     expect(await settling.ended).toMatchObject({ end: 'complete' })
@@ -48,6 +52,8 @@ test('a full redis refuses new requests with 503 and lets those under way end', 
     expect(await failing.ended).toMatchObject({ end: 'refused', status: 400 })
     await until(async () => (await readHolds(world, customer.accountId)).size === 0)
   })
+  expect(gateway.output()).not.toMatch(/renewal unanswered|(settle|release|clearing) got no answer/)
+  expect(gateway.output()).not.toContain('hold recovered')
   await load.more(20)
   const outcomes = [...(await load.stop()), await settling.ended, await failing.ended]
   const statuses = new Set(outcomes.map(({ status }) => status))

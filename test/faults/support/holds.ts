@@ -8,6 +8,8 @@ export interface Held {
   readonly state: 'H' | 'S'
   readonly micros: number
   readonly progress: number
+  /** End of its lease, Redis time in Unix ms. */
+  readonly deadlineMs: number
 }
 
 export const redisKey = (kind: 'acct' | 'holds', accountId: string): string =>
@@ -21,10 +23,10 @@ export async function readHolds(
   const records = await world.redis.hgetall(redisKey('holds', accountId))
   return new Map(
     Object.entries(records).map(([id, record]) => {
-      const [version, state, micros, progress] = record.split(' ')
+      const [version, state, micros, progress, , , , , deadline] = record.split(' ')
       expect(version).toBe('1')
       const held = { state: state === 'S' ? 'S' : 'H', micros: Number(micros) } as const
-      return [id, { ...held, progress: Number(progress) }]
+      return [id, { ...held, progress: Number(progress), deadlineMs: Number(deadline) }]
     }),
   )
 }
