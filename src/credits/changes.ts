@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { CHANGED_BATCH_MAX, CHANGED_OVERLAP_MS } from '../kernel/limits.ts'
 import type { Changed, PostingLedger } from '../ledger/ledger.ts'
 import type { CreditEngine } from './commands.ts'
-import type { Loads } from './load.ts'
+import type { Loaded, Loads } from './load.ts'
 
 /** Keeps loaded accounts and keys equal to Postgres, whoever changed them. Source: design §4. */
 export interface Changes {
@@ -36,17 +36,21 @@ export function makeChanges(deps: {
     return [...accounts.filter(differs(accountSeqs)), ...keys.filter(differs(keySeqs))]
   }
 
-  async function load(each: Changed): Promise<void> {
-    if (each.kind === 'account') await loads.account(each.id, 'changed')
-    else await loads.key(each.accountId, each.id, 'changed')
-  }
+  const load = (each: Changed): Promise<Loaded> =>
+    each.kind === 'account'
+      ? loads.account(each.id, 'changed')
+      : loads.key(each.accountId, each.id, 'changed')
 
   return {
     async sweep() {
       const startedMs = clock.now()
       const changed = await ledger.changedSince(sinceMs, CHANGED_BATCH_MAX)
-      for (const each of await differing(changed)) await load(each)
-      sinceMs = startedMs - CHANGED_OVERLAP_MS
+      let isWhole = true
+      for (const each of await differing(changed)) {
+        if ((await load(each)) === 'failed') isWhole = false
+      }
+      // What could not be loaded is looked at again, however long that takes.
+      if (isWhole) sinceMs = startedMs - CHANGED_OVERLAP_MS
     },
     async look(accountId, keyId) {
       const account = await ledger.snapshotAccount(accountId)

@@ -135,10 +135,12 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     day: hold.day,
     availableMicros,
     async ensureFresh() {
-      if (clock.monotonicMs() - hold.leasedMs <= leaseMs / 2) return !hold.lost
-      const beforeMs = hold.leasedMs
-      await renewals.renew(hold)
-      return !hold.lost && hold.leasedMs > beforeMs
+      const isFresh = (): boolean => clock.monotonicMs() - hold.leasedMs <= leaseMs / 2
+      // The first renewal may be one that was under way: sent before this process was frozen.
+      for (let round = 0; round < 2 && !hold.lost && !isFresh(); round++) {
+        await renewals.renew(hold)
+      }
+      return !hold.lost && isFresh()
     },
     watch(read) {
       hold.readProgress = read
@@ -150,6 +152,7 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     },
     async release() {
       end()
+      await hold.renewing // one that came after the release would put the hold back
       await release(parts, hold.ref)
     },
   }

@@ -164,6 +164,8 @@ export function makeReserving(deps: ReservingDeps): Reserving {
     for (let round = 0; round < COMMAND_TRIES_MAX * 3 && unanswered < COMMAND_TRIES_MAX; round++) {
       try {
         const result = await attempt(request)
+        // A refusal after an unanswered try: that one may have held, or may yet.
+        if (result !== null && !result.ok && unanswered > 0) break
         if (result !== null) return result
       } catch (error) {
         unanswered += 1
