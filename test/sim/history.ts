@@ -88,7 +88,8 @@ const isOver = ({ fate, gateway }: Sent): boolean =>
 function strike(world: World, gateway: SimGateway): void {
   const { scheduler } = world
   const luck = scheduler.random()
-  if (luck < 0.35) scheduler.crash(gateway.actor)
+  if (luck < 0.2) scheduler.crash(gateway.actor)
+  else if (luck < 0.4) scheduler.freeze(gateway.actor, scheduler.between(LEASE_MS, 4 * LEASE_MS))
   else if (luck < 0.55) world.emptyRedis()
   else if (luck < 0.8) world.rollBackRedis()
   else world.postgresAwayUntilMs = scheduler.nowMs + scheduler.between(100, LEASE_MS)

@@ -60,6 +60,7 @@ export class Scheduler {
   #pending: Pending[] = []
   #late: (() => Promise<unknown>)[] = []
   #timers: Timer[] = []
+  readonly #frozenUntilMs = new Map<Actor, number>()
 
   constructor(seed: number) {
     this.random = makeRandom(seed)
@@ -122,6 +123,16 @@ export class Scheduler {
     this.#timers = this.#timers.filter((timer) => timer.actor !== actor)
   }
 
+  /** Stops an actor as SIGSTOP does: no timer fires, no answer arrives, until it goes on. */
+  freeze(actor: Actor, forMs: number): void {
+    this.log.push(`*** freeze ${actor.name} for ${forMs} ms`)
+    this.#frozenUntilMs.set(actor, this.#nowMs + forMs)
+  }
+
+  #wakesMs(actor: Actor): number {
+    return this.#frozenUntilMs.get(actor) ?? 0
+  }
+
   get idle(): boolean {
     return this.#pending.length === 0 && this.#late.length === 0
   }
@@ -129,13 +140,15 @@ export class Scheduler {
   /** One step of the world: a store call, a late command, or time moving on to the next timer. */
   async step(): Promise<void> {
     await settled()
-    const timeMoves = this.#pending.length === 0 || (!this.calm && this.chance(0.1))
+    const ready = this.#pending.filter(({ actor }) => this.#wakesMs(actor) <= this.#nowMs)
+    const timeMoves = ready.length === 0 || (!this.calm && this.chance(0.1))
     if (this.#late.length > 0 && (this.calm || this.chance(0.1))) {
       const [late] = this.#late.splice(this.below(this.#late.length), 1)
       this.log.push('late command')
       await late?.().catch(() => undefined)
     } else if (!timeMoves) {
-      const [pending] = this.#pending.splice(this.below(this.#pending.length), 1)
+      const pending = ready[this.below(ready.length)]
+      this.#pending = this.#pending.filter((other) => other !== pending)
       if (pending !== undefined) await this.#carryOut(pending)
     } else {
       this.#fireNext()
@@ -144,18 +157,15 @@ export class Scheduler {
   }
 
   #fireNext(): void {
-    const next = this.#timers.reduce<Timer | null>(
-      (best, timer) =>
-        best === null ||
-        timer.atMs < best.atMs ||
-        (timer.atMs === best.atMs && timer.order < best.order)
-          ? timer
-          : best,
-      null,
-    )
+    const dueMs = (timer: Timer): number => Math.max(timer.atMs, this.#wakesMs(timer.actor))
+    const next = this.#timers.reduce<Timer | null>((best, timer) => {
+      if (best === null) return timer
+      const later = dueMs(timer) - dueMs(best) || timer.order - best.order
+      return later < 0 ? timer : best
+    }, null)
     if (next === null) return
     this.#timers = this.#timers.filter((timer) => timer !== next)
-    this.#nowMs = Math.max(this.#nowMs, next.atMs)
+    this.#nowMs = Math.max(this.#nowMs, dueMs(next))
     next.run()
   }
 
