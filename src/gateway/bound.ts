@@ -38,6 +38,9 @@ export function chooseTarget(
   if (!matchesAny(caller.models, view.model)) {
     return refuse('model_not_allowed', `This key may not use the model '${view.model}'.`)
   }
+  if (view.background === true) {
+    return refuse('unsupported_feature', 'Background responses are not offered here yet.')
+  }
   const unknown = refuse(
     'model_not_found',
     `The model '${view.model.slice(0, 128)}' does not exist here or has no price.`,

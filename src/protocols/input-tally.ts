@@ -11,6 +11,11 @@ export type UnboundedReason =
   | 'mcp_servers'
   | 'compaction'
   | 'model_fallbacks'
+  | 'previous_response'
+  | 'conversation'
+  | 'stored_prompt'
+  | 'stored_items'
+  | 'reasoning_pro'
   | 'unknown_content'
 
 /** What a walk over a request's content adds up. */

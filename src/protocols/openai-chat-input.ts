@@ -75,13 +75,15 @@ function dataOf(url: string): string | null {
   return at === -1 ? null : url.slice(at + MARKER.length)
 }
 
-function walkImage(url: string | null, sink: InputSink): void {
+/** An image by URL or in it; null = neither. */
+export function walkImage(url: string | null, sink: InputSink): void {
   const data = url === null ? null : dataOf(url)
   if (data !== null) sink.image(data)
   else sink.imageElsewhere('media_by_url')
 }
 
-function walkFile(file: JsonObject, sink: InputSink): void {
+/** A file in the body (`file_data`), or elsewhere. */
+export function walkFile(file: JsonObject, sink: InputSink): void {
   const data = textOr(file.file_data)
   if (data === null) sink.unbounded('media_by_id')
   else if (/^https?:/i.test(data)) sink.unbounded('media_by_url')

@@ -8,7 +8,11 @@ export interface ReportedUsage {
   readonly outputReported: boolean
 }
 
-const UNREPORTED: ReportedUsage = { usage: null, inputReported: false, outputReported: false }
+export const UNREPORTED: ReportedUsage = {
+  usage: null,
+  inputReported: false,
+  outputReported: false,
+}
 
 /**
  * A `usage` object of chat/completions as disjoint buckets: uncached input = prompt − cached −

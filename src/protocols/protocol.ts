@@ -45,6 +45,8 @@ export interface RequestView {
   readonly ok: true
   readonly model: string
   readonly stream: boolean
+  /** The answer goes on at the provider after this request has ended. Absent = no. */
+  readonly background?: boolean
   /** Upper bound of all input tokens, media included (providers.md §4). */
   readonly inputTokensMax: number
   /** Output tokens the client allows, null = named none. Already × nothing: per choice. */

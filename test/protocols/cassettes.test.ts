@@ -83,7 +83,13 @@ function withoutUsageChunk(text: string): string {
 
 function viewOf(protocol: Protocol): Parameters<Protocol['makeStreamTap']>[0] {
   const view = protocol.read(
-    { model: 'm', max_tokens: 1, stream: true, messages: [{ role: 'user', content: 'x' }] },
+    {
+      model: 'm',
+      max_tokens: 1,
+      stream: true,
+      messages: [{ role: 'user', content: 'x' }],
+      ...(protocol.name === 'openai-completions' ? { prompt: 'x' } : { input: 'x' }),
+    },
     80,
   )
   if (!view.ok) throw new Error(view.message)

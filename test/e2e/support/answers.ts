@@ -179,3 +179,138 @@ export function messagesToolStream(model: string, tokens: Tokens): string[] {
     ...messageEnd(tokens, 'tool_use'),
   ]
 }
+
+const responseUsage = ({ input, output, cached = 0 }: Tokens): Record<string, unknown> => ({
+  input_tokens: input,
+  input_tokens_details: { cached_tokens: cached },
+  output_tokens: output,
+  output_tokens_details: { reasoning_tokens: 0 },
+  total_tokens: input + output,
+})
+
+export interface ResponseOptions {
+  readonly id?: string
+  readonly status?: string
+  readonly more?: Readonly<Record<string, unknown>>
+}
+
+/** A response as OpenAI prints it; tokens null = it does not report its usage yet. */
+export function responseAnswer(
+  model: string,
+  text: string | null,
+  tokens: Tokens | null,
+  { id = 'resp_1', status = 'completed', more = {} }: ResponseOptions = {},
+): Record<string, unknown> {
+  const call = { id: 'fc_1', call_id: 'call_1', name: 'weather', arguments: TOOL_ARGUMENTS }
+  const said = { type: 'output_text', text, annotations: [], logprobs: [] }
+  const item =
+    text === null
+      ? { type: 'function_call', status: 'completed', ...call }
+      : { type: 'message', id: 'msg_1', status: 'completed', role: 'assistant', content: [said] }
+  return {
+    id,
+    object: 'response',
+    created_at: CREATED,
+    status,
+    background: false,
+    error: null,
+    incomplete_details: null,
+    instructions: null,
+    model,
+    output: tokens === null ? [] : [item],
+    parallel_tool_calls: true,
+    service_tier: 'default',
+    store: true,
+    tool_choice: 'auto',
+    tools: [],
+    usage: tokens === null ? null : responseUsage(tokens),
+    metadata: {},
+    ...more,
+  }
+}
+
+let sequence = 0
+const responseEvent = (type: string, more: Record<string, unknown>): string =>
+  named({ type, sequence_number: (sequence += 1), ...more })
+
+export const responseDelta = (delta: string): string =>
+  responseEvent('response.output_text.delta', {
+    item_id: 'msg_1',
+    output_index: 0,
+    content_index: 0,
+    delta,
+    logprobs: [],
+  })
+
+/** The first events, which say who answers. */
+export function responseStart(model: string, options: ResponseOptions = {}): string[] {
+  const response = responseAnswer(model, null, null, { status: 'in_progress', ...options })
+  const part = { type: 'output_text', text: '', annotations: [], logprobs: [] }
+  const at = { item_id: 'msg_1', output_index: 0, content_index: 0 }
+  const item = { type: 'message', id: 'msg_1', status: 'in_progress', role: 'assistant' }
+  return [
+    responseEvent('response.created', { response }),
+    responseEvent('response.in_progress', { response }),
+    responseEvent('response.output_item.added', {
+      output_index: 0,
+      item: { ...item, content: [] },
+    }),
+    responseEvent('response.content_part.added', { ...at, part }),
+  ]
+}
+
+export function responseEnd(
+  model: string,
+  text: string | null,
+  tokens: Tokens,
+  options: ResponseOptions = {},
+): string {
+  const response = responseAnswer(model, text, tokens, options)
+  return responseEvent(`response.${String(response.status)}`, { response })
+}
+
+export function responseStream(
+  model: string,
+  words: readonly string[],
+  tokens: Tokens,
+  options: ResponseOptions = {},
+): string[] {
+  const text = words.join('')
+  return [
+    ...responseStart(model, options),
+    ...words.map(responseDelta),
+    responseEvent('response.output_text.done', {
+      item_id: 'msg_1',
+      output_index: 0,
+      content_index: 0,
+      text,
+      logprobs: [],
+    }),
+    responseEnd(model, text, tokens, options),
+  ]
+}
+
+export function responseToolStream(model: string, tokens: Tokens): string[] {
+  const half = TOOL_ARGUMENTS.length >> 1
+  const at = { item_id: 'fc_1', output_index: 0 }
+  const item = { id: 'fc_1', type: 'function_call', call_id: 'call_1', name: 'weather' }
+  const part = (delta: string): string =>
+    responseEvent('response.function_call_arguments.delta', { ...at, delta })
+  const whole = { ...item, status: 'completed', arguments: TOOL_ARGUMENTS }
+  return [
+    ...responseStart(model).slice(0, 2),
+    responseEvent('response.output_item.added', {
+      output_index: 0,
+      item: { ...item, status: 'in_progress', arguments: '' },
+    }),
+    part(TOOL_ARGUMENTS.slice(0, half)),
+    part(TOOL_ARGUMENTS.slice(half)),
+    responseEvent('response.function_call_arguments.done', {
+      ...at,
+      name: 'weather',
+      arguments: TOOL_ARGUMENTS,
+    }),
+    responseEvent('response.output_item.done', { output_index: 0, item: whole }),
+    responseEnd(model, null, tokens),
+  ]
+}

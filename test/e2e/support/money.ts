@@ -12,6 +12,7 @@ export const PRICES = {
   output_usd_per_mtok: '4',
   output_audio_usd_per_mtok: '16',
   per_web_search_usd: '0.01',
+  per_image_usd: '0.05',
   context_tokens: 2_000_000,
 } as const
 
@@ -26,6 +27,7 @@ const RATES: Readonly<Record<string, number>> = {
   input_audio_tokens: 960,
   output_tokens: 480,
   web_search_requests: 1_200_000,
+  images: 6_000_000,
 }
 const AUDIO_OUT = 1_920
 

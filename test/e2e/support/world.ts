@@ -125,7 +125,7 @@ export const bodyFor = (
   ...more,
 })
 
-/** One request as a plain HTTP client sends it. */
+/** One request as a plain HTTP client sends it, to the family's chat. */
 export function ask(
   gateway: Gateway,
   family: FamilyName,
@@ -133,7 +133,17 @@ export function ask(
   body: unknown,
   init: { headers?: Record<string, string>; signal?: AbortSignal } = {},
 ): Promise<Response> {
-  return fetch(`${gateway.url}${PATHS[family]}`, {
+  return post(gateway, PATHS[family], apiKey, body, init)
+}
+
+export function post(
+  gateway: Gateway,
+  path: string,
+  apiKey: string,
+  body: unknown,
+  init: { headers?: Record<string, string>; signal?: AbortSignal } = {},
+): Promise<Response> {
+  return fetch(`${gateway.url}${path}`, {
     method: 'POST',
     headers: {
       authorization: `Bearer ${apiKey}`,

@@ -1,0 +1,157 @@
+import type { InputSink } from './input-tally.ts'
+import { arrayOr, isObject, objectOr, textOr, type JsonObject } from './json.ts'
+import { walkFile, walkImage } from './openai-chat-input.ts'
+
+/** Items whose members are all text to the model, save the content and output looked at below. */
+const KNOWN_ITEMS: ReadonlySet<string> = new Set([
+  'message',
+  'reasoning',
+  'function_call',
+  'function_call_output',
+  'custom_tool_call',
+  'custom_tool_call_output',
+  'web_search_call',
+  'file_search_call',
+  'computer_call',
+  'computer_call_output',
+  'code_interpreter_call',
+  'image_generation_call',
+  'local_shell_call',
+  'local_shell_call_output',
+  'shell_call',
+  'shell_call_output',
+  'apply_patch_call',
+  'apply_patch_call_output',
+  'tool_search_call',
+  'tool_search_output',
+  'mcp_list_tools',
+  'mcp_call',
+  'mcp_approval_request',
+  'mcp_approval_response',
+  'compaction',
+  'program',
+  'program_output',
+])
+/** Tools whose work the client does; the provider's part is text. */
+const CLIENT_TOOLS: ReadonlySet<string> = new Set([
+  'function',
+  'custom',
+  'local_shell',
+  'apply_patch',
+  'computer',
+  'computer_use_preview',
+])
+
+/** Walks everything of a body of /v1/responses that becomes input tokens. */
+export function walkResponsesInput(body: JsonObject, sink: InputSink): void {
+  sink.text(body.instructions)
+  sink.text(body.text)
+  if (Array.isArray(body.input)) for (const item of arrayOr(body.input)) walkItem(item, sink)
+  else {
+    sink.frame()
+    sink.text(body.input)
+  }
+  for (const tool of arrayOr(body.tools)) walkTool(objectOr(tool), sink)
+  if (textOr(body.previous_response_id) !== null) sink.unbounded('previous_response')
+  if ((body.conversation ?? null) !== null) sink.unbounded('conversation')
+  if ((body.prompt ?? null) !== null) {
+    sink.text(body.prompt)
+    walkVariables(objectOr(objectOr(body.prompt).variables), sink)
+    sink.unbounded('stored_prompt')
+  }
+  if (arrayOr(body.context_management).length > 0) sink.unbounded('compaction')
+  const { mode } = objectOr(body.reasoning)
+  if (mode === 'pro') sink.unbounded('reasoning_pro')
+}
+
+/** A prompt's variables may be images and files. */
+function walkVariables(variables: JsonObject, sink: InputSink): void {
+  for (const value of Object.values(variables)) if (isObject(value)) walkPart(value, sink)
+}
+
+function walkItem(item: unknown, sink: InputSink): void {
+  sink.frame()
+  const { type = 'message', content, output, result, tools, ...rest } = objectOr(item)
+  sink.text(rest)
+  walkContent(content, sink)
+  walkContent(output, sink)
+  // Tools that an item adds or found are as good as those of the request.
+  for (const tool of arrayOr(tools)) walkTool(objectOr(tool), sink)
+  if (type === 'image_generation_call' && typeof result === 'string') sink.image(result)
+  else sink.text(result)
+  if (type === 'item_reference') sink.unbounded('stored_items')
+  else if (typeof type !== 'string' || !KNOWN_ITEMS.has(type)) {
+    if (type !== 'additional_tools') sink.unbounded('unknown_content')
+  } else if (type === 'image_generation_call' && typeof result !== 'string') {
+    sink.imageElsewhere('stored_items')
+  }
+}
+
+function walkContent(content: unknown, sink: InputSink): void {
+  if (Array.isArray(content)) for (const part of arrayOr(content)) walkPart(part, sink)
+  else if (isObject(content) && content.type === 'computer_screenshot') walkPart(content, sink)
+  else sink.text(content)
+}
+
+function walkPart(part: unknown, sink: InputSink): void {
+  const { type, ...rest } = objectOr(part)
+  switch (type) {
+    case 'input_text':
+    case 'output_text':
+    case 'text':
+    case 'refusal':
+    case 'summary_text':
+    case 'reasoning_text':
+      sink.text(rest)
+      break
+    case 'input_image':
+    case 'computer_screenshot': {
+      const url = textOr(rest.image_url)
+      if (url === null) sink.imageElsewhere('media_by_id')
+      else walkImage(url, sink)
+      break
+    }
+    case 'input_file':
+      if (textOr(rest.file_url) === null) walkFile(rest, sink)
+      else sink.unbounded('media_by_url')
+      break
+    case 'input_audio': {
+      const data = textOr(objectOr(rest.input_audio).data)
+      if (data === null) sink.unbounded('unknown_content')
+      else sink.audio(data)
+      break
+    }
+    default:
+      sink.text(part)
+      // A shell's output is a list of objects with text in them.
+      if (isObject(part) && type !== undefined) sink.unbounded('unknown_content')
+  }
+}
+
+function walkTool(tool: JsonObject, sink: InputSink): void {
+  sink.frame()
+  const { type, tools, ...rest } = tool
+  sink.text(rest)
+  if (type === 'namespace') {
+    for (const inner of arrayOr(tools)) walkTool(objectOr(inner), sink)
+    return
+  }
+  sink.text(tools)
+  if (isSearchTool(tool)) sink.unbounded('web_search')
+  else if (type === 'mcp') sink.unbounded('mcp_servers')
+  else if (!runsAtClient(tool)) sink.unbounded('hosted_tools')
+}
+
+/** web_search, web_search_preview and their dated names. */
+export const isSearchTool = (tool: JsonObject): boolean =>
+  textOr(tool.type)?.startsWith('web_search') === true
+
+/** Tools that no client describes: the provider adds a prompt of its own for each. */
+export const isBuiltIn = (tool: JsonObject): boolean =>
+  tool.type !== 'function' && tool.type !== 'custom' && tool.type !== 'namespace'
+
+function runsAtClient(tool: JsonObject): boolean {
+  const type = textOr(tool.type)
+  if (type === 'shell') return textOr(objectOr(tool.environment).type) === 'local'
+  return type !== null && CLIENT_TOOLS.has(type)
+}

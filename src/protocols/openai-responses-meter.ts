@@ -1,0 +1,132 @@
+import { arrayOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
+import { countItem, responsesUsage, type ToolItems } from './openai-responses-usage.ts'
+import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
+import type { MeterReport, StreamTap } from './protocol.ts'
+import type { SseEvent, SseVerdict } from './sse-event.ts'
+import { makeSseSplitter } from './sse.ts'
+
+/** After these nothing of a response changes any more. */
+const TERMINAL: ReadonlySet<string> = new Set([
+  'response.completed',
+  'response.incomplete',
+  'response.failed',
+  'response.cancelled',
+])
+/** Events that carry the response as it stands; the others have their numbers in a later one. */
+const TELLING: ReadonlySet<string> = new Set([...TERMINAL, 'response.created', 'response.queued'])
+const ITEM_DONE = 'response.output_item.done'
+const TOOL_ITEM = /"(?:web_search|image_generation)_call"/
+
+interface Facts {
+  /** The newest state of the response. */
+  response: JsonObject
+  /** Tool calls seen in the stream, for a response that does not list them. */
+  readonly seen: ToolItems
+  failed: boolean
+}
+
+const newFacts = (): Facts => ({ response: {}, seen: { searches: 0, images: 0 }, failed: false })
+
+/** Calls listed by the response itself, or those that the stream showed, whichever are more. */
+function itemsOf({ response, seen }: Facts): ToolItems {
+  const listed: ToolItems = { searches: 0, images: 0 }
+  for (const item of arrayOr(response.output)) countItem(listed, item)
+  return {
+    searches: Math.max(listed.searches, seen.searches),
+    images: Math.max(listed.images, seen.images),
+  }
+}
+
+function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterReport {
+  const { response } = facts
+  return {
+    ...responsesUsage(response, itemsOf(facts)),
+    model: textOr(response.model),
+    serviceTier: textOr(response.service_tier),
+    complete,
+    failed: facts.failed,
+    get outputText() {
+      return text.fragments()
+    },
+    get outputCharsBeyond() {
+      return text.charsBeyond()
+    },
+  }
+}
+
+/** What the model wrote, as text: all that is billed as output save hidden reasoning. */
+function extractEvent(json: unknown, add: AddText): void {
+  const { type, delta, item } = objectOr(json)
+  if (textOr(type)?.includes('audio') !== true) add(delta)
+  add(objectOr(item).name)
+}
+
+function extractAnswer(json: unknown, add: AddText): void {
+  for (const item of arrayOr(objectOr(json).output)) {
+    const { name, arguments: args, input, code, content, summary } = objectOr(item)
+    for (const text of [name, args, input, code]) add(text)
+    for (const part of [...arrayOr(content), ...arrayOr(summary)]) {
+      add(objectOr(part).text)
+      add(objectOr(part).refusal)
+    }
+  }
+}
+
+/** Meters a whole response; anything but a JSON object reports nothing. */
+export function meterResponsesAnswer(body: Buffer): MeterReport {
+  const facts = newFacts()
+  const text = makeOutputText(extractAnswer)
+  const answer = body.toString('utf8')
+  const parsed = parseJson(answer)
+  if (isObject(parsed)) {
+    facts.response = parsed
+    facts.failed = parsed.status === 'failed' || (parsed.error ?? null) !== null
+    text.defer(answer)
+  } else {
+    text.skipped(body.length)
+  }
+  return reportOf(facts, true, text)
+}
+
+/** Name of an event; servers that leave out the `event:` line say it in the data. */
+function kindOf({ type, data }: SseEvent): string {
+  if (type !== '' || data === null) return type
+  return textOr(objectOr(parseJson(data)).type) ?? ''
+}
+
+/** A tap for the events of a streamed response. */
+export function makeResponsesTap(): StreamTap {
+  const facts = newFacts()
+  const text = makeOutputText(extractEvent)
+  let terminal = false
+  const event = (each: SseEvent): SseVerdict => {
+    const { data } = each
+    const kind = kindOf(each)
+    if (data === null) return 'pass'
+    if (kind.endsWith('.delta') || kind === 'response.output_item.added') text.defer(data)
+    if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
+      countItem(facts.seen, objectOr(parseJson(data)).item)
+    }
+    if (kind === 'error' || kind === 'response.failed') facts.failed = true
+    if (!TELLING.has(kind)) return 'pass'
+    const { response } = objectOr(parseJson(data))
+    if (isObject(response)) facts.response = response
+    if (!TERMINAL.has(kind)) return 'pass'
+    terminal = true
+    return 'final'
+  }
+  const splitter = makeSseSplitter({
+    event,
+    oversized: (bytes) => {
+      text.skipped(bytes)
+    },
+  })
+  return {
+    push: (chunk) => splitter.push(chunk),
+    end: () => splitter.end(),
+    get terminal() {
+      return terminal
+    },
+    report: () => reportOf(facts, terminal, text),
+  }
+}
