@@ -3,6 +3,7 @@ import { openApiPlugin } from './access/http/openapi.ts'
 import { makeAuthenticator } from './access/authenticator.ts'
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
+import { inboxState, makeBilling, type Billing } from './app/billing.ts'
 import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
 import { startLoops } from './app/loops.ts'
@@ -10,6 +11,7 @@ import { makeModelList } from './app/models.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
 import { openStores, type Stores } from './app/stores.ts'
+import { webhookPlugin } from './billing/webhook.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
@@ -54,6 +56,8 @@ interface Parts extends AppOptions {
   readonly prices: Prices
   readonly metrics: Metrics
   readonly core: Core
+  /** null = no Stripe key is set. */
+  readonly billing: Billing | null
   readonly tokenizer: Tokenizer
   readonly loops: Loops
   readonly state: { draining: boolean }
@@ -72,6 +76,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     prices,
     metrics,
     core,
+    billing: makeBilling({ ...options, db: stores.db, hooks: metrics }),
     tokenizer: makeTokenizer({ clock }),
     loops: makeLoops({
       clock,
@@ -117,6 +122,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     clock,
     ids,
     log,
+    stripe: parts.billing,
     prices: makePriceAdmin({ ...prices, clock }),
   })
   const portalDeps = {
@@ -137,6 +143,11 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     log,
   })
   server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
+  server.register(sync(webhookPlugin), {
+    inbox: parts.billing?.inbox ?? null,
+    secrets: environment.stripe?.webhookSecrets ?? [],
+    ...{ mode: environment.mode, hooks: metrics, clock, log },
+  })
   server.register(sync(openApiPlugin), { version, surfaces: [admin, portal] })
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics, version })
   metrics.watch({
@@ -146,6 +157,8 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     cachedKeys: () => authenticator.cached,
     drains: () => gateway.deps.drains.count,
   })
+  const { billing } = parts
+  if (billing !== null) metrics.watchInbox(() => inboxState(billing, clock))
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
   return { server, gateway }
 }
@@ -234,6 +247,7 @@ async function stop(
   const left = await core.poster.drain(SHUTDOWN_POST_MS_MAX)
   await core.credits.settledAll()
   await parts.loops.stop()
+  await parts.billing?.worker.idle()
   await parts.prices.record().catch((error: unknown) => {
     log.warn({ error: describeError(error) }, 'price versions were not recorded')
   })

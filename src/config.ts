@@ -24,9 +24,20 @@ export interface Environment {
   readonly anthropicApiKey: string | null
   /** 'live' where the Stripe key is a live one, else 'test'. Source: design §1. */
   readonly mode: 'test' | 'live'
+  /** null = no key: nothing is sold here. */
+  readonly stripe: StripeEnvironment | null
   /** Where a running server answers, for the commands of the CLI; null = quickstart's. */
   readonly cliUrl: string | null
   readonly variables: Readonly<Record<string, string | undefined>>
+}
+
+/** How Stripe is reached and its webhooks are checked. */
+export interface StripeEnvironment {
+  readonly secretKey: string
+  /** Several while one is being rolled; empty = webhooks are refused. */
+  readonly webhookSecrets: readonly string[]
+  /** Another server than Stripe's own, such as the simulator; null = Stripe. */
+  readonly apiBase: string | null
 }
 
 const orNull = (value: string | undefined): string | null =>
@@ -47,6 +58,17 @@ function logLevelOf(value: string | undefined): string {
   throw new ConfigError(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${level}".`)
 }
 
+function stripeOf(env: NodeJS.ProcessEnv): StripeEnvironment | null {
+  const secretKey = orNull(env.STRIPE_SECRET_KEY)
+  if (secretKey === null) return null
+  const apiBase = orNull(env.STRIPE_API_BASE)
+  if (apiBase !== null && !/^https?:$/.test(URL.parse(apiBase)?.protocol ?? '')) {
+    throw new ConfigError(`STRIPE_API_BASE must be an http or https URL, not "${apiBase}".`)
+  }
+  const secrets = (env.STRIPE_WEBHOOK_SECRET ?? '').split(',').map((secret) => secret.trim())
+  return { secretKey, webhookSecrets: secrets.filter((secret) => secret !== ''), apiBase }
+}
+
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
   const liveKey = /^(sk|rk)_live_/.test(env.STRIPE_SECRET_KEY ?? '')
   return {
@@ -61,6 +83,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     openaiApiKey: orNull(env.OPENAI_API_KEY),
     anthropicApiKey: orNull(env.ANTHROPIC_API_KEY),
     mode: liveKey ? 'live' : 'test',
+    stripe: stripeOf(env),
     cliUrl: orNull(env.FAREBOX_URL),
     variables: env,
   }

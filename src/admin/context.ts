@@ -1,6 +1,8 @@
 import type { Accounts } from '../access/accounts.ts'
 import { writeAudit, type AuditEntry } from '../access/audit.ts'
 import type { Keys } from '../access/keys.ts'
+import type { Inbox } from '../billing/inbox.ts'
+import type { Sync } from '../billing/sync.ts'
 import type { CreditEngine } from '../credits/commands.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
@@ -25,6 +27,8 @@ export interface AdminDeps {
   readonly engine: CreditEngine
   readonly prices: PriceAdmin
   readonly operations: Operations
+  /** null = no Stripe key is set. */
+  readonly stripe: { readonly inbox: Inbox; readonly sync: Sync } | null
   /** Loads an account (and a key) into the credit engine after it changed. */
   readonly reload: Reload
   readonly clock: Clock

@@ -12,6 +12,7 @@ import { moneyRoutes } from './routes/money.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { priceRoutes } from './routes/prices.ts'
 import { receiptRoutes } from './routes/receipts.ts'
+import { stripeRoutes } from './routes/stripe.ts'
 
 export const ADMIN_PREFIX = '/admin/v1'
 
@@ -30,6 +31,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...receiptRoutes(deps),
     ...findingRoutes(deps),
     ...priceRoutes(deps),
+    ...stripeRoutes(deps),
     ...operationRoutes(deps),
   ],
 })

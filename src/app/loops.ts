@@ -8,8 +8,10 @@ import {
   LOTS_TURN_MAX,
   PRICES_POLL_MS,
   RENEW_TICK_MS,
+  STRIPE_INBOX_POLL_MS,
 } from '../kernel/limits.ts'
 import type { Loops } from '../ops/loops.ts'
+import type { Billing } from './billing.ts'
 import type { Core } from './credits.ts'
 import type { Prices } from './prices.ts'
 
@@ -20,6 +22,7 @@ export function startLoops(deps: {
   prices: Prices
   authenticator: CachingAuthenticator
   keyRows: KeyRows
+  billing: Billing | null
   clock: Clock
   leaseMs: number
 }): void {
@@ -63,4 +66,9 @@ export function startLoops(deps: {
     periodMs: 60_000,
     run: () => deps.keyRows.dropExpired(clock.now(), IDEMPOTENT_DROP_MAX),
   })
+  if (deps.billing !== null) startBillingLoops(loops, deps.billing)
+}
+
+function startBillingLoops(loops: Loops, { worker }: Billing): void {
+  loops.start({ name: 'stripe-inbox', periodMs: STRIPE_INBOX_POLL_MS, run: () => worker.tick() })
 }

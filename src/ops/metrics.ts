@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { GatewayHooks } from '../gateway/context.ts'
+import { makeBillingMetrics, type BillingMetrics } from './billing-metrics.ts'
 import { makeLabelCap } from './labels.ts'
 
 /** What the process knows at any moment, read when somebody scrapes. */
@@ -12,7 +13,7 @@ export interface MetricSources {
 }
 
 /** Every number that operations watch. Labels never name accounts, keys or models. */
-export interface Metrics extends GatewayHooks {
+export interface Metrics extends GatewayHooks, BillingMetrics {
   /** A hold that its own gateway did not end. */
   recovered(result: 'posted' | 'released'): void
   posted(batch: {
@@ -181,6 +182,7 @@ export function makeMetrics(): Metrics {
     ...requestMetrics(registers),
     ...storeMetrics(registers),
     ...loopMetrics(registers),
+    ...makeBillingMetrics(registers),
     watch: gauges(registers),
     text: () => registry.metrics(),
     contentType: registry.contentType,

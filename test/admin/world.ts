@@ -96,6 +96,7 @@ export async function makeWorld() {
   const prices = makePriceAdmin({ book, table, refresh, clock })
   const deps = {
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
+    stripe: null,
   }
   const admin = makeAdminSurface(deps)
   const portalDeps = { ...deps, authenticator, showProviderCost: () => true }

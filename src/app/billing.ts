@@ -1,0 +1,52 @@
+import { makeFindings } from '../billing/findings.ts'
+import type { BillingHooks } from '../billing/hooks.ts'
+import { makeInbox, type Inbox } from '../billing/inbox.ts'
+import { makeStripe } from '../billing/stripe.ts'
+import { makeSync, type Sync } from '../billing/sync.ts'
+import { makeInboxWorker, type InboxWorker } from '../billing/worker.ts'
+import type { Environment } from '../config.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
+import type { InboxState } from '../ops/billing-metrics.ts'
+import type { Db } from '../store/db.ts'
+
+/** Everything that talks to Stripe; null where no key is set. */
+export interface Billing {
+  readonly inbox: Inbox
+  readonly worker: InboxWorker
+  readonly sync: Sync
+}
+
+/** The inbox's backlog as metrics show it. */
+export async function inboxState({ inbox }: Billing, clock: Clock): Promise<InboxState> {
+  const { pending, dead, oldestMs } = await inbox.backlog()
+  const ageMs = oldestMs === null ? 0 : Math.max(0, clock.now() - oldestMs)
+  return { pending, dead, oldestMs: ageMs }
+}
+
+export interface BillingParts {
+  readonly environment: Pick<Environment, 'stripe' | 'mode'>
+  readonly db: Db
+  readonly hooks: BillingHooks
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+}
+
+export function makeBilling(parts: BillingParts): Billing | null {
+  const { environment, db, hooks, clock, ids, log } = parts
+  if (environment.stripe === null) return null
+  const stripe = makeStripe(environment.stripe)
+  const inbox = makeInbox({ db, ids })
+  const worker = makeInboxWorker({
+    inbox,
+    effect: (_event, finish) => db.tx((tx) => finish(tx, 'nothing to do')),
+    findings: makeFindings({ db, ids, clock }),
+    hooks,
+    clock,
+    random: Math.random,
+    log,
+  })
+  return { inbox, worker, sync: makeSync({ stripe, inbox, mode: environment.mode, clock }) }
+}

@@ -1,0 +1,14 @@
+/** What became of a delivery. Anything but the first three is not a 2xx. */
+export type DeliveryResult =
+  'stored' | 'duplicate' | 'ignored' | 'bad_signature' | 'malformed' | 'not_stored'
+
+/** What operations watch of billing. */
+export interface BillingHooks {
+  delivery(result: DeliveryResult): void
+  /** An event that was worked on: `durationMs` from its arrival to its effect. */
+  processed(result: 'done' | 'failed' | 'dead', durationMs: number): void
+  /** Credits are usable: `durationMs` from Stripe's payment to the posting of the grant. */
+  usable(durationMs: number): void
+  /** Something was paid that could not be granted. */
+  notGranted(): void
+}

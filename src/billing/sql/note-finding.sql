@@ -1,0 +1,8 @@
+-- Notes something that needs a person. Again: only seen again, and open again where it had gone.
+-- Parameters: $1 id, $2 kind, $3 severity, $4 subject, $5 evidence JSON, $6 time.
+-- Result: none. Cost: one row.
+INSERT INTO findings AS f (id, kind, severity, subject, evidence, first_seen, last_seen)
+VALUES ($1, $2, $3, $4, $5, $6, $6)
+ON CONFLICT (kind, subject) DO UPDATE
+SET last_seen = excluded.last_seen, evidence = excluded.evidence,
+    state = CASE WHEN f.state = 'gone' THEN 'open' ELSE f.state END

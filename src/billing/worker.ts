@@ -1,0 +1,128 @@
+import type { Clock } from '../kernel/clock.ts'
+import {
+  STRIPE_EVENT_RETRY_MS_MAX,
+  STRIPE_EVENT_RETRY_MS_MIN,
+  STRIPE_EVENT_TRIES_MAX,
+  STRIPE_EVENTS_AT_ONCE_MAX,
+} from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { Tx } from '../store/db.ts'
+import type { Findings } from './findings.ts'
+import type { BillingHooks } from './hooks.ts'
+import type { ClaimedEvent, Inbox } from './inbox.ts'
+
+/**
+ * Works out what an event means and writes it. `finish` is called in the same transaction with a
+ * line that says what became of it; where it throws nothing is written.
+ */
+export type Effect = (
+  event: ClaimedEvent,
+  finish: (tx: Tx, outcome: string) => Promise<void>,
+) => Promise<void>
+
+export interface WorkerDeps {
+  readonly inbox: Inbox
+  readonly effect: Effect
+  readonly findings: Findings
+  readonly hooks: Pick<BillingHooks, 'processed'>
+  readonly clock: Clock
+  /** Even in [0, 1). */
+  readonly random: () => number
+  readonly log: Log
+}
+
+export interface InboxWorker {
+  /** Takes what is due into free places, without waiting for it. To be called often. */
+  tick(): Promise<void>
+  /** Resolves when nothing is being worked on. */
+  idle(): Promise<void>
+  /** Works until nothing is due. */
+  drain(): Promise<void>
+}
+
+/** Another worker has taken the event over meanwhile. */
+class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError'
+}
+
+/** Pause after `attempts` failed tries; doubles. `random` spreads what failed together. */
+export function retryMs(attempts: number, random: number): number {
+  const doubled = STRIPE_EVENT_RETRY_MS_MIN * 2 ** Math.min(attempts - 1, 30)
+  return Math.min(doubled, STRIPE_EVENT_RETRY_MS_MAX) * (0.75 + random / 2)
+}
+
+function makeOne(deps: WorkerDeps) {
+  const { inbox, effect, findings, hooks, clock, log } = deps
+
+  async function failed(event: ClaimedEvent, error: unknown): Promise<void> {
+    const why = describeError(error)
+    const isDead = event.attempts >= STRIPE_EVENT_TRIES_MAX
+    const nowMs = clock.now()
+    const fields = { event_id: event.id, type: event.type, attempts: event.attempts, error: why }
+    log[isDead ? 'error' : 'warn'](fields, isDead ? 'event given up' : 'event failed')
+    const again = isDead ? null : nowMs + retryMs(event.attempts, deps.random())
+    await inbox.fail(event, why, again, nowMs)
+    if (isDead) {
+      const evidence = { type: event.type, object_id: event.objectId, error: why }
+      await findings.note({
+        kind: 'stripe_event_dead',
+        severity: 'urgent',
+        subject: event.id,
+        evidence,
+      })
+    }
+    hooks.processed(isDead ? 'dead' : 'failed', nowMs - event.receivedAtMs)
+  }
+
+  /** Never rejects: what cannot even be noted is tried again when its lease ends. */
+  return async function work(event: ClaimedEvent): Promise<void> {
+    try {
+      await effect(event, async (tx, outcome) => {
+        if (!(await inbox.finish(tx, event, outcome, clock.now()))) throw new LeaseLostError()
+      })
+      hooks.processed('done', clock.now() - event.receivedAtMs)
+    } catch (error) {
+      if (error instanceof LeaseLostError) return
+      await failed(event, error).catch((fault: unknown) => {
+        log.error({ event_id: event.id, error: describeError(fault) }, 'event left to its lease')
+      })
+    }
+  }
+}
+
+/**
+ * Works the inbox off, STRIPE_EVENTS_AT_ONCE_MAX at a time: an event that hangs or fails keeps one
+ * place or none, and the others go on. Source: design §7.
+ */
+export function makeInboxWorker(deps: WorkerDeps): InboxWorker {
+  const { inbox, clock } = deps
+  const work = makeOne(deps)
+  const open = new Set<Promise<void>>()
+
+  async function take(): Promise<number> {
+    const room = STRIPE_EVENTS_AT_ONCE_MAX - open.size
+    if (room <= 0) return 0
+    const events = await inbox.claim(clock.now(), room)
+    for (const event of events) {
+      const going = work(event).finally(() => open.delete(going))
+      open.add(going)
+    }
+    return events.length
+  }
+
+  return {
+    async tick() {
+      await take()
+    },
+    async idle() {
+      while (open.size > 0) await Promise.all(open)
+    },
+    async drain() {
+      for (;;) {
+        const taken = await take()
+        if (taken === 0 && open.size === 0) return
+        if (open.size > 0) await Promise.race(open)
+      }
+    },
+  }
+}

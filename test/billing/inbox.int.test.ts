@@ -1,0 +1,192 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Effect } from '../../src/billing/worker.ts'
+import {
+  STRIPE_EVENT_BYTES_MAX,
+  STRIPE_EVENT_LEASE_MS,
+  STRIPE_EVENT_RETRY_MS_MAX,
+  STRIPE_EVENT_TRIES_MAX,
+  STRIPE_EVENTS_AT_ONCE_MAX,
+} from '../../src/kernel/limits.ts'
+import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
+import type { Db } from '../../src/store/db.ts'
+import { testDb } from '../store/databases.ts'
+import { until } from '../support/until.ts'
+import { makeInboxWorld, sign, snapshot } from './support.ts'
+
+const finishing =
+  (db: Db, seen: string[] = []): Effect =>
+  (event, finish) =>
+    db.tx(async (tx) => {
+      seen.push(event.id)
+      await finish(tx, 'seen')
+    })
+
+describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
+  const own = await testDb(kind)
+  afterAll(() => own[Symbol.asyncDispose]())
+  const { db } = own
+
+  test('an event is stored, answered, and worked off once however often it comes', async () => {
+    const seen: string[] = []
+    const world = await makeInboxWorld(db, finishing(db, seen))
+    const event = snapshot('invoice.paid', 'in_1')
+    expect(await world.deliver(event)).toBe(200)
+    expect(await world.find(event.id)).toMatchObject({ state: 'pending', object_id: 'in_1' })
+    expect(seen).toEqual([])
+    expect(await world.deliver(event)).toBe(200)
+    await world.worker.drain()
+    expect(await world.deliver(event)).toBe(200)
+    await world.worker.drain()
+    expect(seen).toEqual([event.id])
+    expect(await world.find(event.id)).toMatchObject({ state: 'done', deliveries: 3, attempts: 1 })
+    expect(world.hooks.deliveries).toEqual(['stored', 'duplicate', 'duplicate'])
+  })
+
+  test('an unknown type is stored; another mode and another account are kept and left alone', async () => {
+    const seen: string[] = []
+    const world = await makeInboxWorld(db, finishing(db, seen))
+    const unknown = snapshot('future.thing.happened', null)
+    const live = snapshot('invoice.paid', 'in_2', { livemode: true })
+    const other = snapshot('invoice.paid', 'in_3', { account: 'acct_9' })
+    for (const event of [unknown, live, other]) expect(await world.deliver(event)).toBe(200)
+    await world.worker.drain()
+    expect(seen).toEqual([unknown.id])
+    expect((await world.find(live.id))?.state).toBe('ignored')
+    expect(await world.find(other.id)).toMatchObject({ state: 'ignored', stripe_account: 'acct_9' })
+  })
+
+  test('what Stripe did not sign, cut short or sent too long ago is not stored', async () => {
+    const world = await makeInboxWorld(db, finishing(db))
+    const event = snapshot('invoice.paid', 'in_4')
+    const text = JSON.stringify(event)
+    expect(await world.send(text, sign(text, world.clock.now(), 'whsec_wrong'))).toBe(400)
+    expect(await world.send(text.replace('in_4', 'in_5'), sign(text, world.clock.now()))).toBe(400)
+    expect(await world.send(text, sign(text, world.clock.now() - 600_000))).toBe(400)
+    expect(await world.send(text, '')).toBe(400)
+    expect(await world.send('{"object":"event"}')).toBe(400)
+    const large = JSON.stringify({ ...event, filler: 'x'.repeat(STRIPE_EVENT_BYTES_MAX) })
+    expect(await world.send(large)).toBe(413)
+    expect(await world.find(event.id)).toBeUndefined()
+  })
+
+  test('without secrets nothing is taken', async () => {
+    const world = await makeInboxWorld(db, finishing(db), [])
+    expect(await world.deliver(snapshot('invoice.paid', 'in_6'))).toBe(404)
+  })
+
+  test('a poison event backs off, dies, and holds up nobody', async () => {
+    const poison = snapshot('invoice.paid', 'in_poison')
+    const seen: string[] = []
+    const good = finishing(db, seen)
+    const world = await makeInboxWorld(db, (event, finish) =>
+      event.id === poison.id ? Promise.reject(new Error('po\0ison')) : good(event, finish),
+    )
+    await world.deliver(poison)
+    for (let at = 0; at < STRIPE_EVENT_TRIES_MAX; at += 1) {
+      const other = snapshot('invoice.paid', `in_good${at}`)
+      await world.deliver(other)
+      await world.worker.drain()
+      expect(seen.at(-1)).toBe(other.id)
+      expect((await world.find(poison.id))?.attempts).toBe(at + 1)
+      await world.worker.drain()
+      expect((await world.find(poison.id))?.attempts).toBe(at + 1)
+      world.advance(2 * STRIPE_EVENT_RETRY_MS_MAX)
+    }
+    expect(await world.find(poison.id)).toMatchObject({ state: 'dead' })
+    await world.worker.drain()
+    expect((await world.find(poison.id))?.attempts).toBe(STRIPE_EVENT_TRIES_MAX)
+    const found = await db.query("SELECT subject FROM findings WHERE kind = 'stripe_event_dead'")
+    expect(found).toContainEqual({ subject: poison.id })
+    const replayed = await world.inbox.replay(poison.id, world.clock.now())
+    expect(replayed).toMatchObject({ state: 'pending', attempts: 0 })
+  })
+
+  test('an effect that fails after it wrote leaves nothing behind', async () => {
+    let fail = true
+    const event = snapshot('invoice.paid', 'in_atomic')
+    const world = await makeInboxWorld(db, (claimed, finish) =>
+      db.tx(async (tx) => {
+        const values = [claimed.id, new Date(world.clock.now())]
+        await tx.query(
+          'INSERT INTO stripe_looks (subject, number, looked_at) VALUES ($1, 1, $2)',
+          values,
+        )
+        await finish(tx, 'written')
+        if (fail) throw new Error('cut here')
+      }),
+    )
+    await world.deliver(event)
+    await world.worker.drain()
+    const written = () => db.query('SELECT 1 FROM stripe_looks WHERE subject = $1', [event.id])
+    expect(await written()).toHaveLength(0)
+    expect((await world.find(event.id))?.state).toBe('pending')
+    fail = false
+    world.advance(60_000)
+    await world.worker.drain()
+    expect(await written()).toHaveLength(1)
+    expect((await world.find(event.id))?.state).toBe('done')
+  })
+
+  test('the event of a worker that is gone is taken over, and its late answer is dropped', async () => {
+    const event = snapshot('invoice.paid', 'in_gone')
+    const gate = Promise.withResolvers<undefined>()
+    let written = 0
+    let first = true
+    const world = await makeInboxWorld(db, async (_event, finish) => {
+      const isFirst = first
+      first = false
+      if (isFirst) await gate.promise
+      await db.tx(async (tx) => {
+        await finish(tx, isFirst ? 'first' : 'second')
+        written += 1
+      })
+    })
+    await world.deliver(event)
+    await world.worker.tick()
+    world.advance(STRIPE_EVENT_LEASE_MS + 1)
+    await world.another().drain()
+    expect(await world.find(event.id)).toMatchObject({ state: 'done', outcome: 'second' })
+    gate.resolve(undefined)
+    await world.worker.idle()
+    expect(written).toBe(1)
+    expect((await world.find(event.id))?.outcome).toBe('second')
+  })
+
+  test('events that hang keep no more than the places they have', async () => {
+    const gate = Promise.withResolvers<undefined>()
+    const seen: string[] = []
+    const world = await makeInboxWorld(db, async (event, finish) => {
+      if (event.objectId === 'in_hang') await gate.promise
+      else await finishing(db, seen)(event, finish)
+    })
+    for (let at = 1; at < STRIPE_EVENTS_AT_ONCE_MAX; at += 1) {
+      await world.deliver(snapshot('invoice.paid', 'in_hang'))
+    }
+    await world.worker.tick()
+    const good = snapshot('invoice.paid', 'in_free')
+    await world.deliver(good)
+    await world.worker.tick()
+    await until(async () => (await world.find(good.id))?.state === 'done')
+    gate.resolve(undefined)
+    await world.worker.idle()
+  })
+
+  test('what could not be stored is not answered 2xx', async () => {
+    const world = await makeInboxWorld(
+      { ...db, query: () => Promise.reject(new UnknownOutcomeError('cut')) },
+      finishing(db),
+    )
+    expect(await world.deliver(snapshot('invoice.paid', 'in_7'))).toBe(503)
+    expect(world.hooks.deliveries).toEqual(['not_stored'])
+  })
+})
+
+test('two processes share the work without doing any of it twice', async () => {
+  await using own = await testDb('postgres')
+  const seen: string[] = []
+  const world = await makeInboxWorld(own.db, finishing(own.db, seen))
+  const sent = Array.from({ length: 60 }, (_, at) => snapshot('invoice.paid', `in_${at}`))
+  await Promise.all(sent.map((event) => world.deliver(event)))
+  await Promise.all([world.worker, world.another(), world.another()].map((one) => one.drain()))
+  expect(seen.toSorted()).toEqual(sent.map(({ id }) => id).toSorted())
+})
