@@ -1,6 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { ANSWER_BUFFER_BYTES_MAX, ANSWER_METER_BYTES_MAX } from '../kernel/limits.ts'
+import {
+  ANSWER_BUFFER_BYTES_MAX,
+  ANSWER_METER_BYTES_MAX,
+  ANSWER_TAIL_BYTES,
+} from '../kernel/limits.ts'
 import { formatCredits } from '../kernel/money.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
@@ -45,9 +49,10 @@ export function makeAnswerSink(
   exchange.hold.watch(() =>
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
+  let tail = Buffer.alloc(0)
   const report = (): MeterReport =>
     bytes > ANSWER_METER_BYTES_MAX
-      ? unknownReport(bytes)
+      ? (exchange.protocol.meterTail?.(tail) ?? unknownReport(bytes))
       : exchange.protocol.meterAnswer(Buffer.concat(parts))
 
   const passOn = (): void => {
@@ -76,7 +81,9 @@ export function makeAnswerSink(
     data(chunk) {
       parts.push(chunk)
       bytes += chunk.length
-      if (bytes > ANSWER_BUFFER_BYTES_MAX) passOn()
+      if (bytes <= ANSWER_BUFFER_BYTES_MAX) return
+      tail = Buffer.concat([tail, chunk]).subarray(-ANSWER_TAIL_BYTES)
+      passOn()
     },
     end() {
       times.endedMs = deps.clock.monotonicMs()

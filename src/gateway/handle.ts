@@ -102,7 +102,7 @@ function makeExchange(
   const { view, protocol } = arrival
   const injectedUsage = view.stream && protocol.family === 'openai' && !view.wantsUsageChunk
   const body =
-    reserved.outputTokensLimit === null && !injectedUsage
+    reserved.outputTokensLimit === null && !injectedUsage && view.rewriteAlways !== true
       ? null
       : protocol.rewrite(arrival.raw, view, {
           outputTokensLimit: reserved.outputTokensLimit,

@@ -84,6 +84,10 @@ async function countOr(
 const whole = (fragments: readonly string[]): string[] =>
   fragments.length === 0 ? [] : [fragments.join('')]
 
+/** An estimate is no more than the request allowed: what came beside text (vectors) is not text. */
+const within = (exchange: Exchange, tokens: number): number =>
+  Math.min(tokens, exchange.target.bound.outputTokensMax)
+
 /**
  * What the answer cost. Reported numbers are taken as they are; what is missing is counted in the
  * tokenizer's thread and marked estimated. Source: design §2.6, providers.md §1 and §4.
@@ -102,8 +106,11 @@ export async function measure(
   const output =
     report.usage !== null && report.outputReported
       ? null
-      : (await countOr(deps, whole(report.outputText), view.model)) +
-        roughTokens(report.outputCharsBeyond)
+      : within(
+          exchange,
+          (await countOr(deps, whole(report.outputText), view.model)) +
+            roughTokens(report.outputCharsBeyond),
+        )
   return priced(deps, exchange, report, complete(report, input, output), true)
 }
 
@@ -115,7 +122,8 @@ export function roughly(deps: MeasureDeps, exchange: Exchange, report: MeterRepo
     report.usage !== null && report.inputReported
       ? null
       : roughTokens(textLength(view.inputText())) + view.inputTokensBeyondText
-  const output = roughTokens(textLength(report.outputText) + report.outputCharsBeyond)
+  const bytes = textLength(report.outputText) + report.outputCharsBeyond
+  const output = within(exchange, roughTokens(bytes))
   return priced(deps, exchange, report, complete(report, input, output), true)
 }
 
@@ -149,6 +157,7 @@ export function progressOf(
   nowMonoMs: number,
 ): HoldProgress {
   const measured = roughly(deps, exchange, report)
-  const atLeastOne: Micros = micros(Math.max(1, measured.charge.micros))
-  return { micros: atLeastOne, draft: draftWith(exchange, measured, httpStatus, nowMonoMs) }
+  // What is free of charge holds nothing: a crash then releases it.
+  const least: Micros = micros(Math.max(exchange.hold.micros === 0 ? 0 : 1, measured.charge.micros))
+  return { micros: least, draft: draftWith(exchange, measured, httpStatus, nowMonoMs) }
 }

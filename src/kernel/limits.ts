@@ -103,6 +103,8 @@ export const DRAIN_MS_MAX = 600_000
 export const DRAINS_MAX = 512
 /** A JSON answer beyond ANSWER_BUFFER_BYTES_MAX is still read for its usage up to here. */
 export const ANSWER_METER_BYTES_MAX = 8 * 1024 * 1024
+/** End of a larger answer that is kept: its usage is written last, before short metadata. */
+export const ANSWER_TAIL_BYTES = 32 * 1024
 /** Open requests looked at for idempotency at once in one process; each holds its waiters. */
 export const IDEMPOTENCY_POLL_MS = 50
 /** Lease of an idempotent request's row; renewed at a third while its request lives. */

@@ -40,10 +40,11 @@ function usageOf(body: JsonObject): JsonObject | null {
   return isObject(usage) ? usage : null
 }
 
-/** Text of `choices[].delta` or `choices[].message`: all that is billed as output. */
+/** Text of `choices[].delta`, `.message` or (completions) `.text`: all that is billed as output. */
 function extractText(json: unknown, add: AddText): void {
   for (const choice of arrayOr(objectOr(json).choices)) {
-    const { delta, message } = objectOr(choice)
+    const { delta, message, text } = objectOr(choice)
+    add(text)
     const said = objectOr(delta ?? message)
     if (Array.isArray(said.content)) {
       for (const part of arrayOr(said.content)) add(objectOr(part).text)

@@ -30,7 +30,7 @@ export function rewriteChat(raw: Buffer, view: RequestView, inject: Injection): 
 }
 
 /** The client's stream_options, merged with the flag; a new object where there is none. */
-function withUsage(raw: Buffer, options: Member | null): Buffer {
+export function withUsage(raw: Buffer, options: Member | null): Buffer {
   const flag = new Map([['include_usage', TRUE]])
   const theirs = options === null ? null : raw.subarray(options.valueStart, options.valueEnd)
   return (theirs && setMembers(theirs, flag)) ?? Buffer.from('{"include_usage":true}')

@@ -1,3 +1,4 @@
+import { usageTail } from './answer-tail.ts'
 import { makeResponsesTap, meterResponsesAnswer } from './openai-responses-meter.ts'
 import { readResponses, RESPONSES_COST_KEYS, rewriteResponses } from './openai-responses-request.ts'
 import { ERRORS } from '../kernel/errors.ts'
@@ -17,6 +18,10 @@ export const openaiResponses: Protocol = {
   },
   rewrite: (raw, _view, inject) => rewriteResponses(raw, inject),
   meterAnswer: meterResponsesAnswer,
+  meterTail(tail) {
+    const rest = usageTail(tail)
+    return rest === null ? null : meterResponsesAnswer(Buffer.from(JSON.stringify(rest)))
+  },
   makeStreamTap: () => makeResponsesTap(),
   streamError(code, message) {
     const { openaiType, openaiCode } = ERRORS[code]

@@ -29,6 +29,11 @@ export interface Protocol {
   rewrite(raw: Buffer, view: RequestView, inject: Injection): Buffer | null
   /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
   meterAnswer(body: Buffer): MeterReport
+  /**
+   * Meters an answer that is too large to be kept, by its last ANSWER_TAIL_BYTES. null = they do
+   * not tell. Absent = the end of such an answer never tells.
+   */
+  meterTail?(tail: Buffer): MeterReport | null
   /** Meters a stream as it passes. One per response. */
   makeStreamTap(view: RequestView, options: { stripUsageChunk: boolean }): StreamTap
   /**
@@ -53,6 +58,8 @@ export interface RequestView {
   readonly outputTokensLimit: number | null
   /** Answers asked for (`n`). */
   readonly choices: number
+  /** `rewrite` is called even where nothing is injected: the view holds only for its result. */
+  readonly rewriteAlways?: boolean
   /** The client asked for the usage chunk itself. */
   readonly wantsUsageChunk: boolean
   /**

@@ -14,6 +14,8 @@ export interface FieldReader {
   /** A whole number within [least, most]. JSON's 1e309 is not one. */
   integer(name: string, least: number, most?: number): number | null
   model(): string
+  /** A field of any type; null = absent. */
+  value(name: string): unknown
   fail(message: string): void
   readonly refusal: Refusal | null
 }
@@ -26,6 +28,7 @@ export function makeFieldReader(body: JsonObject): FieldReader {
   const present = (name: string): unknown => body[name] ?? null
   return {
     fail,
+    value: present,
     boolean(name) {
       const value = present(name)
       if (value !== null && typeof value !== 'boolean') fail(`'${name}' must be true or false.`)

@@ -17,7 +17,13 @@ import { bodyFor, expectSpent, post, requestIdOf, startWorld, type World } from 
 
 const Counts = z.record(z.string(), z.number())
 const Cassette = z.object({
-  protocol: z.enum(['openai-chat', 'openai-responses', 'anthropic-messages']),
+  protocol: z.enum([
+    'openai-chat',
+    'openai-responses',
+    'openai-completions',
+    'openai-embeddings',
+    'anthropic-messages',
+  ]),
   request: z.object({ body: z.looseObject({ model: z.string() }) }),
   response: z.object({
     status: z.number(),
@@ -104,6 +110,8 @@ function ownFixtures(): Recording[] {
 const PATH_OF = {
   'openai-chat': '/v1/chat/completions',
   'openai-responses': '/v1/responses',
+  'openai-completions': '/v1/completions',
+  'openai-embeddings': '/v1/embeddings',
   'anthropic-messages': '/v1/messages',
 } as const
 
@@ -116,7 +124,8 @@ const StreamOptions = z.object({ include_usage: z.boolean().optional() }).option
 function expectedBytes(recording: Recording): string {
   const { protocol, request, response } = recording
   const asked = StreamOptions.parse(request.body.stream_options)?.include_usage === true
-  const injected = protocol === 'openai-chat' && request.body.stream === true && !asked
+  const asks = protocol === 'openai-chat' || protocol === 'openai-completions'
+  const injected = asks && request.body.stream === true && !asked
   if (!injected || !isStream(recording)) return response.body
   return response.body
     .split(/(?<=\n\n)/)

@@ -133,7 +133,7 @@ describe.skipIf(directory === undefined)('recorded answers', () => {
         )
         const out = Buffer.concat([stripped.pass, stripped.final]).toString()
         expect(out).toBe(
-          protocol.name === 'openai-chat' ? withoutUsageChunk(response.body) : response.body,
+          /chat|completions/.test(protocol.name) ? withoutUsageChunk(response.body) : response.body,
         )
         expectReport(stripped.report, cassette)
       })

@@ -314,3 +314,30 @@ export function responseToolStream(model: string, tokens: Tokens): string[] {
     responseEnd(model, null, tokens),
   ]
 }
+
+/** A whole answer of the legacy completions. */
+export const completionAnswer = (model: string, text: string, tokens: Tokens): unknown => ({
+  id: 'cmpl-1',
+  object: 'text_completion',
+  created: CREATED,
+  model,
+  choices: [{ text, index: 0, logprobs: null, finish_reason: 'stop' }],
+  usage: chatUsage(tokens),
+})
+
+/** Events of a streamed completion, the last two being the usage chunk and the end. */
+export function completionStream(
+  model: string,
+  words: readonly string[],
+  tokens: Tokens,
+): string[] {
+  const part = (text: string, finish_reason: string | null = null): string =>
+    sse({
+      id: 'cmpl-1',
+      object: 'text_completion',
+      created: CREATED,
+      model,
+      choices: [{ text, index: 0, logprobs: null, finish_reason }],
+    })
+  return [...words.map((word) => part(word)), part('', 'stop'), chatUsageChunk(model, tokens), DONE]
+}
