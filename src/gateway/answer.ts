@@ -50,10 +50,6 @@ export function makeAnswerSink(
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
   let tail = Buffer.alloc(0)
-  const report = (): MeterReport =>
-    bytes > ANSWER_METER_BYTES_MAX
-      ? (exchange.protocol.meterTail?.(tail) ?? unknownReport(bytes))
-      : exchange.protocol.meterAnswer(Buffer.concat(parts))
 
   const passOn = (): void => {
     if (!out.headersSent && !out.destroyed) out.writeHead(status, headers)
@@ -70,12 +66,22 @@ export function makeAnswerSink(
     const whole = bytes <= ANSWER_BUFFER_BYTES_MAX
     const keep = whole && failure === null ? parts : null
     const answer = answerToKeep(exchange, status, headers, keep)
-    const charged = await settle(deps, exchange, report(), status, answer)
+    const charged = await settle(
+      deps,
+      exchange,
+      reportOf(exchange, parts, bytes, tail),
+      status,
+      answer,
+    )
     await waitPosted(deps, charged)
     if (failure !== null) endBroken(exchange, failure)
     else if (whole) sendWhole(out, status, withCost(headers, charged), Buffer.concat(parts))
     else if (!out.destroyed) out.end(parts.at(-1))
     done(failure === null || out.headersSent ? status : 502, charged)
+  }
+  const over = (failure: Error | null): void => {
+    times.endedMs = deps.clock.monotonicMs()
+    own(deps, exchange, finish(failure))
   }
   return {
     data(chunk) {
@@ -85,15 +91,22 @@ export function makeAnswerSink(
       tail = Buffer.concat([tail, chunk]).subarray(-ANSWER_TAIL_BYTES)
       passOn()
     },
-    end() {
-      times.endedMs = deps.clock.monotonicMs()
-      own(deps, exchange, finish(null))
+    end: () => {
+      over(null)
     },
-    fail(error) {
-      times.endedMs = deps.clock.monotonicMs()
-      own(deps, exchange, finish(error))
-    },
+    fail: over,
   }
+}
+
+/** By the whole answer; by its end where it was too large to be kept. */
+function reportOf(
+  { protocol }: Exchange,
+  parts: readonly Buffer[],
+  bytes: number,
+  tail: Buffer,
+): MeterReport {
+  if (bytes <= ANSWER_METER_BYTES_MAX) return protocol.meterAnswer(Buffer.concat(parts))
+  return protocol.meterTail?.(tail) ?? unknownReport(bytes)
 }
 
 function withCost(headers: OutgoingHeaders, charged: Charged): OutgoingHeaders {
