@@ -52,15 +52,19 @@ async function lane(engine: CreditEngine, lane: number, untilMs: number): Promis
   const ref = { accountId: `bench-${lane % 64}`, keyId: `key-${lane % 64}` }
   let pairs = 0
   let settled: string[] = []
-  const draft = JSON.stringify({ model: 'gpt-4o-mini', protocol: 'openai-chat', upstream: 'bench' })
+  const receipt = JSON.stringify({
+    model: 'gpt-4o-mini',
+    protocol: 'openai-chat',
+    upstream: 'bench',
+  })
   while (performance.now() < untilMs) {
     const holdId = ids.uuid()
     const amount = { wantMicros: micros(1_000), leastMicros: micros(1_000), fitShares: 1 }
     const command = { ...ref, holdId, ...amount, tokens: 76, leaseMs: 30_000, owner: 'bench' }
     const notAfterMs = Date.now() + 60_000
-    const reply = await engine.reserve({ ...command, notAfterMs, draft })
+    const reply = await engine.reserve({ ...command, notAfterMs })
     if (reply.kind !== 'ok') throw new Error(`reserve: ${reply.kind}`)
-    await engine.settle({ ...ref, holdId, micros: micros(780), rev: 2, tokens: 22, receipt: draft })
+    await engine.settle({ ...ref, holdId, micros: micros(780), rev: 2, tokens: 22, receipt })
     pairs += 1
     settled.push(holdId)
     if (settled.length < CLEAR_EACH) continue

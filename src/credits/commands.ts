@@ -30,8 +30,6 @@ export interface Reserve extends HoldRef {
   /** Engine time (Unix ms) past which the command must do nothing. */
   readonly notAfterMs: number
   readonly owner: string
-  /** Receipt JSON that recovery would complete; ≤ RECEIPT_BYTES_MAX. */
-  readonly draft: string
 }
 
 export type ReserveReply =
@@ -80,6 +78,7 @@ export interface Renew extends HoldRef {
   readonly tokens: number
   readonly leaseMs: number
   readonly owner: string
+  /** Receipt JSON that recovery posts; ≤ RECEIPT_BYTES_MAX. */
   readonly draft: string
 }
 /**

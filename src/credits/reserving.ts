@@ -15,7 +15,6 @@ import type { CreditEngine, Reserve, ReserveReply } from './commands.ts'
 import type { EngineTime } from './engine-time.ts'
 import type { HoldRequest } from './holds.ts'
 import type { Loaded, Loads } from './load.ts'
-import { receiptText } from './receipt-text.ts'
 
 export interface ReservingDeps {
   readonly engine: CreditEngine
@@ -102,7 +101,6 @@ async function commandOf(
     leaseMs: deps.leaseMs,
     notAfterMs: Math.floor((await deps.time.now()) + RESERVE_VALID_MS),
     owner: deps.owner,
-    draft: receiptText(draft),
   }
 }
 

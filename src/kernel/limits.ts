@@ -25,6 +25,8 @@ export const TOKENIZER_QUEUE_MAX = 256
 export const REDIS_COMMAND_MS_MAX = 1_500
 /** Commands that wait for a connection: some tenths of a second of full load. */
 export const REDIS_QUEUE_MAX = 20_000
+/** Commands of one key in one script call: it holds up others for less than a millisecond. */
+export const REDIS_GROUP_MAX = 128
 /** A socket with commands under way that stays silent this long is dead. */
 export const REDIS_SILENCE_MS_MAX = 5_000
 /** How long a command may lie in a socket before Redis must ignore it (`not_after`). */

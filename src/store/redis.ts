@@ -20,14 +20,18 @@ export interface RedisStore {
    * of the event loop share a write. Throws UnknownOutcomeError when no answer came in
    * REDIS_COMMAND_MS_MAX, NoScriptError, RedisReplyError.
    */
-  send(...command: readonly [string, ...(string | number)[]]): Promise<unknown>
+  send(...command: Command): Promise<unknown>
+  /** The same for a command that is not complete before it is written: `build` is called then. */
+  sendLate(build: () => Command): Promise<unknown>
   /** Calls back each time the connection was made again. */
   onReconnect(listener: () => void): void
   close(): Promise<void>
 }
 
+export type Command = readonly [string, ...(string | number)[]]
+
 interface Waiting {
-  readonly command: readonly [string, ...(string | number)[]]
+  readonly build: () => Command
   resolve(reply: unknown): void
   reject(error: Error): void
 }
@@ -66,16 +70,19 @@ export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
     flush()
   })
 
+  const sendLate = (build: () => Command): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      batch ??= startBatch()
+      if (batch.items.length >= REDIS_QUEUE_MAX) {
+        reject(new UnknownOutcomeError('too many commands wait for Redis'))
+      } else {
+        batch.items.push({ build, resolve, reject })
+      }
+    })
+
   return {
-    send: (...command) =>
-      new Promise((resolve, reject) => {
-        batch ??= startBatch()
-        if (batch.items.length >= REDIS_QUEUE_MAX) {
-          reject(new UnknownOutcomeError('too many commands wait for Redis'))
-        } else {
-          batch.items.push({ command, resolve, reject })
-        }
-      }),
+    send: (...command) => sendLate(() => command),
+    sendLate,
     onReconnect(listener) {
       listeners.push(listener)
     },
@@ -94,7 +101,7 @@ interface Batch {
 
 function write(redis: Redis, { items, timer }: Batch): void {
   const pipeline = redis.pipeline()
-  for (const { command } of items) pipeline.call(...command)
+  for (const { build } of items) pipeline.call(...build())
   pipeline
     .exec()
     .then(

@@ -98,7 +98,6 @@ describe('verify', () => {
       leaseMs: 1,
       notAfterMs: (await world.engine.timeMs()) + 5_000,
       owner: 'gone',
-      draft: '{}',
     })
     expect(reply.kind).toBe('ok')
     const reports: VerifyReport[] = []

@@ -55,7 +55,7 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
     deadlineMs: nowMs + command.leaseMs,
     keyId: command.keyId,
     owner: command.owner,
-    receipt: command.draft,
+    receipt: '', // what has no progress is released
   })
   return granted(amount, day, nowMs, nowMs, facts.available)
 }

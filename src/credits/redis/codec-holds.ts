@@ -2,7 +2,7 @@ import type * as c from '../commands.ts'
 import type { Codec } from './codec.ts'
 import type { ShardKeys } from './keys.ts'
 import { dueMember } from './record.ts'
-import { oneOf, readReply, type ReplyReader } from './reply.ts'
+import { oneOf, readReply, stale } from './reply.ts'
 
 const holdKeys = ({ accountId, keyId }: c.HoldRef, shard: ShardKeys): readonly string[] => [
   shard.account(accountId),
@@ -11,63 +11,6 @@ const holdKeys = ({ accountId, keyId }: c.HoldRef, shard: ShardKeys): readonly s
   shard.receipts(accountId),
   shard.due,
 ]
-
-export const reserve: Codec<'reserve'> = {
-  script: 'reserve',
-  keys: holdKeys,
-  args: (r) => [
-    r.holdId,
-    r.wantMicros,
-    r.leastMicros,
-    r.fitShares,
-    r.tokens,
-    r.leaseMs,
-    r.notAfterMs,
-    r.owner,
-    r.draft,
-    r.keyId,
-    dueMember(r),
-  ],
-  decode: (raw) => decodeReserve(readReply(raw)),
-}
-
-function decodeReserve(reply: ReplyReader): c.ReserveReply {
-  const kind = reply.text(0)
-  switch (kind) {
-    case 'ok':
-      return {
-        kind,
-        micros: reply.micros(1),
-        day: reply.int(2),
-        reservedAtMs: reply.int(3),
-        nowMs: reply.int(4),
-        availableMicros: reply.micros(5),
-      }
-    case 'insufficient':
-      return { kind, availableMicros: reply.micros(1) }
-    case 'held':
-      return { kind, availableMicros: reply.micros(1), heldMicros: reply.micros(2) }
-    case 'budget':
-      return { kind, leftMicros: reply.micros(1), heldMicros: reply.micros(2) }
-    case 'rate': {
-      const limit = oneOf(['requests', 'tokens', 'concurrency'], reply.text(1))
-      return { kind, limit, retryAfterMs: reply.int(2) }
-    }
-    case 'blocked':
-      return { kind: 'account_blocked', status: oneOf(['frozen', 'suspended'], reply.text(1)) }
-    case 'too_late':
-      return { kind, nowMs: reply.int(1) }
-    case 'stale':
-      return stale(reply)
-    default:
-      return { kind: oneOf(['key_invalid'], kind) }
-  }
-}
-
-const stale = (reply: ReplyReader): c.Stale => ({
-  kind: 'stale',
-  what: oneOf(['account', 'key'], reply.text(1)),
-})
 
 export const renew: Codec<'renew'> = {
   script: 'renew',
@@ -90,18 +33,6 @@ export const renew: Codec<'renew'> = {
     const kind = oneOf(['ok', 'gone', 'stale'], reply.text(0))
     if (kind === 'stale') return stale(reply)
     return kind === 'gone' ? { kind } : { kind, putBack: reply.int(1) === 1 }
-  },
-}
-
-export const settle: Codec<'settle'> = {
-  script: 'settle',
-  keys: (input, shard) => holdKeys(input, shard).slice(0, 4),
-  args: (s) => [s.holdId, s.micros, s.rev, s.tokens, s.receipt],
-  decode: (raw) => {
-    const reply = readReply(raw)
-    const kind = oneOf(['ok', 'gone', 'late', 'stale'], reply.text(0))
-    if (kind === 'stale') return stale(reply)
-    return kind === 'ok' ? { kind, availableMicros: reply.micros(1) } : { kind }
   },
 }
 

@@ -1,5 +1,6 @@
 import { invariant } from '../../kernel/invariant.ts'
 import { micros, type Micros } from '../../kernel/money.ts'
+import type { Stale } from '../commands.ts'
 
 /** A script's reply, read field by field. Numbers come as integers or as decimal text. */
 export interface ReplyReader {
@@ -30,6 +31,12 @@ export function readReply(reply: unknown): ReplyReader {
   return { length: fields.length, text, int, micros: (at) => micros(int(at)) }
 }
 
+/** The replies of a group of commands. */
+export function readReplies(reply: unknown): readonly unknown[] {
+  const replies: unknown = reply
+  return Array.isArray(replies) ? replies : []
+}
+
 const STATUSES = ['active', 'frozen', 'suspended'] as const
 export type AccountStatus = (typeof STATUSES)[number]
 
@@ -41,3 +48,8 @@ export function oneOf<const Word extends string>(words: readonly Word[], text: s
 }
 
 export const accountStatus = (text: string): AccountStatus => oneOf(STATUSES, text)
+
+export const stale = (reply: ReplyReader): Stale => ({
+  kind: 'stale',
+  what: oneOf(['account', 'key'], reply.text(1)),
+})

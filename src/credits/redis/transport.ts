@@ -3,36 +3,21 @@ import { digestOf, loadLua, numbered, type LuaSource } from '../../store/lua.ts'
 import { NoScriptError, type RedisStore } from '../../store/redis.ts'
 import { NOSCRIPT, type CommandName, type Input, type Transport } from '../transport.ts'
 import type { Codec } from './codec.ts'
+import * as groups from './codec-groups.ts'
 import * as holds from './codec-holds.ts'
 import * as loads from './codec-loads.ts'
+import { makeGroups, type LateCall, type Runner } from './groups.ts'
 import { keysOf } from './keys.ts'
 import { readReply } from './reply.ts'
-
-const CODECS: { readonly [N in CommandName]: Codec<N> } = {
-  reserve: holds.reserve,
-  renew: holds.renew,
-  settle: holds.settle,
-  release: holds.release,
-  recover: holds.recover,
-  clear: holds.clear,
-  'begin-account': loads.beginAccount,
-  'load-account': loads.loadAccount,
-  'begin-key': loads.beginKey,
-  'load-key': loads.loadKey,
-  lapsed: loads.lapsed,
-  'account-seq': loads.accountSeq,
-  'key-seq': loads.keySeq,
-  'view-account': loads.viewAccount,
-  'view-key': loads.viewKey,
-}
 
 /** The scripts of all commands, by file name. */
 export type Scripts = ReadonlyMap<string, LuaSource>
 
 /** Reads the Lua files once, at start. */
 export function readScripts(): Scripts {
-  const names = [...new Set(Object.values(CODECS).map((codec) => codec.script))]
-  return loadLua(new URL('./lua/', import.meta.url), names)
+  const codecs = [...Object.values(groups), ...Object.values(holds), ...Object.values(loads)]
+  const names = new Set(codecs.map((codec) => codec.script))
+  return loadLua(new URL('./lua/', import.meta.url), [...names])
 }
 
 /**
@@ -51,22 +36,15 @@ export function makeRedisTransport(parts: {
   const shas = makeShas(sources)
   const keys = Array.from({ length: SHARDS }, (_, shard) => keysOf(shard))
 
+  const run = makeRunners(redis, shas)
+
   return {
     kind: 'redis',
     shards: SHARDS,
     nodeOf: () => node,
-    async run<N extends CommandName>(name: N, shard: number, input: Input<N>, inc: number) {
-      const codec: Codec<N> = CODECS[name]
-      const sha = shas.of(codec.script, inc)
-      const scriptKeys = codec.keys(input, keys[shard] ?? keysOf(shard))
-      const args = codec.args(input)
-      try {
-        const raw = await redis.send('EVALSHA', sha, scriptKeys.length, ...scriptKeys, ...args)
-        return codec.decode(raw, input)
-      } catch (error) {
-        if (error instanceof NoScriptError) return NOSCRIPT
-        throw error
-      }
+    run<N extends CommandName>(name: N, shard: number, input: Input<N>, inc: number) {
+      const runner: Runner<N> = run[name]
+      return runner(input, keys[shard] ?? keysOf(shard), inc)
     },
     async loadScripts(_node, inc) {
       const texts = [...sources.values()].map((source) => numbered(source, inc).text)
@@ -83,8 +61,52 @@ export function makeRedisTransport(parts: {
   }
 }
 
+type Runners = { readonly [N in CommandName]: Runner<N> }
+
+function makeRunners(redis: RedisStore, shas: Shas): Runners {
+  const lateCall: LateCall = (script, inc, build) =>
+    redis.sendLate(() => {
+      const { keys, args } = build()
+      return ['EVALSHA', shas.of(script, inc), keys.length, ...keys, ...args]
+    })
+  const single =
+    <N extends CommandName>(codec: Codec<N>): Runner<N> =>
+    async (input, shard, inc) => {
+      const sha = shas.of(codec.script, inc)
+      const keys = codec.keys(input, shard)
+      try {
+        const raw = await redis.send('EVALSHA', sha, keys.length, ...keys, ...codec.args(input))
+        return codec.decode(raw, input)
+      } catch (error) {
+        if (error instanceof NoScriptError) return NOSCRIPT
+        throw error
+      }
+    }
+  return {
+    reserve: makeGroups(groups.reserve, lateCall),
+    settle: makeGroups(groups.settle, lateCall),
+    renew: single(holds.renew),
+    release: single(holds.release),
+    recover: single(holds.recover),
+    clear: single(holds.clear),
+    'begin-account': single(loads.beginAccount),
+    'load-account': single(loads.loadAccount),
+    'begin-key': single(loads.beginKey),
+    'load-key': single(loads.loadKey),
+    lapsed: single(loads.lapsed),
+    'account-seq': single(loads.accountSeq),
+    'key-seq': single(loads.keySeq),
+    'view-account': single(loads.viewAccount),
+    'view-key': single(loads.viewKey),
+  }
+}
+
+interface Shas {
+  of(script: string, inc: number): string
+}
+
 /** SHAs by script for the number used last: there is one in force at a time. */
-function makeShas(sources: Scripts) {
+function makeShas(sources: Scripts): Shas {
   let number = -1
   let shas = new Map<string, string>()
   return {

@@ -1,20 +1,41 @@
--- Moves what a hold counts in its key: spend and held (micros), open (holds), tokens given back.
--- A key that is not loaded is left alone: its load counts the live holds itself.
-local function move_key(name, day, spend, held, open, tokens)
+-- What holds count in their key. A key that is not loaded is left alone: its load counts the live
+-- holds itself. The same goes for one without limits.
+local function read_key(name)
   local k = redis.call('HMGET', name, 'inc', 'plain')
-  if k[1] ~= INC or k[2] == '1' then return end
+  if k[1] ~= INC or k[2] == '1' then return {} end
   k = redis.call('HMGET', name, 'budget', 'start', 'spend', 'held', 'conc', 'open', 'tpm', 'tlvl')
+  local key = {}
+  if k[1] ~= '' then key.start, key.spend, key.held = tonumber(k[2]), tonumber(k[3]), tonumber(k[4]) end
+  if k[5] ~= '' then key.open = tonumber(k[6]) end
+  if k[7] ~= '' then key.tpm, key.tlvl = tonumber(k[7]), tonumber(k[8]) end
+  return key
+end
+
+-- Moves spend and held (micros), open (holds), tokens given back.
+local function move_read_key(key, day, spend, held, open, tokens)
+  if key.start and day >= key.start then
+    key.spend, key.held, key.moved = key.spend + spend, key.held + held, true
+  end
+  if key.open then key.open = key.open + open end
+  if key.tpm and tokens ~= 0 then key.tlvl = correct(key.tlvl, key.tpm, tokens) end
+end
+
+local function write_read_key(name, key)
   local w = {}
-  if k[1] ~= '' and day >= tonumber(k[2]) then
-    w = { 'spend', int(k[3] + spend), 'held', int(k[4] + held) }
-  end
-  if k[5] ~= '' and open ~= 0 then
+  if key.moved then w = { 'spend', int(key.spend), 'held', int(key.held) } end
+  if key.open then
     w[#w + 1] = 'open'
-    w[#w + 1] = int(k[6] + open)
+    w[#w + 1] = int(key.open)
   end
-  if k[7] ~= '' and tokens ~= 0 then
+  if key.tpm then
     w[#w + 1] = 'tlvl'
-    w[#w + 1] = int(correct(tonumber(k[8]), tonumber(k[7]), tokens))
+    w[#w + 1] = int(key.tlvl)
   end
   if #w > 0 then redis.call('HSET', name, unpack(w)) end
+end
+
+local function move_key(name, day, spend, held, open, tokens)
+  local key = read_key(name)
+  move_read_key(key, day, spend, held, open, tokens)
+  write_read_key(name, key)
 end

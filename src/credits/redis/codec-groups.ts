@@ -1,0 +1,91 @@
+import type * as c from '../commands.ts'
+import type { CommandName, Input, Reply } from '../transport.ts'
+import type { ShardKeys } from './keys.ts'
+import { oneOf, readReply, stale, type ReplyReader } from './reply.ts'
+
+/**
+ * How commands that come in one turn of the event loop travel together: one script call for all of
+ * one key, one reply each.
+ */
+export interface GroupCodec<N extends CommandName> {
+  /** Name of the Lua file. */
+  readonly script: string
+  /** Commands with the same name share a call. */
+  group(input: Input<N>): string
+  keys(input: Input<N>, shard: ShardKeys): readonly string[]
+  /** Arguments before those of the first command; the same for the whole group. */
+  shared(input: Input<N>): readonly (string | number)[]
+  /** Adds the arguments of one command. */
+  push(args: (string | number)[], input: Input<N>): void
+  decode(reply: unknown): Reply<N>
+}
+
+export const reserve: GroupCodec<'reserve'> = {
+  script: 'reserve',
+  group: (r) => `r ${r.keyId} ${r.accountId} ${r.fitShares} ${r.leaseMs} ${r.owner}`,
+  keys: ({ accountId, keyId }, shard) => [
+    shard.account(accountId),
+    shard.key(accountId, keyId),
+    shard.holds(accountId),
+    shard.due,
+  ],
+  shared: (r) => [r.keyId, r.accountId, r.fitShares, r.leaseMs, r.owner],
+  push(args, r) {
+    args.push(r.holdId, r.wantMicros, r.leastMicros, r.tokens, r.notAfterMs)
+  },
+  decode: (raw) => decodeReserve(readReply(raw)),
+}
+
+function decodeReserve(reply: ReplyReader): c.ReserveReply {
+  const kind = reply.text(0)
+  switch (kind) {
+    case 'ok':
+      return {
+        kind,
+        micros: reply.micros(1),
+        day: reply.int(2),
+        reservedAtMs: reply.int(3),
+        nowMs: reply.int(4),
+        availableMicros: reply.micros(5),
+      }
+    case 'insufficient':
+      return { kind, availableMicros: reply.micros(1) }
+    case 'held':
+      return { kind, availableMicros: reply.micros(1), heldMicros: reply.micros(2) }
+    case 'budget':
+      return { kind, leftMicros: reply.micros(1), heldMicros: reply.micros(2) }
+    case 'rate': {
+      const limit = oneOf(['requests', 'tokens', 'concurrency'], reply.text(1))
+      return { kind, limit, retryAfterMs: reply.int(2) }
+    }
+    case 'blocked':
+      return { kind: 'account_blocked', status: oneOf(['frozen', 'suspended'], reply.text(1)) }
+    case 'too_late':
+      return { kind, nowMs: reply.int(1) }
+    case 'stale':
+      return stale(reply)
+    default:
+      return { kind: oneOf(['key_invalid'], kind) }
+  }
+}
+
+export const settle: GroupCodec<'settle'> = {
+  script: 'settle',
+  group: (s) => `s ${s.keyId} ${s.accountId}`,
+  keys: ({ accountId, keyId }, shard) => [
+    shard.account(accountId),
+    shard.key(accountId, keyId),
+    shard.holds(accountId),
+    shard.receipts(accountId),
+  ],
+  shared: () => [],
+  push(args, s) {
+    args.push(s.holdId, s.micros, s.rev, s.tokens, s.receipt)
+  },
+  decode(raw) {
+    const reply = readReply(raw)
+    const kind = oneOf(['ok', 'gone', 'late', 'stale'], reply.text(0))
+    if (kind === 'stale') return stale(reply)
+    return kind === 'ok' ? { kind, availableMicros: reply.micros(1) } : { kind }
+  },
+}
