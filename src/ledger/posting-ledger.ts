@@ -1,22 +1,16 @@
 import { IDEMPOTENT_ANSWER_BYTES_MAX, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
 import type { Ids } from '../kernel/ids.ts'
-import type { Db, Param, Tx } from '../store/db.ts'
+import type { Db, Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { PostingLedger } from './ledger.ts'
 import { planPosting, type Posting, type PostingPlan } from './plan.ts'
 import { readBatch } from './read-batch.ts'
 import type { PostItem } from './receipt.ts'
 import type { Sheet } from './sheet.ts'
-import { writeSheets } from './sheets.ts'
+import { sheetStatements, type Statement } from './sheets.ts'
 import { makeSnapshots } from './snapshots.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['store-answers', 'park-receipt'])
-
-/** One statement that is carried out in the posting transaction. */
-export interface Statement {
-  readonly sql: string
-  readonly params: readonly Param[]
-}
 
 /** A posting, for those who write beside it: its account as it is after the whole batch. */
 export interface Posted extends Posting {
@@ -33,7 +27,7 @@ export interface PostingLedgerOptions {
   readonly alongside?: (postings: readonly Posted[], nowMs: number) => readonly Statement[]
 }
 
-/** Posting on Postgres: three round trips a batch, whatever its size. Source: design §5. */
+/** Posting on Postgres: two round trips a batch, whatever its size. Source: design §5. */
 export function makePostingLedger(options: PostingLedgerOptions): PostingLedger {
   const { db, ids } = options
   const alongside = options.alongside ?? (() => [])
@@ -41,25 +35,26 @@ export function makePostingLedger(options: PostingLedgerOptions): PostingLedger 
   async function postIn(tx: Tx, items: readonly PostItem[], nowMs: number) {
     const input = await readBatch(tx, items, { nowMs, newId: () => ids.uuid() })
     const plan = planPosting(input)
-    await write(tx, plan, input.sheets, nowMs)
+    // Not waited for: they travel together with the COMMIT.
+    for (const { sql, params } of statementsOf(plan, input.sheets, nowMs))
+      void tx.query(sql, params)
     return plan.outcomes
   }
 
-  async function write(
-    tx: Tx,
+  function statementsOf(
     plan: PostingPlan,
     sheets: ReadonlyMap<string, Sheet>,
     nowMs: number,
-  ): Promise<void> {
-    if (plan.postings.length === 0) return
+  ): Statement[] {
+    if (plan.postings.length === 0) return []
     const touched = new Set(plan.postings.map(({ receipt }) => receipt.accountId))
     const changed = [...sheets.values()].filter(({ account }) => touched.has(account.id))
     const posted = plan.postings.map((posting) => withAccount(posting, sheets))
-    await Promise.all([
-      writeSheets(tx, changed, plan.postings, nowMs),
-      ...alongside(posted, nowMs).map((statement) => tx.query(statement.sql, statement.params)),
-      storeAnswers(tx, plan, nowMs),
-    ])
+    return [
+      ...sheetStatements(changed, plan.postings, nowMs),
+      ...alongside(posted, nowMs),
+      ...answerStatements(plan, nowMs),
+    ]
   }
 
   return {
@@ -83,12 +78,12 @@ function withAccount(posting: Posting, sheets: ReadonlyMap<string, Sheet>): Post
   return { ...posting, account: sheet.account }
 }
 
-async function storeAnswers(tx: Tx, plan: PostingPlan, nowMs: number): Promise<void> {
+function answerStatements(plan: PostingPlan, nowMs: number): Statement[] {
   const answers = plan.postings.flatMap(({ receipt, answer }) =>
     answer === null ? [] : [{ receipt, answer }],
   )
-  if (answers.length === 0) return
-  await tx.query(sql['store-answers'], [
+  if (answers.length === 0) return []
+  const params = [
     answers.map(({ receipt }) => receipt.accountId),
     answers.map(({ answer }) => answer.idempotencyKey),
     answers.map(({ receipt }) => receipt.holdId),
@@ -96,7 +91,8 @@ async function storeAnswers(tx: Tx, plan: PostingPlan, nowMs: number): Promise<v
     answers.map(({ answer }) => JSON.stringify(answer.headers)),
     answers.map(({ answer }) => keptBody(answer.body)),
     new Date(nowMs + IDEMPOTENT_ANSWER_MS),
-  ])
+  ]
+  return [{ sql: sql['store-answers'], params }]
 }
 
 const keptBody = (body: Uint8Array | null): Uint8Array | null =>

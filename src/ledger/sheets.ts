@@ -1,4 +1,4 @@
-import type { Row, Tx } from '../store/db.ts'
+import type { Param, Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Posting } from './plan.ts'
@@ -90,16 +90,22 @@ export async function openSheet(
 export async function writeChange(tx: Tx, sheet: Sheet): Promise<void> {
   sheet.account.version += 1
   sheet.account.changeSeq += 1
-  await writeSheets(tx, [sheet], [], sheet.nowMs)
+  const statements = sheetStatements([sheet], [], sheet.nowMs)
+  await Promise.all(statements.map(({ sql, params }) => tx.query(sql, params)))
+}
+
+/** One statement with its parameters. */
+export interface Statement {
+  readonly sql: string
+  readonly params: readonly Param[]
 }
 
 /** Writes sheets as they are, and receipts. Versions are the caller's to raise. */
-export async function writeSheets(
-  tx: Tx,
+export function sheetStatements(
   sheets: readonly Sheet[],
   postings: readonly Posting[],
   nowMs: number,
-): Promise<void> {
+): Statement[] {
   const now = new Date(nowMs)
   const newLots = sheets.flatMap((sheet) => sheet.newLots.map((lot) => newLotJson(sheet, lot)))
   const changed = sheets.flatMap((sheet) =>
@@ -109,10 +115,9 @@ export async function writeSheets(
   const rows = [accounts, changed, sheets.flatMap(entriesJson)]
   const receipts = [postings.map(usageRow), spendRows(postings)]
   const json = [...rows, ...receipts].map((list) => JSON.stringify(list))
-  await Promise.all([
-    newLots.length > 0 && tx.query(sql['insert-lots'], [JSON.stringify(newLots), now]),
-    tx.query(sql['write-sheets'], [...json, now]),
-  ])
+  const write = { sql: sql['write-sheets'], params: [...json, now] }
+  if (newLots.length === 0) return [write]
+  return [{ sql: sql['insert-lots'], params: [JSON.stringify(newLots), now] }, write]
 }
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())

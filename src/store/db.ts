@@ -29,7 +29,8 @@ export interface Db extends Tx {
   /**
    * One transaction, READ COMMITTED. Commits when `run` resolves, rolls back when it throws.
    * Throws UnknownOutcomeError when it is not known whether the commit happened, StoreAwayError
-   * when it is known that nothing happened because Postgres was away.
+   * when it is known that nothing happened because Postgres was away. Statements that `run` did
+   * not wait for travel together with the COMMIT; where one of them fails nothing happened.
    * No network call inside `run` (style rule 7), and no use of the Db itself, only of `tx`.
    */
   tx<T>(run: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>

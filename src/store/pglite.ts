@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { PGlite, type PGliteOptions, type Transaction } from '@electric-sql/pglite'
-import type { Db, Param, Row } from './db.ts'
+import type { Db, Param, Row, Tx } from './db.ts'
 import { StoreAwayError } from './errors.ts'
 import { lockDirectory } from './pglite-lock.ts'
 import { columnParsers } from './types.ts'
@@ -59,7 +59,18 @@ function makeDb(pglite: PGlite, unlock: () => void): Db {
     },
     async tx(run) {
       assertOpen()
-      return pglite.transaction((tx) => run({ query: (sql, params) => runOn(tx, sql, params) }))
+      return pglite.transaction(async (tx) => {
+        const sent: Promise<unknown>[] = []
+        const query: Tx['query'] = (sql, params) => {
+          const answer = runOn(tx, sql, params)
+          answer.catch(() => undefined) // awaited below, if not by who asked
+          sent.push(answer)
+          return answer
+        }
+        const result = await run({ query })
+        await Promise.all(sent)
+        return result
+      })
     },
     async close() {
       if (pglite.closed) return

@@ -141,21 +141,29 @@ async function transact<T>(
   const timeout = { query_timeout: options.statementMs + limits.STATEMENT_GRACE_MS }
   const begun = send(client, { text: beginText(options) }, undefined)
   begun.catch(() => undefined) // awaited below, where it is the first to fail
+  const sent: Promise<unknown>[] = [begun]
+  let isCommitting = false
   const tx: Tx = {
-    async query(sql, params) {
+    query(sql, params) {
       const answer = send(client, { ...names.of(sql, params), ...timeout }, params)
-      try {
-        const [rows] = await Promise.all([answer, begun])
-        return rows
-      } catch (error) {
-        throw notDone(error, names)
-      }
+      const both = Promise.all([answer, begun]).then(
+        ([rows]) => rows,
+        (error: unknown) => {
+          throw faultIn(error, names, isCommitting)
+        },
+      )
+      both.catch(() => undefined) // awaited with the COMMIT, if not by who asked
+      sent.push(both)
+      return both
     },
   }
   try {
     const result = await run(tx)
-    await begun
-    await commit(client)
+    isCommitting = true
+    const committed = commit(client)
+    committed.catch(() => undefined) // awaited after what would be the reason for its failure
+    await Promise.all(sent)
+    await committed
     client.release()
     return result
   } catch (error) {
@@ -164,10 +172,12 @@ async function transact<T>(
   }
 }
 
-/** COMMIT was not sent: where the connection broke, nothing happened. */
-function notDone(error: unknown, names: Names): unknown {
+/** Before COMMIT was sent a broken connection means that nothing happened. */
+function faultIn(error: unknown, names: Names, isCommitting: boolean): unknown {
   if (!names.lost(error) && isDefinite(error)) return error
-  return new StoreAwayError(describeError(error), { cause: error })
+  return isCommitting
+    ? new UnknownOutcomeError(describeError(error), { cause: error })
+    : new StoreAwayError(describeError(error), { cause: error })
 }
 
 /** One text, one round trip, and nothing that outlives the transaction. */

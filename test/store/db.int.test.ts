@@ -82,6 +82,23 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     expect(await db.query("SELECT * FROM settings WHERE name = 'half'", [])).toEqual([])
   })
 
+  test('statements that nobody waited for are part of the transaction', async () => {
+    const insert = "INSERT INTO settings VALUES ($1, 'x')"
+    await db.tx(async (tx) => {
+      await tx.query(insert, ['waited'])
+      void tx.query(insert, ['not waited'])
+    })
+    const names = "SELECT name FROM settings WHERE name LIKE '%waited' ORDER BY name"
+    expect(await db.query(names, [])).toEqual([{ name: 'not waited' }, { name: 'waited' }])
+    const run = db.tx(async (tx) => {
+      await tx.query(insert, ['undone, waited'])
+      void tx.query(insert, ['waited'])
+      void tx.query(insert, ['also undone, waited'])
+    })
+    expect(await failure(run)).toMatchObject({ code: '23505' })
+    expect(await db.query(names, [])).toHaveLength(2)
+  })
+
   test('transactions started together do not mix', async () => {
     await db.query("INSERT INTO settings VALUES ('n', '0') ON CONFLICT (name) DO NOTHING", [])
     const add = () =>
@@ -133,6 +150,20 @@ describe('a Postgres connection that breaks', async () => {
     const activity = () =>
       db.query('SELECT query, wait_event FROM pg_stat_activity WHERE pid = $1', [Number(pid)])
     await expect.poll(activity).toEqual([{ query: 'COMMIT', wait_event: 'PgSleep' }])
+    await kill(pid)
+    expect(await failed).toBeInstanceOf(UnknownOutcomeError)
+  })
+
+  test('while a statement runs that COMMIT follows: the outcome is unknown', async () => {
+    let pid: unknown
+    const run = db.tx(async (tx) => {
+      pid = (await tx.query(ownPid, []))[0]?.pid
+      void tx.query('SELECT pg_sleep(20)', [])
+    })
+    const failed = failure(run)
+    const activity = () =>
+      db.query('SELECT wait_event FROM pg_stat_activity WHERE pid = $1', [Number(pid)])
+    await expect.poll(activity).toEqual([{ wait_event: 'PgSleep' }])
     await kill(pid)
     expect(await failed).toBeInstanceOf(UnknownOutcomeError)
   })
