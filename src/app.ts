@@ -76,7 +76,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     prices,
     metrics,
     core,
-    billing: makeBilling({ ...options, db: stores.db, hooks: metrics }),
+    billing: makeBilling({ ...options, ...core, db: stores.db, hooks: metrics }),
     tokenizer: makeTokenizer({ clock }),
     loops: makeLoops({
       clock,
@@ -97,6 +97,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     configure(next) {
       prices.configure(next)
       gateway.configure(next)
+      parts.billing?.configure(next)
     },
     stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
     async hurry(waitMs) {

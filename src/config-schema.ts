@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { packsSchema, plansSchema, stripeConfigSchema } from './billing/config.ts'
 import { creditsConfigSchema, priceConfigSchema, sellConfigSchema } from './pricing/config.ts'
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
@@ -43,6 +44,9 @@ export const configSchema = z.strictObject({
   upstreams: z.record(name, upstreamSchema).default({}),
   prices: priceConfigSchema.prefault([]),
   sell: sellConfigSchema.prefault([]),
+  packs: packsSchema.prefault([]),
+  plans: plansSchema.prefault([]),
+  stripe: stripeConfigSchema.prefault({}),
   receipts: z.strictObject({ show_provider_cost: z.boolean().default(true) }).prefault({}),
 })
 

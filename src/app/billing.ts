@@ -1,10 +1,15 @@
+import type { Reload } from '../access/reload.ts'
+import { makeCatalogue } from '../billing/catalogue.ts'
+import { makeEffects } from '../billing/effects/effects.ts'
+import { makeEventEffect } from '../billing/effects/of-event.ts'
+import { makeReader } from '../billing/effects/read-payment.ts'
 import { makeFindings } from '../billing/findings.ts'
 import type { BillingHooks } from '../billing/hooks.ts'
 import { makeInbox, type Inbox } from '../billing/inbox.ts'
 import { makeStripe } from '../billing/stripe.ts'
 import { makeSync, type Sync } from '../billing/sync.ts'
 import { makeInboxWorker, type InboxWorker } from '../billing/worker.ts'
-import type { Environment } from '../config.ts'
+import type { Config, Environment } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
@@ -16,6 +21,8 @@ export interface Billing {
   readonly inbox: Inbox
   readonly worker: InboxWorker
   readonly sync: Sync
+  /** What is for sale from now on. */
+  configure(config: Config): void
 }
 
 /** The inbox's backlog as metrics show it. */
@@ -27,7 +34,9 @@ export async function inboxState({ inbox }: Billing, clock: Clock): Promise<Inbo
 
 export interface BillingParts {
   readonly environment: Pick<Environment, 'stripe' | 'mode'>
+  readonly config: Config
   readonly db: Db
+  readonly reload: Reload
   readonly hooks: BillingHooks
   readonly clock: Clock
   readonly ids: Ids
@@ -35,18 +44,30 @@ export interface BillingParts {
 }
 
 export function makeBilling(parts: BillingParts): Billing | null {
-  const { environment, db, hooks, clock, ids, log } = parts
+  const { environment, db, clock, ids, log } = parts
   if (environment.stripe === null) return null
   const stripe = makeStripe(environment.stripe)
   const inbox = makeInbox({ db, ids })
+  const findings = makeFindings({ db, ids, clock })
+  let catalogue = makeCatalogue(parts.config)
+  const reader = makeReader(stripe)
+  const effects = makeEffects({ ...parts, reader, findings, catalogue: () => catalogue })
+  const { mode } = environment
   const worker = makeInboxWorker({
     inbox,
-    effect: (_event, finish) => db.tx((tx) => finish(tx, 'nothing to do')),
-    findings: makeFindings({ db, ids, clock }),
-    hooks,
+    effect: makeEventEffect({ db, effects, mode }),
+    findings,
+    hooks: parts.hooks,
     clock,
     random: Math.random,
     log,
   })
-  return { inbox, worker, sync: makeSync({ stripe, inbox, mode: environment.mode, clock }) }
+  return {
+    inbox,
+    worker,
+    sync: makeSync({ stripe, inbox, mode, clock }),
+    configure(config) {
+      catalogue = makeCatalogue(config)
+    },
+  }
 }

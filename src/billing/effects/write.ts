@@ -1,0 +1,140 @@
+import { z } from 'zod'
+import { micros } from '../../kernel/money.ts'
+import type { Ids } from '../../kernel/ids.ts'
+import { settleSales, type Sale } from '../../ledger/sale.ts'
+import type { Tx } from '../../store/db.ts'
+import { loadSql } from '../../store/sql.ts'
+import type { Findings } from '../findings.ts'
+import type { Decision, SaleItem } from './decide.ts'
+import { writeDisputes, type DisputeWriter } from './disputes.ts'
+import type { PaymentFacts } from './facts.ts'
+import { takenBack, type MoneyBack } from './share.ts'
+
+const sql = loadSql(new URL('../sql/', import.meta.url), [
+  'insert-sales',
+  'read-sales',
+  'note-payment',
+])
+
+const saleRow = z
+  .object({
+    key: z.string(),
+    account_id: z.string(),
+    item_kind: z.enum(['pack', 'plan']),
+    item_id: z.string(),
+    kind: z.enum(['included', 'paid']),
+    micros: z.number().transform(micros),
+    expires_at: z.number().nullable(),
+  })
+  .transform((row): SaleItem & { accountId: string } => ({
+    key: row.key,
+    accountId: row.account_id,
+    itemKind: row.item_kind,
+    itemId: row.item_id,
+    kind: row.kind,
+    micros: row.micros,
+    expiresAtMs: row.expires_at,
+  }))
+
+export type StoredSale = z.infer<typeof saleRow>
+
+/** What a payment was found to grant; once it did, that stands. */
+export async function readSales(tx: Tx, paymentId: string): Promise<readonly StoredSale[]> {
+  return (await tx.query(sql['read-sales'], [paymentId])).map((row) => saleRow.parse(row))
+}
+
+const priorityOf = { included: -10, paid: 0 } as const
+
+const saleOf = (item: SaleItem, back: MoneyBack): Sale => ({
+  key: item.key,
+  lot: {
+    micros: item.micros,
+    kind: item.kind,
+    priority: priorityOf[item.kind],
+    expiresAtMs: item.expiresAtMs,
+    reason: `${item.itemKind} ${item.itemId}`,
+  },
+  ...takenBack(item.micros, back),
+})
+
+const toRow = (paymentId: string, accountId: string, item: SaleItem) => ({
+  key: item.key,
+  payment_id: paymentId,
+  account_id: accountId,
+  item_kind: item.itemKind,
+  item_id: item.itemId,
+  kind: item.kind,
+  micros: item.micros,
+  expires_at: item.expiresAtMs === null ? null : new Date(item.expiresAtMs).toISOString(),
+})
+
+export interface Written {
+  readonly outcome: string
+  /** To be loaded into the credit engine after the commit. */
+  readonly accounts: readonly string[]
+  /** When what was granted just now had been paid, Unix ms; null = nothing was granted. */
+  readonly grantedOfMs: number | null
+  /** Something was paid that could not be granted. */
+  readonly isStuck: boolean
+}
+
+export interface WriteDeps extends DisputeWriter {
+  readonly ids: Ids
+  readonly findings: Findings
+}
+
+/** Brings ledger, sales and disputes to what was seen of a payment, in one transaction. */
+export async function writePayment(
+  tx: Tx,
+  deps: WriteDeps,
+  payment: PaymentFacts,
+  decision: Decision,
+  nowMs: number,
+): Promise<Written> {
+  for (const finding of decision.findings) await deps.findings.note(finding, tx)
+  const { accountId, sales, why } = decision
+  const isStuck = decision.findings.some(({ severity }) => severity === 'urgent')
+  if (accountId === null || sales.length === 0) {
+    return { outcome: why, accounts: [], grantedOfMs: null, isStuck }
+  }
+  const rows = JSON.stringify(sales.map((item) => toRow(payment.id, accountId, item)))
+  await tx.query(sql['insert-sales'], [rows, new Date(nowMs)])
+  const stored = await readSales(tx, payment.id)
+  await tx.query(sql['note-payment'], [
+    ...[payment.id, accountId, payment.currency, payment.paid],
+    ...[payment.refunded, payment.withdrawn, new Date(payment.paidAtMs), new Date(nowMs)],
+  ])
+  const { taken, granted, changed } = await settle(tx, deps, stored, payment, nowMs)
+  const of = { accountId, paymentId: payment.id }
+  const isFrozen = await writeDisputes(tx, deps, of, payment.disputes, nowMs)
+  return {
+    outcome: `${why}: ${granted} granted, ${taken} micros taken back`,
+    accounts: [...new Set([...changed, ...(isFrozen ? [accountId] : [])])],
+    grantedOfMs: granted > 0 ? payment.paidAtMs : null,
+    isStuck,
+  }
+}
+
+/** By account in id order, so that no two looks wait for each other in a circle. */
+async function settle(
+  tx: Tx,
+  deps: WriteDeps,
+  stored: readonly StoredSale[],
+  payment: PaymentFacts,
+  nowMs: number,
+) {
+  const byAccount = Map.groupBy(stored, (sale) => sale.accountId)
+  let [taken, granted] = [0, 0]
+  const changed: string[] = []
+  for (const id of [...byAccount.keys()].toSorted()) {
+    const sales = (byAccount.get(id) ?? []).map((item) => saleOf(item, payment))
+    const context = { nowMs, newId: () => deps.ids.uuid() }
+    const settled = (await settleSales(tx, id, sales, context)) ?? []
+    for (const one of settled) {
+      taken += one.takenMicros
+      if (one.granted) granted += 1
+      if (one.granted || one.takenMicros !== 0) changed.push(id)
+    }
+  }
+  return { taken, granted, changed }
+}
