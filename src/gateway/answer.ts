@@ -66,13 +66,8 @@ export function makeAnswerSink(
     const whole = bytes <= ANSWER_BUFFER_BYTES_MAX
     const keep = whole && failure === null ? parts : null
     const answer = answerToKeep(exchange, status, headers, keep)
-    const charged = await settle(
-      deps,
-      exchange,
-      reportOf(exchange, parts, bytes, tail),
-      status,
-      answer,
-    )
+    const report = reportOf(exchange, parts, bytes, tail)
+    const charged = await settle(deps, exchange, report, status, answer)
     await waitPosted(deps, charged)
     if (failure !== null) endBroken(exchange, failure)
     else if (whole) sendWhole(out, status, withCost(headers, charged), Buffer.concat(parts))

@@ -5,7 +5,9 @@ local function read_key(name)
   if k[1] ~= INC or k[2] == '1' then return {} end
   k = redis.call('HMGET', name, 'budget', 'start', 'spend', 'held', 'conc', 'open', 'tpm', 'tlvl')
   local key = {}
-  if k[1] ~= '' then key.start, key.spend, key.held = tonumber(k[2]), tonumber(k[3]), tonumber(k[4]) end
+  if k[1] ~= '' then
+    key.start, key.spend, key.held = tonumber(k[2]), tonumber(k[3]), tonumber(k[4])
+  end
   if k[5] ~= '' then key.open = tonumber(k[6]) end
   if k[7] ~= '' then key.tpm, key.tlvl = tonumber(k[7]), tonumber(k[8]) end
   return key
