@@ -239,8 +239,8 @@ export const STRIPE_EVENT_RETRY_MS_MAX = 3_600_000
 export const STRIPE_EVENTS_AT_ONCE_MAX = 8
 /** How often the inbox is looked into. A look that finds nothing costs one index probe. */
 export const STRIPE_INBOX_POLL_MS = 200
-/** Looks at one object in a row while others look at it too. */
-export const STRIPE_LOOKS_MAX = 6
+/** Looks at one object in a row while other processes look at it too; each has one at a time. */
+export const STRIPE_LOOKS_MAX = 16
 /** Events fetched by one sync: a month of a large account; the rest is a second sync. */
 export const STRIPE_SYNC_EVENTS_MAX = 200_000
 /** Stripe keeps events this long. Source: Stripe, API reference, events. */

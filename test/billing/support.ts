@@ -70,6 +70,7 @@ export async function makeInboxWorld(
   db: Db,
   effect: Effect,
   secrets: readonly string[] = [SECRET],
+  elsewhere = effect,
 ) {
   const { clock, advance } = handClock()
   const hooks = countedHooks()
@@ -96,7 +97,8 @@ export async function makeInboxWorld(
     advance,
     send,
     worker: makeInboxWorker(parts),
-    another: () => makeInboxWorker(parts),
+    /** A worker of another process. */
+    another: () => makeInboxWorker({ ...parts, effect: elsewhere }),
     deliver: (event: object) => send(JSON.stringify(event)),
     find: async (id: string) =>
       (await inbox.list({ state: null, type: null, cursor: null, limit: 200 })).find(

@@ -1,0 +1,130 @@
+import type { Ids } from '../../kernel/ids.ts'
+import type { Db } from '../../store/db.ts'
+import { textOf } from '../../store/rows.ts'
+import { loadSql } from '../../store/sql.ts'
+import type { Catalogue } from '../catalogue.ts'
+import { checkoutRows, type Checkout } from '../checkout-rows.ts'
+import type { Findings } from '../findings.ts'
+import { checkoutStateOf, decideForeign, decideOwn, nothing, type Decision } from './decide.ts'
+import type { PaymentFacts, SessionFacts } from './facts.ts'
+import type { Look } from './look.ts'
+import type { Reader } from './read-payment.ts'
+import { readSales, writePayment, type Written } from './write.ts'
+
+const sql = loadSql(new URL('../sql/', import.meta.url), ['account-of-customer'])
+
+export interface LooksDeps {
+  readonly db: Db
+  readonly reader: Reader
+  readonly catalogue: () => Catalogue
+  readonly findings: Findings
+  readonly ids: Ids
+}
+
+export const none = (outcome: string): Written => ({
+  outcome,
+  accounts: [],
+  grantedOfMs: null,
+  isStuck: false,
+})
+
+/** What a payment is of: a session, and perhaps a checkout of ours behind it. */
+interface Origin {
+  readonly session: SessionFacts
+  readonly checkout: Checkout | null
+}
+
+/** A checkout that cost nothing has no payment; by policy it stands for one. */
+function freePayment(session: SessionFacts, { policies }: Catalogue): PaymentFacts | null {
+  const isFree = session.mode === 'payment' && session.paymentStatus === 'no_payment_required'
+  if (!isFree || session.status !== 'complete') return null
+  return {
+    id: session.id,
+    status: 'no_payment_required',
+    isPaid: policies.zero_checkout === 'grant',
+    currency: session.currency ?? '',
+    paid: 0,
+    paidAtMs: session.createdMs,
+    refunded: 0,
+    withdrawn: 0,
+    disputes: [],
+  }
+}
+
+/** Whose customer it is; null = nobody's we know. */
+export async function accountOfCustomer(db: Db, customer: string | null): Promise<string | null> {
+  if (customer === null) return null
+  const [row] = await db.query(sql['account-of-customer'], [customer])
+  return row === undefined ? null : textOf(row, 'id')
+}
+
+async function originOf({ db, reader }: LooksDeps, sessionId: string): Promise<Origin> {
+  const session = await reader.session(sessionId)
+  const bySession = await checkoutRows.find(db, { sessionId })
+  const id = session.checkoutId
+  const checkout = bySession ?? (id === null ? null : await checkoutRows.find(db, { id }))
+  // A row that knows its session is no other session's, whatever that one's metadata says.
+  const isOther = checkout !== null && ![null, sessionId].includes(checkout.sessionId)
+  return { session, checkout: isOther ? null : checkout }
+}
+
+/** What was granted once stands; else what the origin says. */
+async function decide(deps: LooksDeps, origin: Origin, payment: PaymentFacts): Promise<Decision> {
+  const { db, catalogue } = deps
+  const [first, ...rest] = await readSales(db, payment.id)
+  if (first !== undefined) {
+    const sales = [first, ...rest]
+    return { accountId: first.accountId, sales, why: 'granted before', findings: [] }
+  }
+  const { session, checkout } = origin
+  if (checkout !== null) return decideOwn(checkout, session, payment)
+  const accountId = await accountOfCustomer(db, session.customer)
+  return decideForeign(accountId, session, payment, catalogue())
+}
+
+/** Writes a payment of a session, and what becomes of the checkout behind it. */
+async function foundOf(
+  deps: LooksDeps,
+  origin: Origin,
+  payment: PaymentFacts | null,
+): Promise<Look<Written>> {
+  const { session, checkout } = origin
+  const decision =
+    payment === null
+      ? nothing(`session is ${session.status ?? '?'}`)
+      : await decide(deps, origin, payment)
+  const policy = deps.catalogue().policies.dispute
+  return {
+    async write(tx, nowMs) {
+      const written =
+        payment === null
+          ? none(decision.why)
+          : await writePayment(tx, { ...deps, policy }, payment, decision, nowMs)
+      if (checkout !== null) {
+        const { paymentIntent } = session
+        const state = checkoutStateOf(session, payment, decision)
+        const change = { id: checkout.id, sessionId: session.id, paymentIntent, ...state }
+        await checkoutRows.change(tx, change, nowMs)
+      }
+      return written
+    },
+  }
+}
+
+/** What to read of each thing that money can be about, and what follows from it. */
+export function makeLooks(deps: LooksDeps) {
+  const { db, reader } = deps
+  return {
+    async payment(id: string): Promise<Look<Written>> {
+      const row = await checkoutRows.find(db, { paymentIntent: id })
+      const sessionId = row?.sessionId ?? (await reader.sessionOf(id))
+      if (sessionId === null) return { write: () => Promise.resolve(none('not ours')) }
+      const [origin, payment] = await Promise.all([originOf(deps, sessionId), reader.payment(id)])
+      return foundOf(deps, origin, payment)
+    },
+    async session(id: string): Promise<Look<Written>> {
+      const origin = await originOf(deps, id)
+      return foundOf(deps, origin, freePayment(origin.session, deps.catalogue()))
+    },
+  }
+}
