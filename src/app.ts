@@ -158,6 +158,9 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     cachedKeys: () => authenticator.cached,
     drains: () => gateway.deps.drains.count,
   })
+  metrics.watchBreakers(() =>
+    gateway.deps.upstreams().all.map(({ name, breaker }) => ({ name, open: breaker.open })),
+  )
   const { billing } = parts
   if (billing !== null) metrics.watchInbox(() => inboxState(billing, clock))
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })

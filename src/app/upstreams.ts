@@ -22,6 +22,12 @@ export function upstreamConfigs(config: Config): UpstreamConfig[] {
     unboundedReserveTokens: entry.unbounded_reserve_tokens,
     outputLimitField: limitFieldOf(entry),
     responseMsMax: entry.response_ms_max,
+    fallback: entry.fallback,
+    breakerSettings: {
+      failurePercent: entry.breaker.failure_percent,
+      callsMin: entry.breaker.calls_min,
+      openMs: entry.breaker.open_ms,
+    },
   }))
 }
 
@@ -35,7 +41,9 @@ const base = {
   unbounded: 'cap',
   unbounded_reserve_tokens: 16_384,
   response_ms_max: 600_000,
-} as const
+  fallback: [],
+  breaker: { failure_percent: 50, calls_min: 20, open_ms: 10_000 },
+} satisfies Partial<UpstreamEntry>
 
 /**
  * A configuration without upstreams gets the two providers: real where the environment has their

@@ -24,14 +24,19 @@ interface BoundDeps {
   readonly settings: () => GatewaySettings
 }
 
-/** Checks the key's lists and finds upstream and price. Source: design §2.3, providers.md §2. */
-export function chooseTarget(
+const unknownModel = (view: RequestView): Refusal =>
+  refuse(
+    'model_not_found',
+    `The model '${view.model.slice(0, 128)}' does not exist here or has no price.`,
+  )
+
+/** Checks the key's lists and finds the model's upstream. Source: design §2.3, providers.md §2. */
+export function chooseUpstream(
   deps: BoundDeps,
   protocol: Protocol,
   caller: Caller,
   view: RequestView,
-  nowMs: number,
-): { upstream: Target['upstream']; price: Price; query: PriceQuery } | Refusal {
+): { upstream: Target['upstream'] } | Refusal {
   if (!matchesAny(caller.endpoints, protocol.endpoint)) {
     return refuse('model_not_allowed', `This key may not call ${protocol.endpoint}.`)
   }
@@ -41,12 +46,18 @@ export function chooseTarget(
   if (view.background === true) {
     return refuse('unsupported_feature', 'Background responses are not offered here yet.')
   }
-  const unknown = refuse(
-    'model_not_found',
-    `The model '${view.model.slice(0, 128)}' does not exist here or has no price.`,
-  )
   const upstream = deps.upstreams().choose(protocol.family, view.model)
-  if (upstream === null) return unknown
+  return upstream === null ? unknownModel(view) : { upstream }
+}
+
+/** The price of the request at one upstream, or why it may not go there. */
+function priceAt(
+  deps: BoundDeps,
+  upstream: Target['upstream'],
+  caller: Caller,
+  view: RequestView,
+  nowMs: number,
+): { price: Price; query: PriceQuery } | Refusal {
   if (view.unbounded.length > 0 && upstream.unbounded === 'deny') {
     return refuse('unsupported_feature', `Not allowed here: ${view.unbounded.join(', ')}.`)
   }
@@ -57,7 +68,7 @@ export function chooseTarget(
     accountMarkup: caller.markup,
   }
   const price = deps.prices.find(query)
-  return price === null ? unknown : { upstream, price, query }
+  return price === null ? unknownModel(view) : { price, query }
 }
 
 /** Output tokens of one choice that the request may cause, before any fitting. */
@@ -68,20 +79,20 @@ function outputTokensOf(view: RequestView, price: Price, settings: GatewaySettin
 }
 
 /**
- * The most this request can cost. `inputTokens` replaces the byte bound once it was counted.
- * Source: design §2.3, providers.md §4.
+ * The most this request can cost at one upstream. `inputTokens` replaces the byte bound once it was
+ * counted. Source: design §2.3, providers.md §4.
  */
-export function bound(
+function boundAt(
   deps: BoundDeps,
-  protocol: Protocol,
+  upstream: Target['upstream'],
   caller: Caller,
   view: RequestView,
   nowMs: number,
   inputTokens: number | null,
 ): Bounded | Refusal {
-  const chosen = chooseTarget(deps, protocol, caller, view, nowMs)
-  if ('ok' in chosen) return chosen
-  const { upstream, price, query } = chosen
+  const priced = priceAt(deps, upstream, caller, view, nowMs)
+  if ('ok' in priced) return priced
+  const { price, query } = priced
   const settings = deps.settings()
   const perChoice = outputTokensOf(view, price, settings)
   const beyond = view.outputTokensBeyondLimit ?? 0
@@ -107,4 +118,38 @@ export function bound(
       : wantMicros,
     injectUpTo: injects ? perChoice : null,
   }
+}
+
+export const NOT_ANSWERING = 'The model provider is not answering right now. Try again.'
+
+/**
+ * Bounds the request at its model's upstream and at each that may stand in for it, in the order in
+ * which they are called. Those whose breaker is open, and stand-ins that do not offer the model,
+ * are left out.
+ */
+export function bounds(
+  deps: BoundDeps,
+  protocol: Protocol,
+  caller: Caller,
+  view: RequestView,
+  nowMs: number,
+  inputTokens: number | null,
+): { readonly ok: true; readonly first: Bounded; readonly others: readonly Bounded[] } | Refusal {
+  const chosen = chooseUpstream(deps, protocol, caller, view)
+  if ('ok' in chosen) return chosen
+  const { upstream } = chosen
+  const own = boundAt(deps, upstream, caller, view, nowMs, inputTokens)
+  if (!own.ok) return own
+  if (upstream.fallbacks.length === 0 && !upstream.breaker.open) {
+    return { ok: true, first: own, others: [] }
+  }
+  const rest = upstream.fallbacks.map((other) =>
+    boundAt(deps, other, caller, view, nowMs, inputTokens),
+  )
+  const [first, ...others] = [own, ...rest]
+    .filter((one) => one.ok)
+    .filter(({ target }) => !target.upstream.breaker.open)
+  if (first !== undefined) return { ok: true, first, others }
+  const retryAfterMs = upstream.breaker.openMs
+  return refuse('gateway_unavailable', NOT_ANSWERING, { retryAfterMs })
 }

@@ -36,6 +36,8 @@ export interface GatewayHooks {
     readonly beforeMs: number | null
     readonly afterMs: number | null
   }): void
+  /** passed_on: another upstream was called instead. kept_away: its breaker was open. */
+  upstreamCalled(upstream: string, result: 'answered' | 'failed' | 'passed_on' | 'kept_away'): void
   deferred(): void
   clientGone(upstream: string): void
 }

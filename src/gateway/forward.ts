@@ -22,8 +22,8 @@ export interface BodySink {
 export interface ForwardHandlers {
   /** The upstream answered: choose what takes the body. */
   open(status: number, headers: IncomingHttpHeaders, flow: Flow): BodySink
-  /** No answer came. */
-  refused(refusal: Refusal): void
+  /** No answer came. `wasSent` = perhaps some of it reached the upstream: it may be at work. */
+  refused(failure: Error, wasSent: boolean): void
 }
 
 /** What the client is told of a failed call: never how the operator's upstream looks. */
@@ -48,6 +48,7 @@ export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
   const { upstream } = exchange.target
   const query = exchange.query === '' ? '' : `?${exchange.query}`
   let sink: BodySink | null = null
+  let wasSent = false
   const options: Dispatcher.DispatchOptions = {
     origin: upstream.origin,
     path: `${upstream.basePath}${exchange.protocol.path}${query}`,
@@ -56,7 +57,10 @@ export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
     body: exchange.body,
   }
   upstream.dispatcher.dispatch(options, {
-    onRequestStart: () => undefined,
+    // Called when the connection stands and the request is about to be written.
+    onRequestStart() {
+      wasSent = true
+    },
     onResponseStart(controller, status, headers) {
       if (status < 200) return
       const flow: Flow = {
@@ -79,7 +83,7 @@ export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
       ;(sink ?? noSink).end()
     },
     onResponseError(_controller, error) {
-      if (sink === null) handlers.refused(upstreamFailure(error))
+      if (sink === null) handlers.refused(error, wasSent)
       else sink.fail(error)
     },
   })

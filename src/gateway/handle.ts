@@ -3,8 +3,11 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
 import { makeAnswerSink, makeErrorSink } from './answer.ts'
+import { bodyFor, injectsUsage } from './body.ts'
+import type { Bounded } from './bound.ts'
+import { callUpstream } from './call.ts'
 import type { Arrival, Exchange, GatewayDeps } from './context.ts'
-import { forward, type BodySink, type Flow } from './forward.ts'
+import type { BodySink, Flow } from './forward.ts'
 import type { IdempotencyClaim, StoredReplay } from './idempotency.ts'
 import { sendRefusal, sendReplay } from './reply.ts'
 import { reserve, type Reserved } from './reserve.ts'
@@ -47,7 +50,7 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
   const isFresh = await reserved.hold.ensureFresh()
   const isGone = arrival.out.destroyed // left while it was being authorised: nothing was sent
   if (isFresh && !isGone) {
-    send(deps, exchange)
+    send(deps, exchange, reserved.others)
     return true
   }
   await release(deps, exchange)
@@ -99,24 +102,14 @@ function makeExchange(
   claim: IdempotencyClaim | null,
   ended: () => void,
 ): Exchange {
-  const { view, protocol } = arrival
-  const injectedUsage = view.stream && protocol.family === 'openai' && !view.wantsUsageChunk
-  const body =
-    reserved.outputTokensLimit === null && !injectedUsage && view.rewriteAlways !== true
-      ? null
-      : protocol.rewrite(arrival.raw, view, {
-          outputTokensLimit: reserved.outputTokensLimit,
-          outputLimitField: reserved.target.upstream.outputLimitField,
-          includeUsage: injectedUsage,
-        })
   return {
     ...arrival,
     target: reserved.target,
     hold: reserved.hold,
     draft: reserved.draft,
     claim,
-    body: body ?? arrival.raw,
-    injectedUsage,
+    body: bodyFor(arrival, reserved.target, reserved.outputTokensLimit),
+    injectedUsage: injectsUsage(arrival),
     ended,
     times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
   }
@@ -125,21 +118,23 @@ function makeExchange(
 const isEventStream = (headers: IncomingHttpHeaders): boolean =>
   headers['content-type']?.toLowerCase().startsWith('text/event-stream') === true
 
-function send(deps: GatewayDeps, exchange: Exchange): void {
-  const done = (status: number, charged: Charged | null): void => {
-    count(deps, exchange, exchange, status, charged)
-  }
-  exchange.times.sentMs = deps.clock.monotonicMs()
-  forward(exchange, {
-    open(status, headers, flow) {
-      exchange.times.firstByteMs = deps.clock.monotonicMs()
-      return chooseSink(deps, exchange, status, headers, flow, done)
+function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[]): void {
+  callUpstream(
+    deps,
+    { exchange, others, tries: 1 },
+    {
+      open(serving, status, headers, flow) {
+        serving.times.firstByteMs = deps.clock.monotonicMs()
+        return chooseSink(deps, serving, status, headers, flow, (answered, charged) => {
+          count(deps, serving, serving, answered, charged)
+        })
+      },
+      refused(last, refusal) {
+        last.times.endedMs = deps.clock.monotonicMs()
+        own(deps, last, refuseLate(deps, last, refusal))
+      },
     },
-    refused(refusal) {
-      exchange.times.endedMs = deps.clock.monotonicMs()
-      own(deps, exchange, refuseLate(deps, exchange, refusal))
-    },
-  })
+  )
 }
 
 function chooseSink(

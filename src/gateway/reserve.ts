@@ -1,6 +1,7 @@
 import type { OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Refusal } from '../kernel/errors.ts'
-import { bound, type Bounded } from './bound.ts'
+import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
+import { bounds, type Bounded } from './bound.ts'
 import type { Arrival, GatewayDeps, Target } from './context.ts'
 
 export interface Reserved {
@@ -10,10 +11,12 @@ export interface Reserved {
   readonly draft: ReceiptDraft
   /** Output limit to write into the request, per choice; null = leave it alone. */
   readonly outputTokensLimit: number | null
+  /** Where the request may go should its target not answer. What is held may not do for all. */
+  readonly others: readonly Bounded[]
 }
 
 /** The receipt as far as it is known before the upstream is called. */
-function draftOf(arrival: Arrival, target: Target): ReceiptDraft {
+export function draftOf(arrival: Arrival, target: Target): ReceiptDraft {
   return {
     holdId: arrival.id,
     accountId: arrival.caller.accountId,
@@ -36,31 +39,32 @@ function draftOf(arrival: Arrival, target: Target): ReceiptDraft {
 
 const FOR_WANT_OF_CREDITS = new Set(['insufficient_quota', 'credits_held', 'budget_exceeded'])
 
+const most = (all: readonly Bounded[], name: 'wantMicros' | 'leastMicros'): Micros =>
+  all.map((one) => one[name]).reduce(maxMicros, ZERO)
+
+/** Holds what the dearest of the upstreams may cost, so that a hold need never grow. */
 async function attempt(
   deps: GatewayDeps,
   arrival: Arrival,
-  bounded: Bounded,
+  first: Bounded,
+  others: readonly Bounded[],
 ): Promise<Reserved | Refusal> {
-  const { target } = bounded
+  const { target } = first
   const draft = draftOf(arrival, target)
+  const all = [first, ...others]
   const hold = await deps.holds.open({
     draft,
-    wantMicros: bounded.wantMicros,
-    leastMicros: bounded.leastMicros,
+    wantMicros: most(all, 'wantMicros'),
+    leastMicros: most(all, 'leastMicros'),
     tokens: target.bound.inputTokensMax + target.bound.outputTokensMax,
   })
   if (!hold.ok) return hold
-  return {
-    ok: true,
-    hold,
-    target,
-    draft,
-    outputTokensLimit: limitWithin(deps, bounded, hold, arrival),
-  }
+  const outputTokensLimit = limitWithin(deps, first, hold, arrival)
+  return { ok: true, hold, target, draft, outputTokensLimit, others }
 }
 
 /** The output limit that what was held pays for. */
-function limitWithin(
+export function limitWithin(
   deps: GatewayDeps,
   bounded: Bounded,
   hold: OpenHold,
@@ -75,20 +79,33 @@ function limitWithin(
   return Math.max(1, Math.min(bounded.injectUpTo, perChoice))
 }
 
+/** For all upstreams that may serve it; where credits do not do for that, for the first alone. */
+async function attemptAll(
+  deps: GatewayDeps,
+  arrival: Arrival,
+  inputTokens: number | null,
+): Promise<Reserved | Refusal> {
+  const { protocol, caller, view, startedAtMs } = arrival
+  const bounded = bounds(deps, protocol, caller, view, startedAtMs, inputTokens)
+  if (!bounded.ok) return bounded
+  const { first, others } = bounded
+  const reserved = await attempt(deps, arrival, first, others)
+  const isDearer = most(others, 'leastMicros') > first.leastMicros
+  if (reserved.ok || !isDearer || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
+  const alone = await attempt(deps, arrival, first, [])
+  return alone.ok ? { ...alone, others } : alone
+}
+
 /**
  * Bounds and holds. Where the byte bound does not fit the balance, the input is counted exactly in
  * the tokenizer's thread before the request is refused. Source: design §2.3–4, providers.md §4.
  */
 export async function reserve(deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> {
-  const { protocol, caller, view } = arrival
-  const first = bound(deps, protocol, caller, view, arrival.startedAtMs, null)
-  if (!first.ok) return first
-  const reserved = await attempt(deps, arrival, first)
+  const { view } = arrival
+  const reserved = await attemptAll(deps, arrival, null)
   if (reserved.ok || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
   const counted = await deps.tokens.count(view.inputText(), view.model)
   if (counted === null) return reserved
   const exact = counted + view.inputTokensBeyondText
-  if (exact >= view.inputTokensMax) return reserved
-  const second = bound(deps, protocol, caller, view, arrival.startedAtMs, exact)
-  return second.ok ? attempt(deps, arrival, second) : second
+  return exact >= view.inputTokensMax ? reserved : attemptAll(deps, arrival, exact)
 }

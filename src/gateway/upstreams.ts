@@ -1,5 +1,6 @@
 import { Agent, type Dispatcher } from 'undici'
 import { compileGlob } from '../kernel/glob.ts'
+import { makeBreaker, type Breaker, type BreakerSettings } from './breaker.ts'
 import { UPSTREAM_BODY_MS_MAX, UPSTREAM_CONNECT_MS_MAX } from '../kernel/limits.ts'
 import type { Family } from '../protocols/protocol.ts'
 
@@ -20,6 +21,9 @@ export interface UpstreamConfig {
   readonly outputLimitField: string
   /** Longest wait for the answer's headers, ms. */
   readonly responseMsMax: number
+  /** Names of upstreams that are called where this one cannot answer, in their order. */
+  readonly fallback: readonly string[]
+  readonly breakerSettings: BreakerSettings
 }
 
 export interface Upstream extends UpstreamConfig {
@@ -29,10 +33,15 @@ export interface Upstream extends UpstreamConfig {
   readonly ownHeaders: readonly string[]
   readonly ownHeaderNames: ReadonlySet<string>
   readonly dispatcher: Dispatcher
+  readonly breaker: Breaker
+  readonly fallbacks: readonly Upstream[]
 }
 
 export interface Upstreams {
-  /** The upstream for a model: one that names it before one that takes everything; null = none. */
+  /**
+   * The upstream for a model: one that names it exactly, then the glob with more letters, then one
+   * that takes everything; of two alike the first in the configuration. null = none.
+   */
   choose(family: Family, model: string): Upstream | null
   readonly all: readonly Upstream[]
   /** Resolves when its requests have ended. */
@@ -51,7 +60,7 @@ const authHeaders = (config: UpstreamConfig): string[] => {
   }
 }
 
-function makeUpstream(config: UpstreamConfig): Upstream {
+function makeUpstream(config: UpstreamConfig): Upstream & { fallbacks: Upstream[] } {
   const url = new URL(config.baseUrl)
   const ownHeaders = authHeaders(config)
   return {
@@ -66,30 +75,50 @@ function makeUpstream(config: UpstreamConfig): Upstream {
       bodyTimeout: UPSTREAM_BODY_MS_MAX,
       pipelining: 1,
     }),
+    breaker: makeBreaker(config.name, config.breakerSettings),
+    fallbacks: [],
   }
 }
+
+interface Route {
+  readonly upstream: Upstream
+  readonly matches: (model: string) => boolean
+  /** More is closer: names one model, then letters that are not `*`. */
+  readonly closeness: number
+}
+
+const EXACT = 1_000
+
+const routeOf = (upstream: Upstream, glob: string): Route => ({
+  upstream,
+  matches: compileGlob(glob),
+  closeness: glob.replaceAll('*', '').length + (glob.includes('*') ? 0 : EXACT),
+})
 
 /** Connects lazily. TLS certificates are verified (undici's default, never turned off here). */
 export function makeUpstreams(configs: readonly UpstreamConfig[]): Upstreams {
   const all = configs.map(makeUpstream)
-  const routes = all
-    .flatMap((upstream) =>
-      (upstream.models ?? ['*']).map((glob) => ({
-        upstream,
-        matches: compileGlob(glob),
-        rank: upstream.models === null ? 1 : 0,
-      })),
-    )
-    .sort((a, b) => a.rank - b.rank)
+  for (const upstream of all) {
+    const named = upstream.fallback.map((name) => all.find((other) => other.name === name))
+    upstream.fallbacks.push(...named.filter((other) => other !== undefined))
+  }
+  const routes = [
+    ...all
+      .flatMap((upstream) => (upstream.models ?? []).map((glob) => routeOf(upstream, glob)))
+      .sort((a, b) => b.closeness - a.closeness),
+    ...all.filter(({ models }) => models === null).map((upstream) => routeOf(upstream, '*')),
+  ]
   return {
     all,
     choose: (family, model) =>
       routes.find((route) => route.upstream.protocol === family && route.matches(model))
         ?.upstream ?? null,
     close: async () => {
+      for (const { breaker } of all) breaker.close()
       await Promise.all(all.map((upstream) => upstream.dispatcher.close()))
     },
     destroy: async () => {
+      for (const { breaker } of all) breaker.close()
       await Promise.all(all.map((upstream) => upstream.dispatcher.destroy()))
     },
   }

@@ -94,6 +94,15 @@ export const FIT_SHARES = 8
 export const FIT_OUTPUT_TOKENS_MIN = 64
 /** Opening a connection to an upstream; longer means it is down. */
 export const UPSTREAM_CONNECT_MS_MAX = 10_000
+/** One more try to connect where there is no other upstream, after this pause: a lost SYN. */
+export const UPSTREAM_CONNECT_TRIES_MAX = 2
+export const UPSTREAM_CONNECT_RETRY_MS = 100
+/** What an overloaded upstream may still send before its connection is given up. */
+export const PASSED_ON_BYTES_MAX = 64 * 1024
+/** Calls of an upstream that its breaker looks back at, ms. */
+export const BREAKER_WINDOW_MS = 10_000
+/** A trial call may take minutes; after this another one may try beside it. */
+export const BREAKER_TRIAL_MS_MAX = 10_000
 /** Silence inside an answer. Reasoning models pause for minutes between events. */
 export const UPSTREAM_BODY_MS_MAX = 600_000
 /** A stream that goes on after its terminal event is ended for the client after this. */

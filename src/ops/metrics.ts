@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { GatewayHooks } from '../gateway/context.ts'
 import { makeBillingMetrics, type BillingMetrics } from './billing-metrics.ts'
 import { makeLabelCap } from './labels.ts'
+import { makeUpstreamMetrics, type UpstreamMetrics } from './upstream-metrics.ts'
 
 /** What the process knows at any moment, read when somebody scrapes. */
 export interface MetricSources {
@@ -13,7 +14,7 @@ export interface MetricSources {
 }
 
 /** Every number that operations watch. Labels never name accounts, keys or models. */
-export interface Metrics extends GatewayHooks, BillingMetrics {
+export interface Metrics extends GatewayHooks, UpstreamMetrics, BillingMetrics {
   /** A hold that its own gateway did not end. */
   recovered(result: 'posted' | 'released'): void
   posted(batch: {
@@ -36,7 +37,7 @@ const OVERHEAD_S = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 const POST_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const BATCH = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
-function requestMetrics(registers: Registry[]): GatewayHooks {
+function requestMetrics(registers: Registry[]): Omit<GatewayHooks, 'upstreamCalled'> {
   const cap = makeLabelCap()
   const labelNames = ['protocol', 'upstream', 'status'] as const
   const requests = new Counter({
@@ -182,6 +183,7 @@ export function makeMetrics(): Metrics {
     ...requestMetrics(registers),
     ...storeMetrics(registers),
     ...loopMetrics(registers),
+    ...makeUpstreamMetrics(registers),
     ...makeBillingMetrics(registers),
     watch: gauges(registers),
     text: () => registry.metrics(),
