@@ -36,7 +36,7 @@ export interface WorldOptions {
 }
 
 /** A port on which nobody listens. */
-async function deadPort(): Promise<number> {
+export async function deadPort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
