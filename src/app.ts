@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { openApiPlugin } from './access/http/openapi.ts'
-import { makeAuthenticator } from './access/authenticator.ts'
+import { makeAuthenticator, type CachingAuthenticator } from './access/authenticator.ts'
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
 import { inboxState, makeBilling, type Billing } from './app/billing.ts'
@@ -8,6 +8,7 @@ import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
 import { startLoops } from './app/loops.ts'
 import { makeModelList } from './app/models.ts'
+import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
 import { openStores, type Stores } from './app/stores.ts'
@@ -58,6 +59,7 @@ interface Parts extends AppOptions {
   readonly core: Core
   /** null = no Stripe key is set. */
   readonly billing: Billing | null
+  readonly notify: Notify
   readonly tokenizer: Tokenizer
   readonly loops: Loops
   readonly state: { draining: boolean }
@@ -69,13 +71,16 @@ export async function makeApp(options: AppOptions): Promise<App> {
   const stores = await openStores(options)
   const prices = await openPrices(stores.db, config, clock)
   const metrics = makeMetrics()
-  const core = makeCore({ ...options, stores, prices, metrics })
+  const notify = makeNotify({ ...options, db: stores.db, metrics })
+  const { alongside } = notify
+  const core = makeCore({ ...options, stores, prices, metrics, alongside })
   const parts: Parts = {
     ...options,
     stores,
     prices,
     metrics,
     core,
+    notify,
     billing: makeBilling({ ...options, ...core, db: stores.db, hooks: metrics }),
     tokenizer: makeTokenizer({ clock }),
     loops: makeLoops({
@@ -98,6 +103,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
       prices.configure(next)
       gateway.configure(next)
       parts.billing?.configure(next)
+      notify.configure(next)
     },
     stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
     async hurry(waitMs) {
@@ -124,6 +130,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     ids,
     log,
     stripe: parts.billing,
+    outbox: parts.notify.outbox,
     prices: makePriceAdmin({ ...prices, clock }),
   })
   const portalDeps = {
@@ -151,6 +158,17 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   })
   server.register(sync(openApiPlugin), { version, surfaces: [admin, portal] })
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics, version })
+  watchFigures(parts, authenticator, gateway)
+  startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
+  return { server, gateway }
+}
+
+/** What the process tells of itself when it is scraped. */
+function watchFigures(
+  { core, metrics, notify, billing, clock }: Parts,
+  authenticator: CachingAuthenticator,
+  gateway: ConfiguredGateway,
+): void {
   metrics.watch({
     openHolds: () => core.credits.holds.openCount,
     backlog: () => core.poster.backlog,
@@ -161,10 +179,8 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   metrics.watchBreakers(() =>
     gateway.deps.upstreams().all.map(({ name, breaker }) => ({ name, open: breaker.open })),
   )
-  const { billing } = parts
+  metrics.watchNotifications(() => notify.outbox.backlog())
   if (billing !== null) metrics.watchInbox(() => inboxState(billing, clock))
-  startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
-  return { server, gateway }
 }
 
 /** Fastify tells a plugin that is done by its promise. */
@@ -252,6 +268,7 @@ async function stop(
   await core.credits.settledAll()
   await parts.loops.stop()
   await parts.billing?.worker.idle()
+  await parts.notify.sender.idle()
   await parts.prices.record().catch((error: unknown) => {
     log.warn({ error: describeError(error) }, 'price versions were not recorded')
   })

@@ -14,6 +14,7 @@ import { keyCommands } from './app/cli/keys.ts'
 import { moneyCommands } from './app/cli/money.ts'
 import { operationCommands } from './app/cli/operations.ts'
 import { priceCommands } from './app/cli/prices.ts'
+import { notificationCommands } from './app/cli/notifications.ts'
 import { stripeCommands } from './app/cli/stripe.ts'
 import { describeError } from './kernel/log.ts'
 
@@ -90,6 +91,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     moneyCommands,
     priceCommands,
     operationCommands,
+    notificationCommands,
     stripeCommands,
   ]) {
     register(cli)

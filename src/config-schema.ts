@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { packsSchema, plansSchema, stripeConfigSchema } from './billing/config.ts'
+import { notifyConfigSchema } from './notify/config.ts'
 import { creditsConfigSchema, priceConfigSchema, sellConfigSchema } from './pricing/config.ts'
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
@@ -79,6 +80,7 @@ export const configSchema = z.strictObject({
   packs: packsSchema.prefault([]),
   plans: plansSchema.prefault([]),
   stripe: stripeConfigSchema.prefault({}),
+  notify: notifyConfigSchema.prefault({}),
   receipts: z.strictObject({ show_provider_cost: z.boolean().default(true) }).prefault({}),
 })
 

@@ -9,6 +9,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Books } from '../ledger/books.ts'
+import type { Outbox } from '../notify/outbox.ts'
 import type { Db } from '../store/db.ts'
 import type { Reload } from '../access/reload.ts'
 import type { Operations } from './operations.ts'
@@ -29,6 +30,7 @@ export interface AdminDeps {
   readonly operations: Operations
   /** null = no Stripe key is set. */
   readonly stripe: { readonly inbox: Inbox; readonly sync: Sync } | null
+  readonly outbox: Outbox
   /** Loads an account (and a key) into the credit engine after it changed. */
   readonly reload: Reload
   readonly clock: Clock

@@ -9,6 +9,7 @@ import { accountRoutes } from './routes/accounts.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { moneyRoutes } from './routes/money.ts'
+import { notificationRoutes } from './routes/notifications.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { priceRoutes } from './routes/prices.ts'
 import { receiptRoutes } from './routes/receipts.ts'
@@ -32,6 +33,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...findingRoutes(deps),
     ...priceRoutes(deps),
     ...stripeRoutes(deps),
+    ...notificationRoutes(deps),
     ...operationRoutes(deps),
   ],
 })

@@ -8,18 +8,19 @@ import type { BillingHooks } from '../billing/hooks.ts'
 import { makeInbox, type Inbox } from '../billing/inbox.ts'
 import { makeStripe } from '../billing/stripe.ts'
 import { makeSync, type Sync } from '../billing/sync.ts'
-import { makeInboxWorker, type InboxWorker } from '../billing/worker.ts'
+import { makeInboxWorker } from '../billing/worker.ts'
 import type { Config, Environment } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
+import type { WorkPool } from '../kernel/work-pool.ts'
 import type { InboxState } from '../ops/billing-metrics.ts'
 import type { Db } from '../store/db.ts'
 
 /** Everything that talks to Stripe; null where no key is set. */
 export interface Billing {
   readonly inbox: Inbox
-  readonly worker: InboxWorker
+  readonly worker: WorkPool
   readonly sync: Sync
   /** What is for sale from now on. */
   configure(config: Config): void

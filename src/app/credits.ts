@@ -12,7 +12,7 @@ import type { Books } from '../ledger/books.ts'
 import { makePoster } from '../ledger/group-commit.ts'
 import { makeBooks } from '../ledger/ledger-books.ts'
 import type { Poster } from '../ledger/poster.ts'
-import { makePostingLedger } from '../ledger/posting-ledger.ts'
+import { makePostingLedger, type PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import { makeDoctor } from '../reconcile/doctor.ts'
 import { makeVerify } from '../reconcile/verify.ts'
@@ -43,12 +43,15 @@ export interface CoreDeps {
   readonly ids: Ids
   readonly log: Log
   readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered'>
+  /** What others write in the transaction that posts. */
+  readonly alongside?: NonNullable<PostingLedgerOptions['alongside']>
 }
 
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
   const { db, engine, redis } = stores
-  const ledger = makePostingLedger({ db, ids })
+  const { alongside } = deps
+  const ledger = makePostingLedger({ db, ids, ...(alongside && { alongside }) })
   const poster = makePoster({
     ledger,
     clock,

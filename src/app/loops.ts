@@ -2,10 +2,12 @@ import type { CachingAuthenticator } from '../access/authenticator.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import type { Clock } from '../kernel/clock.ts'
 import {
+  ALERT_POLL_MS,
   CHANGED_SWEEP_MS,
   IDEMPOTENT_DROP_MAX,
   KEY_POLL_MS,
   LOTS_TURN_MAX,
+  NOTIFICATION_POLL_MS,
   PRICES_POLL_MS,
   RENEW_TICK_MS,
   STRIPE_INBOX_POLL_MS,
@@ -13,6 +15,7 @@ import {
 import type { Loops } from '../ops/loops.ts'
 import type { Billing } from './billing.ts'
 import type { Core } from './credits.ts'
+import type { Notify } from './notify.ts'
 import type { Prices } from './prices.ts'
 
 /** Everything that runs beside requests, each with the period that its promise needs. */
@@ -23,6 +26,7 @@ export function startLoops(deps: {
   authenticator: CachingAuthenticator
   keyRows: KeyRows
   billing: Billing | null
+  notify: Notify
   clock: Clock
   leaseMs: number
 }): void {
@@ -66,6 +70,12 @@ export function startLoops(deps: {
     periodMs: 60_000,
     run: () => deps.keyRows.dropExpired(clock.now(), IDEMPOTENT_DROP_MAX),
   })
+  loops.start({
+    name: 'notifications',
+    periodMs: NOTIFICATION_POLL_MS,
+    run: () => deps.notify.sender.tick(),
+  })
+  loops.start({ name: 'alerts', periodMs: ALERT_POLL_MS, run: () => deps.notify.alert() })
   if (deps.billing !== null) startBillingLoops(loops, deps.billing)
 }
 

@@ -6,6 +6,7 @@ import {
   STRIPE_EVENTS_AT_ONCE_MAX,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
+import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { Tx } from '../store/db.ts'
 import type { Findings } from './findings.ts'
 import type { BillingHooks } from './hooks.ts'
@@ -31,25 +32,17 @@ export interface WorkerDeps {
   readonly log: Log
 }
 
-export interface InboxWorker {
-  /** Takes what is due into free places, without waiting for it. To be called often. */
-  tick(): Promise<void>
-  /** Resolves when nothing is being worked on. */
-  idle(): Promise<void>
-  /** Works until nothing is due. */
-  drain(): Promise<void>
-}
-
 /** Another worker has taken the event over meanwhile. */
 class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError'
 }
 
-/** Pause after `attempts` failed tries; doubles. `random` spreads what failed together. */
-export function retryMs(attempts: number, random: number): number {
-  const doubled = STRIPE_EVENT_RETRY_MS_MIN * 2 ** Math.min(attempts - 1, 30)
-  return Math.min(doubled, STRIPE_EVENT_RETRY_MS_MAX) * (0.75 + random / 2)
-}
+/** Pause after `attempts` failed tries, ms. */
+export const retryMs = (attempts: number, random: number): number =>
+  backoffMs(attempts, random, {
+    minMs: STRIPE_EVENT_RETRY_MS_MIN,
+    maxMs: STRIPE_EVENT_RETRY_MS_MAX,
+  })
 
 function makeOne(deps: WorkerDeps) {
   const { inbox, effect, findings, hooks, clock, log } = deps
@@ -94,35 +87,11 @@ function makeOne(deps: WorkerDeps) {
  * Works the inbox off, STRIPE_EVENTS_AT_ONCE_MAX at a time: an event that hangs or fails keeps one
  * place or none, and the others go on. Source: design §7.
  */
-export function makeInboxWorker(deps: WorkerDeps): InboxWorker {
+export function makeInboxWorker(deps: WorkerDeps): WorkPool {
   const { inbox, clock } = deps
-  const work = makeOne(deps)
-  const open = new Set<Promise<void>>()
-
-  async function take(): Promise<number> {
-    const room = STRIPE_EVENTS_AT_ONCE_MAX - open.size
-    if (room <= 0) return 0
-    const events = await inbox.claim(clock.now(), room)
-    for (const event of events) {
-      const going = work(event).finally(() => open.delete(going))
-      open.add(going)
-    }
-    return events.length
-  }
-
-  return {
-    async tick() {
-      await take()
-    },
-    async idle() {
-      while (open.size > 0) await Promise.all(open)
-    },
-    async drain() {
-      for (;;) {
-        const taken = await take()
-        if (taken === 0 && open.size === 0) return
-        if (open.size > 0) await Promise.race(open)
-      }
-    },
-  }
+  return makeWorkPool({
+    max: STRIPE_EVENTS_AT_ONCE_MAX,
+    claim: (room) => inbox.claim(clock.now(), room),
+    work: makeOne(deps),
+  })
 }

@@ -254,3 +254,18 @@ export const STRIPE_LOOKS_MAX = 16
 export const STRIPE_SYNC_EVENTS_MAX = 200_000
 /** Stripe keeps events this long. Source: Stripe, API reference, events. */
 export const STRIPE_EVENTS_KEPT_MS = 30 * 24 * 3_600_000
+/** One mail or webhook: a receiver that is slower is tried again. */
+export const NOTIFICATION_SEND_MS_MAX = 10_000
+/** Who sends one longer than this is taken for gone: a mail has three steps of the above. */
+export const NOTIFICATION_LEASE_MS = 60_000
+export const NOTIFICATIONS_AT_ONCE_MAX = 8
+/** Tries of one notification; with the pauses below some three days. */
+export const NOTIFICATION_TRIES_MAX = 20
+export const NOTIFICATION_RETRY_MS_MIN = 5_000
+export const NOTIFICATION_RETRY_MS_MAX = 6 * 3_600_000
+/** How often the outbox is looked into. A look that finds nothing costs one index probe. */
+export const NOTIFICATION_POLL_MS = 500
+/** How often findings are looked at, how many at once, and how far back after an upgrade. */
+export const ALERT_POLL_MS = 10_000
+export const ALERT_FINDINGS_MAX = 100
+export const ALERT_FINDINGS_MS = 24 * 3_600_000

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { GatewayHooks } from '../gateway/context.ts'
 import { makeBillingMetrics, type BillingMetrics } from './billing-metrics.ts'
 import { makeLabelCap } from './labels.ts'
+import { makeNotifyMetrics, type NotifyMetrics } from './notify-metrics.ts'
 import { makeUpstreamMetrics, type UpstreamMetrics } from './upstream-metrics.ts'
 
 /** What the process knows at any moment, read when somebody scrapes. */
@@ -14,7 +15,7 @@ export interface MetricSources {
 }
 
 /** Every number that operations watch. Labels never name accounts, keys or models. */
-export interface Metrics extends GatewayHooks, UpstreamMetrics, BillingMetrics {
+export interface Metrics extends GatewayHooks, UpstreamMetrics, BillingMetrics, NotifyMetrics {
   /** A hold that its own gateway did not end. */
   recovered(result: 'posted' | 'released'): void
   posted(batch: {
@@ -185,6 +186,7 @@ export function makeMetrics(): Metrics {
     ...loopMetrics(registers),
     ...makeUpstreamMetrics(registers),
     ...makeBillingMetrics(registers),
+    ...makeNotifyMetrics(registers),
     watch: gauges(registers),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -1,3 +1,5 @@
+import { notifyConfigSchema } from '../../src/notify/config.ts'
+import { makeOutbox } from '../../src/notify/outbox.ts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
 import { makeAuthenticator } from '../../src/access/authenticator.ts'
@@ -97,6 +99,7 @@ export async function makeWorld() {
   const deps = {
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
+    outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({}) }),
   }
   const admin = makeAdminSurface(deps)
   const portalDeps = { ...deps, authenticator, showProviderCost: () => true }

@@ -1,0 +1,57 @@
+import type { Config } from '../config.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
+import type { WorkPool } from '../kernel/work-pool.ts'
+import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
+import { makeAlerts } from '../notify/alerts.ts'
+import { balanceNotices } from '../notify/balance-notices.ts'
+import { makeOutbox, type Outbox } from '../notify/outbox.ts'
+import { makeSender } from '../notify/sender.ts'
+import type { NotifyMetrics } from '../ops/notify-metrics.ts'
+import type { Db } from '../store/db.ts'
+
+/** Everything that tells customers and operators. */
+export interface Notify {
+  readonly outbox: Outbox
+  readonly sender: WorkPool
+  /** Notes urgent findings that nobody was told of. */
+  alert(): Promise<void>
+  /** What a posting writes when a balance falls below a mark. */
+  readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
+  configure(config: Config): void
+}
+
+export function makeNotify(parts: {
+  readonly config: Config
+  readonly db: Db
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+  readonly metrics: NotifyMetrics
+}): Notify {
+  const { db, clock, ids, log, metrics } = parts
+  let config = parts.config.notify
+  const outbox = makeOutbox({ db, ids, config: () => config })
+  const alert = makeAlerts({ db, outbox })
+  const sender = makeSender({
+    outbox,
+    config: () => config,
+    clock,
+    random: Math.random,
+    log,
+    onSent: (...sent) => {
+      metrics.notified(...sent)
+    },
+  })
+  return {
+    outbox,
+    sender,
+    alert: () => alert(clock.now()),
+    alongside: (postings, nowMs) =>
+      balanceNotices(postings, config).flatMap((notice) => outbox.statements(notice, nowMs)),
+    configure(next) {
+      config = next.notify
+    },
+  }
+}

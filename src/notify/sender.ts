@@ -1,0 +1,98 @@
+import type { Clock } from '../kernel/clock.ts'
+import {
+  NOTIFICATION_RETRY_MS_MAX,
+  NOTIFICATION_RETRY_MS_MIN,
+  NOTIFICATION_TRIES_MAX,
+  NOTIFICATIONS_AT_ONCE_MAX,
+} from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
+import type { NotifyConfig } from './config.ts'
+import { makeMailer, type Mailer } from './mail.ts'
+import type { Claimed, Ending, Outbox } from './outbox.ts'
+import { GoneError, post } from './webhook.ts'
+
+export interface SenderDeps {
+  readonly outbox: Outbox
+  readonly config: () => NotifyConfig
+  readonly clock: Clock
+  /** Even in [0, 1). */
+  readonly random: () => number
+  readonly log: Log
+  readonly onSent: (channel: 'email' | 'webhook', result: Ending['state']) => void
+}
+
+/** Keeps one connection's settings until the configuration names others. */
+function makeMailers(): (config: NotifyConfig) => Mailer | null {
+  let kept: { url: string; from: string; mailer: Mailer } | null = null
+  return ({ smtp_url: url, from }) => {
+    if (url === undefined || from === undefined) return null
+    if (kept?.url === url && kept.from === from) return kept.mailer
+    kept?.mailer.close()
+    kept = { url, from, mailer: makeMailer(url, from) }
+    return kept.mailer
+  }
+}
+
+const skipped = (note: string): Ending => ({ state: 'skipped', note })
+const SENT: Ending = { state: 'sent' }
+
+/**
+ * Delivers what is due, NOTIFICATIONS_AT_ONCE_MAX at a time, with pauses that grow; what was
+ * refused NOTIFICATION_TRIES_MAX times is given up and kept for an operator to send again.
+ */
+export function makeSender(deps: SenderDeps): WorkPool {
+  const { outbox, clock, log } = deps
+  const mailerOf = makeMailers()
+
+  async function mail(claimed: Claimed): Promise<Ending> {
+    const config = deps.config()
+    const mailer = mailerOf(config)
+    const to = claimed.audience === 'operator' ? (config.operator_email ?? null) : claimed.email
+    if (mailer === null) return skipped('mail is not configured any more')
+    if (to === null) return skipped('no address is known')
+    await mailer.send(claimed, to)
+    return SENT
+  }
+
+  async function call(claimed: Claimed, id: string): Promise<Ending> {
+    const webhook = deps.config().webhooks.find((one) => one.id === id)
+    if (webhook === undefined) return skipped('the webhook is not configured any more')
+    await post(webhook, claimed, clock.now())
+    return SENT
+  }
+
+  function failed(claimed: Claimed, error: unknown): Ending {
+    const note = describeError(error)
+    const isDead = error instanceof GoneError || claimed.attempts >= NOTIFICATION_TRIES_MAX
+    const { id, kind, attempts } = claimed
+    log.warn({ notification_id: id, kind, attempts, error: note }, 'notification not delivered')
+    if (isDead) return { state: 'dead', note }
+    const bounds = { minMs: NOTIFICATION_RETRY_MS_MIN, maxMs: NOTIFICATION_RETRY_MS_MAX }
+    return {
+      state: 'pending',
+      note,
+      againAtMs: clock.now() + backoffMs(attempts, deps.random(), bounds),
+    }
+  }
+
+  async function work(claimed: Claimed): Promise<void> {
+    const [channel, id] = claimed.channel.split(':', 2)
+    const ending = await (id === undefined ? mail(claimed) : call(claimed, id)).catch(
+      (error: unknown) => failed(claimed, error),
+    )
+    deps.onSent(channel === 'email' ? 'email' : 'webhook', ending.state)
+    try {
+      await outbox.finish(claimed, ending, clock.now())
+    } catch (error) {
+      const fields = { notification_id: claimed.id, error: describeError(error) }
+      log.error(fields, 'notification left to its lease: it may be delivered twice')
+    }
+  }
+
+  return makeWorkPool({
+    max: NOTIFICATIONS_AT_ONCE_MAX,
+    claim: (room) => outbox.claim(clock.now(), room),
+    work,
+  })
+}

@@ -1,0 +1,256 @@
+import { createHmac } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { z } from 'zod'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { NOTIFICATION_LEASE_MS, NOTIFICATION_TRIES_MAX } from '../../src/kernel/limits.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
+import { makeBooks } from '../../src/ledger/ledger-books.ts'
+import { makeAlerts } from '../../src/notify/alerts.ts'
+import { balanceNotices } from '../../src/notify/balance-notices.ts'
+import { notifyConfigSchema } from '../../src/notify/config.ts'
+import type { Notice } from '../../src/notify/notice.ts'
+import { makeOutbox } from '../../src/notify/outbox.ts'
+import { makeSender } from '../../src/notify/sender.ts'
+import { addAccount, grant, ids, item, T0 } from '../ledger/support.ts'
+import { testDb, type TestDb } from '../store/databases.ts'
+import { startMailbox, startReceiver, type Mailbox, type Receiver } from './receivers.ts'
+
+const KEY = Buffer.from('a secret of thirty-two characters').toString('base64')
+const SECRET = `whsec_${KEY}`
+
+let mailbox: Mailbox
+let receiver: Receiver
+beforeAll(async () => {
+  mailbox = await startMailbox()
+  receiver = await startReceiver()
+})
+afterAll(async () => {
+  await mailbox[Symbol.asyncDispose]()
+  await receiver[Symbol.asyncDispose]()
+})
+
+/** An outbox and its sender on a database of its own, with a clock that is moved by hand. */
+async function makeWorld(given: z.input<typeof notifyConfigSchema> = {}) {
+  const own: TestDb = await testDb('postgres')
+  const { db } = own
+  const world = { nowMs: T0, config: notifyConfigSchema.parse(given) }
+  const clock = { ...systemClock, now: () => world.nowMs }
+  const outbox = makeOutbox({ db, ids, config: () => world.config })
+  const results: string[] = []
+  const sender = () =>
+    makeSender({
+      outbox,
+      config: () => world.config,
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+      onSent: (channel, result) => results.push(`${channel} ${result}`),
+    })
+  const states = async () =>
+    (await outbox.list(null, null, 100)).map(({ channel, state }) => `${channel} ${state}`).sort()
+  const account = async (email: string | null) => {
+    const id = `acct_${ids.uuid()}`
+    await addAccount(db, id)
+    await db.query('UPDATE accounts SET email = $2 WHERE id = $1', [id, email])
+    return id
+  }
+  return Object.assign(world, {
+    ...{ db, outbox, sender, results, states, account },
+    [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
+  })
+}
+
+const mails = () => ({ smtp_url: mailbox.url, from: 'billing@example.com' })
+const hook = () => ({ id: 'main', url: receiver.url, secret: SECRET })
+
+const received = (accountId: string, occasion = `credits:${ids.uuid()}`): Notice => ({
+  kind: 'credits_received',
+  occasion,
+  accountId,
+  data: { credits: '10', available: '12.5' },
+})
+
+describe('a notification', () => {
+  test('goes to the mail and the webhook of whom it concerns, once an occasion', async () => {
+    await using world = await makeWorld({ ...mails(), webhooks: [hook()] })
+    const accountId = await world.account('buyer@example.com')
+    const notice = received(accountId)
+    await Promise.all(Array.from({ length: 10 }, () => world.outbox.add(notice, T0)))
+    mailbox.mails.length = receiver.received.length = 0
+    await Promise.all([world.sender().drain(), world.sender().drain(), world.sender().drain()])
+    expect(await world.states()).toEqual(['email sent', 'webhook:main sent'])
+    expect(mailbox.mails).toHaveLength(1)
+    expect(mailbox.mails[0]).toContain('To: buyer@example.com')
+    expect(mailbox.mails[0]).toContain('You now have 12.5 credits')
+    const [message] = receiver.received
+    expect(receiver.received).toHaveLength(1)
+    const id = message?.headers['webhook-id']
+    const at = message?.headers['webhook-timestamp']
+    const signed = `${String(id)}.${String(at)}.${message?.body ?? ''}`
+    const digest = createHmac('sha256', Buffer.from(KEY, 'base64')).update(signed).digest('base64')
+    expect(message?.headers['webhook-signature']).toBe(`v1,${digest}`)
+    expect(JSON.parse(message?.body ?? '')).toEqual({
+      type: 'credits_received',
+      timestamp: new Date(T0).toISOString(),
+      account_id: accountId,
+      data: { credits: '10', available: '12.5' },
+    })
+  })
+
+  test('is noted only with the transaction that it tells of', async () => {
+    await using world = await makeWorld({ webhooks: [hook()] })
+    const accountId = await world.account(null)
+    const undone = world.db.tx(async (tx) => {
+      await world.outbox.add(received(accountId), T0, tx)
+      throw new Error('no')
+    })
+    await expect(undone).rejects.toThrow('no')
+    expect(await world.states()).toEqual([])
+  })
+
+  test('comes again after pauses that grow, until it is given up; then by hand', async () => {
+    await using world = await makeWorld({ webhooks: [hook()] })
+    await world.outbox.add(received(await world.account(null)), T0)
+    receiver.answer(503)
+    receiver.received.length = 0
+    const pauses: number[] = []
+    for (let tries = 1; tries <= NOTIFICATION_TRIES_MAX; tries++) {
+      await world.sender().drain()
+      expect(receiver.received).toHaveLength(tries)
+      const [row] = await world.outbox.list(null, null, 1)
+      pauses.push((row?.due_at ?? 0) - world.nowMs)
+      world.nowMs = Math.max(world.nowMs, row?.due_at ?? 0)
+    }
+    expect(pauses.slice(0, 3)).toEqual([5_000, 10_000, 20_000])
+    const [dead] = await world.outbox.list('dead', null, 1)
+    expect(dead).toMatchObject({ attempts: NOTIFICATION_TRIES_MAX, note: /answered 503/ })
+    expect(await world.outbox.backlog()).toEqual({ pending: 0, dead: 1 })
+    receiver.answer(200)
+    expect(await world.outbox.retry(dead?.id ?? '', world.nowMs)).toMatchObject({ attempts: 0 })
+    await world.sender().drain()
+    expect(await world.states()).toEqual(['webhook:main sent'])
+    const ids = new Set(receiver.received.map(({ headers }) => headers['webhook-id']))
+    expect(ids.size).toBe(1) // the receiver can tell repeats
+  })
+
+  test.each([
+    [410, 'webhook:main dead'],
+    [302, 'webhook:main pending'],
+  ])('a receiver that answers %i leaves it %s', async (status, state) => {
+    await using world = await makeWorld({ webhooks: [hook()] })
+    await world.outbox.add(received(await world.account(null)), T0)
+    receiver.received.length = 0
+    receiver.answer(status)
+    await world.sender().drain()
+    receiver.answer(204)
+    expect(await world.states()).toEqual([state])
+    expect(receiver.received).toHaveLength(1)
+  })
+
+  test('of a sender that died is sent by another one after the lease', async () => {
+    await using world = await makeWorld({ ...mails() })
+    await world.outbox.add(received(await world.account('a@example.com')), T0)
+    const [claimed] = await world.outbox.claim(T0, 10)
+    await world.sender().drain()
+    expect(await world.states()).toEqual(['email pending'])
+    world.nowMs += NOTIFICATION_LEASE_MS
+    await world.sender().drain()
+    expect(await world.states()).toEqual(['email sent'])
+    if (claimed === undefined) throw new Error('nothing was claimed')
+    const late = { state: 'dead', note: 'too late' } as const
+    expect(await world.outbox.finish(claimed, late, world.nowMs)).toBe(false)
+    expect(await world.states()).toEqual(['email sent'])
+  })
+
+  test('is skipped where there is no address, and tried again where mail is refused', async () => {
+    await using world = await makeWorld({ ...mails() })
+    await world.outbox.add(received(await world.account(null)), T0)
+    await world.sender().drain()
+    expect(await world.states()).toEqual(['email skipped'])
+    await world.outbox.add(received(await world.account('b@example.com')), T0)
+    mailbox.refuse(true)
+    await world.sender().drain()
+    mailbox.refuse(false)
+    expect(world.results).toEqual(['email skipped', 'email pending'])
+  })
+
+  test('forgets the link once it was sent, and keeps it until then', async () => {
+    await using world = await makeWorld({ ...mails() })
+    const url = 'https://farebox.example/claim/one-time'
+    const notice: Notice = {
+      kind: 'claim_link',
+      occasion: 'claim:1',
+      accountId: await world.account('c@example.com'),
+      data: { url, expires_at: '2027-01-31T12:00:00Z' },
+    }
+    await world.outbox.add(notice, T0)
+    mailbox.refuse(true)
+    await world.sender().drain()
+    mailbox.refuse(false)
+    world.nowMs += 60_000
+    mailbox.mails.length = 0
+    await world.sender().drain()
+    expect(mailbox.mails[0]).toContain(url)
+    const [row] = await world.db.query('SELECT data::text AS data FROM notifications', [])
+    expect(row?.data).not.toContain('one-time')
+  })
+})
+
+test('nobody is told where nothing is configured', async () => {
+  await using world = await makeWorld()
+  await world.outbox.add(received(await world.account('d@example.com')), T0)
+  expect(await world.states()).toEqual([])
+})
+
+test('operators are told of an urgent finding once, customers never', async () => {
+  await using world = await makeWorld({ ...mails(), operator_email: 'ops@example.com' })
+  const note = (severity: string, subject: string) =>
+    world.db.query(
+      `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
+       VALUES ($1, 'paid_not_granted', $2, $3, '{}', $4, $4)`,
+      [ids.uuid(), severity, subject, new Date(T0)],
+    )
+  await note('urgent', 'pi_1')
+  await note('review', 'pi_2')
+  const alert = makeAlerts(world)
+  await alert(T0 + 1)
+  await alert(T0 + 2)
+  world.nowMs = T0 + 3
+  mailbox.mails.length = 0
+  await world.sender().drain()
+  expect(mailbox.mails).toHaveLength(1)
+  expect(mailbox.mails[0]).toContain('To: ops@example.com')
+  expect(mailbox.mails[0]).toContain('pi_1')
+})
+
+test('a charge that passes a mark of the balance tells it once, with the charge', async () => {
+  const low = { low_balance_credits: '5', webhooks: [hook()] }
+  await using world = await makeWorld(low)
+  const { db, outbox, config } = world
+  const ledger = makePostingLedger({
+    db,
+    ids,
+    alongside: (postings, nowMs) =>
+      balanceNotices(postings, config).flatMap((notice) => outbox.statements(notice, nowMs)),
+  })
+  const accountId = await world.account(null)
+  const books = makeBooks({ db, ids })
+  await books.grant(grant(accountId, 8_000_000), T0)
+  const charge = (amount: number) => ledger.post([item({ accountId, micros: amount })], T0)
+  const kinds = async () => (await outbox.list(null, null, 10)).map(({ kind }) => kind).reverse()
+  await charge(2_000_000)
+  expect(await kinds()).toEqual([])
+  const passing = item({ accountId, micros: 1_500_000 })
+  await ledger.post([passing, item({ accountId, micros: 500_000 })], T0)
+  await ledger.post([passing], T0)
+  await charge(1_000_000)
+  expect(await kinds()).toEqual(['low_balance'])
+  await charge(3_000_000)
+  expect(await kinds()).toEqual(['low_balance', 'balance_exhausted'])
+  await charge(1)
+  expect(await kinds()).toHaveLength(2)
+  await books.grant(grant(accountId, 6_000_000), T0)
+  await charge(2_000_000)
+  expect(await kinds()).toEqual(['low_balance', 'balance_exhausted', 'low_balance'])
+})
