@@ -17,7 +17,12 @@ export interface IncomingEvent {
 
 const id = z.string().regex(/^[A-Za-z0-9_]{1,255}$/)
 const type = z.string().regex(/^[\x21-\x7e]{1,255}$/)
-const maybeId = id.nullish().catch(null)
+/** Operators name some objects themselves (coupons, old plans), with any character. */
+const maybeId = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/)
+  .nullish()
+  .catch(null)
 
 const snapshotEvent = z
   .object({

@@ -34,6 +34,11 @@ test('an unknown type, an object without an id and no object at all are events',
   expect(read({ ...thin, related_object: null })?.objectId).toBeNull()
 })
 
+test('an object that an operator named is named in full', () => {
+  const data = { object: { id: 'BLACK-FRIDAY.26' } }
+  expect(read({ ...snapshot, data })?.objectId).toBe('BLACK-FRIDAY.26')
+})
+
 test('what exists as a thin event only keeps its name', () => {
   const type = 'v1.billing.meter.error_report_triggered'
   expect(read({ ...thin, type })?.type).toBe(type)
