@@ -3,6 +3,7 @@ import { openApiPlugin } from './access/http/openapi.ts'
 import { makeAuthenticator, type CachingAuthenticator } from './access/authenticator.ts'
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
+import { registerBilling } from './app/billing-routes.ts'
 import { inboxState, makeBilling, type Billing } from './app/billing.ts'
 import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
@@ -12,7 +13,6 @@ import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
 import { openStores, type Stores } from './app/stores.ts'
-import { webhookPlugin } from './billing/webhook.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
@@ -151,12 +151,8 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     log,
   })
   server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
-  server.register(sync(webhookPlugin), {
-    inbox: parts.billing?.inbox ?? null,
-    secrets: environment.stripe?.webhookSecrets ?? [],
-    ...{ mode: environment.mode, hooks: metrics, clock, log },
-  })
-  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal] })
+  const checkout = registerBilling(server, { ...parts, ...core, authenticator })
+  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, checkout] })
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics, version })
   watchFigures(parts, authenticator, gateway)
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })

@@ -1,5 +1,8 @@
 import type { Reload } from '../access/reload.ts'
+import type { Accounts } from '../access/accounts.ts'
 import { makeCatalogue } from '../billing/catalogue.ts'
+import { makeCheckouts, type Checkouts } from '../billing/checkout.ts'
+import { makeEnsureCustomer } from '../billing/customers.ts'
 import { makeEffects } from '../billing/effects/effects.ts'
 import { makeEventEffect } from '../billing/effects/of-event.ts'
 import { makeReader } from '../billing/effects/read-payment.ts'
@@ -22,6 +25,7 @@ export interface Billing {
   readonly inbox: Inbox
   readonly worker: WorkPool
   readonly sync: Sync
+  readonly checkouts: Checkouts
   /** What is for sale from now on. */
   configure(config: Config): void
 }
@@ -37,6 +41,7 @@ export interface BillingParts {
   readonly environment: Pick<Environment, 'stripe' | 'mode'>
   readonly config: Config
   readonly db: Db
+  readonly accounts: Accounts
   readonly reload: Reload
   readonly hooks: BillingHooks
   readonly clock: Clock
@@ -54,6 +59,11 @@ export function makeBilling(parts: BillingParts): Billing | null {
   const reader = makeReader(stripe)
   const effects = makeEffects({ ...parts, reader, findings, catalogue: () => catalogue })
   const { mode } = environment
+  const ensureCustomer = makeEnsureCustomer({ ...parts, stripe })
+  const checkouts = makeCheckouts({
+    ...parts,
+    ...{ stripe, ensureCustomer, effects, catalogue: () => catalogue },
+  })
   const worker = makeInboxWorker({
     inbox,
     effect: makeEventEffect({ db, effects, mode }),
@@ -66,6 +76,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
   return {
     inbox,
     worker,
+    checkouts,
     sync: makeSync({ stripe, inbox, mode, clock }),
     configure(config) {
       catalogue = makeCatalogue(config)

@@ -37,6 +37,7 @@ const checkoutRow = z
     failure: maybeText,
     expires_at: maybeNumber,
     created_at: z.number(),
+    changed_at: z.number(),
   })
   .transform((row) => ({
     id: row.id,
@@ -58,6 +59,7 @@ const checkoutRow = z
     failure: row.failure,
     expiresAtMs: row.expires_at,
     createdAtMs: row.created_at,
+    changedAtMs: row.changed_at,
   }))
 
 /** An intent of ours: what is bought, by whom, and what it grants. */

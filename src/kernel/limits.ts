@@ -269,3 +269,9 @@ export const NOTIFICATION_POLL_MS = 500
 export const ALERT_POLL_MS = 10_000
 export const ALERT_FINDINGS_MAX = 100
 export const ALERT_FINDINGS_MS = 24 * 3_600_000
+/** Stripe forgets an idempotency key after 24 h; an hour less, for clocks and slow calls. */
+export const STRIPE_KEY_KEPT_MS = 23 * 3_600_000
+/** A success page polls; Stripe is asked about one checkout at most this often. */
+export const CHECKOUT_LOOK_MS_MIN = 1_000
+/** Longest URL that every browser and Stripe take. */
+export const URL_CHARS_MAX = 2_048

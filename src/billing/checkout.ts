@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto'
+import type Stripe from 'stripe'
+import type { Account } from '../access/rows.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import type { Ids } from '../kernel/ids.ts'
+import { CHECKOUT_LOOK_MS_MIN } from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
+import type { Db } from '../store/db.ts'
+import type { Catalogue } from './catalogue.ts'
+import { checkoutRows, type Checkout, type NewCheckout } from './checkout-rows.ts'
+import type { EnsureCustomer } from './customers.ts'
+import type { Effects } from './effects/effects.ts'
+import { refusalOfStripe } from './refusals.ts'
+
+export interface CheckoutAsked {
+  readonly item: { readonly kind: 'pack' | 'plan'; readonly id: string }
+  readonly successUrl: string
+  readonly cancelUrl: string
+  /** The caller's Idempotency-Key; null = every call is a new checkout. */
+  readonly requestKey: string | null
+}
+
+/** Buying a pack or a plan. Source: design §8. */
+export interface Checkouts {
+  /** Opens one. The same key of the same account again is the same checkout. */
+  open(account: Account, asked: CheckoutAsked): Promise<Checkout | Refusal>
+  /** By our id or Stripe's, after a look at Stripe where it is not over. null = there is none. */
+  read(id: string): Promise<Checkout | null>
+  /** Stripe's customer portal. */
+  portal(account: Account, returnUrl: string): Promise<{ readonly url: string } | Refusal>
+}
+
+export interface CheckoutsDeps {
+  readonly stripe: Pick<Stripe, 'checkout' | 'billingPortal'>
+  readonly db: Db
+  readonly catalogue: () => Catalogue
+  readonly ensureCustomer: EnsureCustomer
+  readonly effects: Effects
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+}
+
+type Item = Pick<NewCheckout, 'itemKind' | 'itemId' | 'stripePrice' | 'micros' | 'expiresDays'>
+
+function itemOf(catalogue: Catalogue, { kind, id }: CheckoutAsked['item']): Item | null {
+  if (kind === 'pack') {
+    const pack = catalogue.pack(id)
+    if (pack === null) return null
+    const { stripe_price: stripePrice, credits, expires_days: expiresDays = null } = pack
+    return { itemKind: kind, itemId: id, stripePrice, micros: credits, expiresDays }
+  }
+  const stripePrice = catalogue.plan(id)?.stripe_prices[0]
+  if (stripePrice === undefined) return null
+  return { itemKind: kind, itemId: id, stripePrice, micros: null, expiresDays: null }
+}
+
+const hashOf = ({ item, successUrl, cancelUrl }: CheckoutAsked): string =>
+  createHash('sha256')
+    .update(JSON.stringify([item.kind, item.id, successUrl, cancelUrl]))
+    .digest('hex')
+
+/** What Stripe is asked for: the same row, the same parameters, whoever repeats it. */
+function sessionParams(row: Checkout, customer: string): Stripe.Checkout.SessionCreateParams {
+  const metadata = { farebox_checkout: row.id }
+  const common = {
+    customer,
+    client_reference_id: row.id,
+    metadata,
+    line_items: [{ price: row.stripePrice, quantity: 1 }],
+    success_url: row.successUrl,
+    cancel_url: row.cancelUrl,
+  }
+  return row.itemKind === 'pack'
+    ? { ...common, mode: 'payment', payment_intent_data: { metadata } }
+    : { ...common, mode: 'subscription', subscription_data: { metadata } }
+}
+
+const isOver = ({ state, failure }: Checkout): boolean =>
+  state === 'granted' || (state === 'failed' && failure === 'expired')
+
+const REUSED = refuse(
+  'idempotency_key_reused',
+  'This Idempotency-Key was used for another checkout. Use a new one.',
+)
+
+/** The row of this call: new, or the one that an earlier call of the same key wrote. */
+async function plan(
+  deps: CheckoutsDeps,
+  account: Account,
+  asked: CheckoutAsked,
+): Promise<Checkout | Refusal> {
+  const { db, clock, ids } = deps
+  const item = itemOf(deps.catalogue(), asked.item)
+  if (item === null) {
+    return refuse('not_found', `There is no ${asked.item.kind} named ${asked.item.id} here.`)
+  }
+  const id = `fbco_${ids.uuid().replaceAll('-', '')}`
+  const { successUrl, cancelUrl, requestKey } = asked
+  const requestHash = hashOf(asked)
+  const urls = { successUrl, cancelUrl, requestKey, requestHash }
+  const isNew = await checkoutRows.plan(
+    db,
+    { id, accountId: account.id, ...item, ...urls },
+    clock.now(),
+  )
+  const name = isNew || requestKey === null ? { id } : { accountId: account.id, requestKey }
+  const row = await checkoutRows.find(db, name)
+  if (row === null) throw new Error('unreachable: the row was just written')
+  return row.requestHash === requestHash ? row : REUSED
+}
+
+export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
+  const { stripe, db, ensureCustomer, effects, clock, log } = deps
+
+  function refused(error: unknown, what: string): Refusal {
+    const refusal = refusalOfStripe(error)
+    if (refusal === null) throw error
+    log.warn({ what, error: describeError(error) }, 'Stripe did not do it')
+    return refusal
+  }
+
+  async function openAt(account: Account, row: Checkout): Promise<Checkout> {
+    const customer = await ensureCustomer(account)
+    const session = await stripe.checkout.sessions.create(sessionParams(row, customer), {
+      idempotencyKey: `farebox-${row.id}`,
+    })
+    const { amount_subtotal: amount, currency, url, expires_at: expiresAt } = session
+    const opened = { id: row.id, sessionId: session.id, url, amount, currency }
+    await checkoutRows.open(db, { ...opened, expiresAtMs: expiresAt * 1000 }, clock.now())
+    return (await checkoutRows.find(db, { id: row.id })) ?? row
+  }
+
+  /** Where Stripe cannot be asked, what is known stands. */
+  async function look(row: Checkout): Promise<void> {
+    if (row.sessionId === null || isOver(row)) return
+    if (clock.now() - row.changedAtMs < CHECKOUT_LOOK_MS_MIN) return
+    const subject = { kind: 'session', id: row.sessionId } as const
+    await effects
+      .look(subject, () => Promise.resolve())
+      .catch((error: unknown) => {
+        log.warn({ checkout: row.id, error: describeError(error) }, 'checkout not looked at')
+      })
+  }
+
+  return {
+    async open(account, asked) {
+      const row = await plan(deps, account, asked)
+      if ('ok' in row || row.sessionId !== null) return row
+      try {
+        return await openAt(account, row)
+      } catch (error) {
+        return refused(error, 'checkout')
+      }
+    },
+    async read(id) {
+      const name = id.startsWith('fbco_') ? { id } : { sessionId: id }
+      const row = await checkoutRows.find(db, name)
+      if (row === null) return null
+      await look(row)
+      return checkoutRows.find(db, { id: row.id })
+    },
+    async portal(account, returnUrl) {
+      try {
+        const customer = await ensureCustomer(account)
+        const params = { customer, return_url: returnUrl }
+        const { url } = await stripe.billingPortal.sessions.create(params)
+        return { url }
+      } catch (error) {
+        return refused(error, 'portal')
+      }
+    },
+  }
+}

@@ -1,0 +1,94 @@
+import type Stripe from 'stripe'
+import type { Accounts } from '../access/accounts.ts'
+import type { Account } from '../access/rows.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import { STRIPE_KEY_KEPT_MS } from '../kernel/limits.ts'
+import type { Db } from '../store/db.ts'
+import { numberOf, orNull, textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'plan-customer',
+  'find-customer',
+  'replan-customer',
+  'note-customer',
+])
+
+export interface CustomersDeps {
+  readonly stripe: Pick<Stripe, 'customers'>
+  readonly db: Db
+  readonly accounts: Pick<Accounts, 'change' | 'read'>
+  readonly clock: Clock
+  readonly ids: Ids
+}
+
+interface Planned {
+  readonly key: string
+  readonly customerId: string | null
+  readonly plannedAtMs: number
+}
+
+/** Stripe's customer of an account, made where it has none. */
+export type EnsureCustomer = (account: Account) => Promise<string>
+
+/** Account ids hold no quotes, so the text is safe in a query of Stripe's search. */
+const queryOf = (accountId: string): string => `metadata['farebox_account']:'${accountId}'`
+
+/**
+ * The key of the call is a row before the call is made, so whoever repeats it after a crash gets
+ * the same customer; once Stripe may have forgotten the key it is asked for the customer first.
+ * Source: design §7 (planned first).
+ */
+export function makeEnsureCustomer(deps: CustomersDeps): EnsureCustomer {
+  const { stripe, db, accounts, clock, ids } = deps
+
+  async function plan(accountId: string): Promise<Planned> {
+    await db.query(sql['plan-customer'], [accountId, ids.uuid(), new Date(clock.now())])
+    const [row] = await db.query(sql['find-customer'], [accountId])
+    if (row === undefined) throw new Error('unreachable: the row was just written')
+    return {
+      key: textOf(row, 'idempotency_key'),
+      customerId: orNull(row, 'customer_id', textOf),
+      plannedAtMs: numberOf(row, 'planned_at'),
+    }
+  }
+
+  /** Made long ago by somebody who could not note it; null = there is none. */
+  async function search(accountId: string): Promise<string | null> {
+    const found = await stripe.customers.search({ query: queryOf(accountId), limit: 1 })
+    return found.data[0]?.id ?? null
+  }
+
+  async function make(accountId: string, planned: Planned): Promise<string> {
+    let { key } = planned
+    if (clock.now() - planned.plannedAtMs > STRIPE_KEY_KEPT_MS) {
+      const known = await search(accountId)
+      if (known !== null) return known
+      key = ids.uuid()
+      const params = [accountId, planned.key, key, new Date(clock.now())]
+      await db.query(sql['replan-customer'], params)
+      key = (await plan(accountId)).key
+    }
+    // Nothing that may change meanwhile: the same key must come with the same parameters.
+    const params = { metadata: { farebox_account: accountId } }
+    const made = await stripe.customers.create(params, { idempotencyKey: `farebox-${key}` })
+    return made.id
+  }
+
+  return async (account) => {
+    if (account.stripeCustomerId !== null) return account.stripeCustomerId
+    const planned = await plan(account.id)
+    const customerId = planned.customerId ?? (await make(account.id, planned))
+    await db.query(sql['note-customer'], [account.id, customerId])
+    const now = await accounts.read(account.id)
+    if (now !== null && now.stripeCustomerId !== null) return now.stripeCustomerId
+    await accounts.change(account.id, { stripeCustomerId: customerId }, 'stripe')
+    const about = {
+      name: account.name,
+      ...(account.email === null ? {} : { email: account.email }),
+    }
+    await stripe.customers.update(customerId, about)
+    return customerId
+  }
+}

@@ -1,0 +1,223 @@
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { startGateway } from '../support/gateway.ts'
+import { freshDatabase, redisUrl, runSql } from '../support/stores.ts'
+import { until } from '../support/until.ts'
+import { ADMIN_TOKEN } from '../support/gateway.ts'
+import { startStripe } from './stripe-server.ts'
+import { SECRET, sign, snapshot } from './support.ts'
+
+type Body = Record<string, unknown>
+
+const URLS = {
+  success_url: 'https://shop.example/done?s={CHECKOUT_SESSION_ID}',
+  cancel_url: 'https://shop.example/',
+}
+
+describe('checkout', async () => {
+  const stripe = await startStripe()
+  const database = await freshDatabase()
+  const gateway = await startGateway({
+    databaseUrl: database.url,
+    redisUrl: redisUrl(),
+    config: {
+      packs: [{ id: 'starter', stripe_price: 'price_starter', credits: 1000 }],
+      plans: [{ id: 'pro', stripe_prices: ['price_month'], included_credits: '500' }],
+    },
+    env: {
+      STRIPE_SECRET_KEY: 'sk_test_x',
+      STRIPE_WEBHOOK_SECRET: SECRET,
+      STRIPE_API_BASE: stripe.url,
+    },
+  })
+  afterAll(async () => {
+    await gateway.end()
+    await database.drop()
+    await stripe.stop()
+  })
+
+  async function call(token: string, method: string, path: string, body?: object, key?: string) {
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` }
+    if (key !== undefined) headers['idempotency-key'] = key
+    const init = body === undefined ? {} : { body: JSON.stringify(body) }
+    const answer = await fetch(new URL(path, gateway.url), { method, headers, ...init })
+    const parsed: unknown = await answer.json()
+    return { status: answer.status, body: parsed as Body }
+  }
+  const admin = (method: string, path: string, body?: object) =>
+    call(ADMIN_TOKEN, method, `/admin/v1${path}`, body)
+  async function customer() {
+    const { id } = (await admin('POST', '/accounts', { name: 'Buyer', email: 'b@x.example' })).body
+    const key = await admin('POST', `/accounts/${String(id)}/keys`, { name: 'k' })
+    return { id: String(id), secret: String(key.body.key) }
+  }
+  const buy = (secret: string, key?: string, fields: object = {}) =>
+    call(secret, 'POST', '/farebox/v1/checkout', { pack: 'starter', ...URLS, ...fields }, key)
+  const look = (secret: string, id: unknown) =>
+    call(secret, 'GET', `/farebox/v1/checkout/${String(id)}`)
+  const balance = async (secret: string) => {
+    const answer = await call(secret, 'GET', '/farebox/v1/balance')
+    return { available: answer.body.available, posted: answer.body.posted }
+  }
+  const thousand = { micros: 1_000_000_000, credits: '1000' }
+  let buyer: { id: string; secret: string }
+  beforeEach(async () => {
+    buyer = await customer()
+  })
+
+  test('polled by the success page, grants without any webhook', async () => {
+    const opened = await buy(buyer.secret)
+    expect(opened).toMatchObject({
+      status: 201,
+      body: { state: 'pending', url: 'https://checkout.example/pay', account_id: buyer.id },
+    })
+    expect((await look(buyer.secret, opened.body.id)).body.state).toBe('pending')
+    stripe.pay(String(opened.body.session_id))
+    await until(
+      async () => (await look(buyer.secret, opened.body.session_id)).body.state === 'granted',
+    )
+    expect(await balance(buyer.secret)).toEqual({ available: thousand, posted: thousand })
+    expect((await look(buyer.secret, opened.body.id)).body).toMatchObject({ url: null })
+  })
+
+  test('delivered by webhook and polled at once, grants once; a refund takes it back', async () => {
+    const opened = await buy(buyer.secret)
+    const intent = stripe.pay(String(opened.body.session_id))
+    const deliver = async (type: string, id: string) => {
+      const body = JSON.stringify(snapshot(type, id))
+      const headers = { 'stripe-signature': sign(body, Date.now()) }
+      const url = new URL('/webhooks/stripe', gateway.url)
+      expect((await fetch(url, { method: 'POST', headers, body })).status).toBe(200)
+    }
+    await Promise.all([
+      deliver('checkout.session.completed', String(opened.body.session_id)),
+      deliver('payment_intent.succeeded', intent),
+      deliver('charge.updated', 'ch_unknown'),
+      look(buyer.secret, opened.body.id),
+    ])
+    await until(async () => (await balance(buyer.secret)).posted !== undefined)
+    await until(async () => {
+      expect(await balance(buyer.secret)).toEqual({ available: thousand, posted: thousand })
+      return true
+    })
+    const refund = stripe.refund(intent, 250)
+    await deliver('refund.created', refund.id)
+    await until(async () => {
+      expect((await balance(buyer.secret)).posted).toMatchObject({ credits: '750' })
+      return true
+    })
+    const rows = await admin('GET', `/accounts/${buyer.id}/ledger`)
+    expect(rows.body.data).toMatchObject([{ movement_type: 'refund' }, { movement_type: 'grant' }])
+  })
+
+  test('the same key is the same checkout; for something else it is refused', async () => {
+    const [first, second] = await Promise.all([
+      buy(buyer.secret, 'order-1'),
+      buy(buyer.secret, 'order-1'),
+    ])
+    expect(second.body.id).toBe(first.body.id)
+    expect((await buy(buyer.secret, 'order-1')).body.session_id).toBe(first.body.session_id)
+    expect((await buy(buyer.secret, 'order-2')).body.id).not.toBe(first.body.id)
+    const other = await buy(buyer.secret, 'order-1', { cancel_url: 'https://elsewhere.example/' })
+    expect(other).toMatchObject({
+      status: 400,
+      body: { error: { code: 'idempotency_key_reused' } },
+    })
+    const someone = await customer()
+    expect((await buy(someone.secret, 'order-1')).body.id).not.toBe(first.body.id)
+  })
+
+  test('answers of Stripe that got lost make neither a second customer nor a second session', async () => {
+    const customers = () =>
+      stripe.of('customer').filter((one) => (one.metadata as Body).farebox_account === buyer.id)
+        .length
+    const sessions = () =>
+      stripe.of('checkout.session').filter((one) => one.customer === lastCustomer()).length
+    const lastCustomer = () => stripe.of('customer').at(-1)?.id
+    stripe.loseNext('/v1/customers')
+    expect((await buy(buyer.secret, 'k')).status).toBeGreaterThanOrEqual(500)
+    stripe.loseNext('/v1/checkout/sessions')
+    expect((await buy(buyer.secret, 'k')).status).toBeGreaterThanOrEqual(500)
+    const opened = await buy(buyer.secret, 'k')
+    expect(opened.status).toBe(201)
+    expect([customers(), sessions()]).toEqual([1, 1])
+    const account = await admin('GET', `/accounts/${buyer.id}`)
+    expect(account.body.stripe_customer_id).toBe(lastCustomer())
+  })
+
+  test('a customer whose answer was lost longer ago than Stripe keeps keys is found again', async () => {
+    stripe.loseNext('/v1/customers')
+    expect((await buy(buyer.secret)).status).toBeGreaterThanOrEqual(500)
+    const made = stripe.of('customer').at(-1)?.id
+    stripe.forgetKeys()
+    await runSql(database.url, [
+      "UPDATE stripe_customers SET planned_at = planned_at - interval '2 days'",
+    ])
+    expect((await buy(buyer.secret)).status).toBe(201)
+    expect((await admin('GET', `/accounts/${buyer.id}`)).body.stripe_customer_id).toBe(made)
+  })
+
+  test('a payment whose session answer was lost is found by what the session names', async () => {
+    stripe.loseNext('/v1/checkout/sessions')
+    expect((await buy(buyer.secret, 'k')).status).toBeGreaterThanOrEqual(500)
+    const session = stripe.of('checkout.session').at(-1)?.id ?? ''
+    stripe.pay(session)
+    const body = JSON.stringify(snapshot('checkout.session.completed', session))
+    const headers = { 'stripe-signature': sign(body, Date.now()) }
+    await fetch(new URL('/webhooks/stripe', gateway.url), { method: 'POST', headers, body })
+    await until(async () => {
+      expect((await balance(buyer.secret)).posted).toEqual(thousand)
+      return true
+    })
+    expect((await look(buyer.secret, session)).body.state).toBe('granted')
+  })
+
+  test('a backend key buys for a subject, known or new, and must name one', async () => {
+    const backend = await admin('POST', '/backend-keys', { name: 'server' })
+    const secret = String(backend.body.key)
+    expect((await buy(secret)).status).toBe(400)
+    const first = await buy(secret, 'a', { subject_ref: 'user-1', email: 'u@x.example' })
+    const second = await buy(secret, 'b', { subject_ref: 'user-1' })
+    expect(first.status).toBe(201)
+    expect(second.body.account_id).toBe(first.body.account_id)
+    expect((await look(secret, first.body.id)).status).toBe(200)
+    expect((await look(buyer.secret, first.body.id)).status).toBe(404)
+    expect((await buy(buyer.secret, 'c', { subject_ref: 'user-1' })).status).toBe(400)
+    const back = { return_url: 'https://shop.example/' }
+    const portal = await call(secret, 'POST', '/farebox/v1/portal', {
+      ...back,
+      subject_ref: 'user-1',
+    })
+    expect(portal).toMatchObject({ status: 201, body: { url: /portal\.example\/cus_/ } })
+    const nobody = await call(secret, 'POST', '/farebox/v1/portal', {
+      ...back,
+      subject_ref: 'user-9',
+    })
+    expect(nobody.status).toBe(404)
+    expect((await call(buyer.secret, 'POST', '/farebox/v1/portal', back)).status).toBe(201)
+  })
+
+  test.each([
+    ['no item', { pack: undefined }, 400],
+    ['two items', { plan: 'pro' }, 400],
+    ['an unknown pack', { pack: 'nothing' }, 404],
+    ['a URL that runs code', { success_url: 'javascript:alert(1)' }, 400],
+    ['an unknown field', { credits: 1_000_000 }, 400],
+  ])('%s is refused before Stripe is asked', async (_name, fields, status) => {
+    const before = stripe.calls.length
+    expect((await buy(buyer.secret, undefined, fields)).status).toBe(status)
+    expect(stripe.calls.length).toBe(before)
+  })
+
+  test('events that were never delivered are fetched and worked off once', async () => {
+    const opened = await buy(buyer.secret)
+    stripe.pay(String(opened.body.session_id))
+    stripe.happen('checkout.session.completed', String(opened.body.session_id))
+    const since = new Date(Date.now() - 3_600_000).toISOString()
+    expect((await admin('POST', '/stripe/sync', { since })).body).toMatchObject({ added: 1 })
+    await until(async () => {
+      expect((await balance(buyer.secret)).posted).toEqual(thousand)
+      return true
+    })
+    expect((await admin('POST', '/stripe/sync', { since })).body).toMatchObject({ added: 0 })
+  })
+})
