@@ -111,6 +111,19 @@ async function plan(
   return row.requestHash === requestHash ? row : REUSED
 }
 
+/** Asks Stripe for the session of a row. Throws what Stripe throws: then the row stays planned. */
+async function openAt(deps: CheckoutsDeps, account: Account, row: Checkout): Promise<Checkout> {
+  const { stripe, db, clock } = deps
+  const customer = await deps.ensureCustomer(account)
+  const session = await stripe.checkout.sessions.create(sessionParams(row, customer), {
+    idempotencyKey: `farebox-${row.id}`,
+  })
+  const { amount_subtotal: amount, currency, url, expires_at: expiresAt } = session
+  const opened = { id: row.id, sessionId: session.id, url, amount, currency }
+  await checkoutRows.open(db, { ...opened, expiresAtMs: expiresAt * 1000 }, clock.now())
+  return (await checkoutRows.find(db, { id: row.id })) ?? row
+}
+
 export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
   const { stripe, db, ensureCustomer, effects, clock, log } = deps
 
@@ -119,17 +132,6 @@ export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
     if (refusal === null) throw error
     log.warn({ what, error: describeError(error) }, 'Stripe did not do it')
     return refusal
-  }
-
-  async function openAt(account: Account, row: Checkout): Promise<Checkout> {
-    const customer = await ensureCustomer(account)
-    const session = await stripe.checkout.sessions.create(sessionParams(row, customer), {
-      idempotencyKey: `farebox-${row.id}`,
-    })
-    const { amount_subtotal: amount, currency, url, expires_at: expiresAt } = session
-    const opened = { id: row.id, sessionId: session.id, url, amount, currency }
-    await checkoutRows.open(db, { ...opened, expiresAtMs: expiresAt * 1000 }, clock.now())
-    return (await checkoutRows.find(db, { id: row.id })) ?? row
   }
 
   /** Where Stripe cannot be asked, what is known stands. */
@@ -149,7 +151,7 @@ export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
       const row = await plan(deps, account, asked)
       if ('ok' in row || row.sessionId !== null) return row
       try {
-        return await openAt(account, row)
+        return await openAt(deps, account, row)
       } catch (error) {
         return refused(error, 'checkout')
       }
