@@ -7,7 +7,7 @@ const AWAY = refuse(
 )
 const BUSY = refuse('rate_limit_exceeded', 'Stripe takes no more calls right now. Try again.')
 
-/** What a caller is told of an error of Stripe's, whose words are for the log; null = it is none. */
+/** What a caller is told of Stripe's error, whose words are for the log; null = it is none. */
 export function refusalOfStripe(error: unknown): Refusal | null {
   const { StripeError, StripeRateLimitError, StripeInvalidRequestError } = Stripe.errors
   if (!(error instanceof StripeError)) return null
