@@ -5,6 +5,7 @@ import { makeCheckouts, type Checkouts } from '../billing/checkout.ts'
 import { makeEnsureCustomer } from '../billing/customers.ts'
 import { makeEffects } from '../billing/effects/effects.ts'
 import { makeEventEffect } from '../billing/effects/of-event.ts'
+import { makeInvoiceReader } from '../billing/effects/read-invoice.ts'
 import { makeReader } from '../billing/effects/read-payment.ts'
 import { makeFindings } from '../billing/findings.ts'
 import type { BillingHooks } from '../billing/hooks.ts'
@@ -57,7 +58,10 @@ export function makeBilling(parts: BillingParts): Billing | null {
   const findings = makeFindings({ db, ids, clock })
   let catalogue = makeCatalogue(parts.config)
   const reader = makeReader(stripe)
-  const effects = makeEffects({ ...parts, reader, findings, catalogue: () => catalogue })
+  const invoices = makeInvoiceReader(stripe)
+  const effects = makeEffects({
+    ...{ ...parts, reader, invoices, findings, catalogue: () => catalogue },
+  })
   const { mode } = environment
   const ensureCustomer = makeEnsureCustomer({ ...parts, stripe })
   const checkouts = makeCheckouts({

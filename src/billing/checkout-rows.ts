@@ -91,7 +91,8 @@ export interface OpenedCheckout {
 
 export interface CheckoutChange {
   readonly id: string
-  readonly sessionId: string
+  /** null = as it is; so with the payment. */
+  readonly sessionId: string | null
   readonly paymentIntent: string | null
   readonly state: CheckoutState
   readonly failure: string | null

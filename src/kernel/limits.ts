@@ -275,3 +275,6 @@ export const STRIPE_KEY_KEPT_MS = 23 * 3_600_000
 export const CHECKOUT_LOOK_MS_MIN = 1_000
 /** Longest URL that every browser and Stripe take. */
 export const URL_CHARS_MAX = 2_048
+/** Stripe finalises and charges a renewal about an hour into the new period; until it is paid the
+ * old period's credits are the only ones. */
+export const INCLUDED_OVERLAP_MS = 2 * 3_600_000

@@ -7,7 +7,7 @@ import type { GrantInput } from './books.ts'
 import { addLot, creditLot, takeBack } from './burn.ts'
 import { moveLine, refillLot, type LotState, type Op, type Sheet } from './sheet.ts'
 import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
-import { grantOpOf } from './turn.ts'
+import { expireLot, grantOpOf } from './turn.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['find-sale-lots', 'read-sale-moves'])
 
@@ -149,4 +149,25 @@ export async function settleSales(
   })
   if (sheet.entries.length > 0) await writeChange(tx, sheet)
   return settled
+}
+
+/**
+ * Ends what is left of some sales' lots, as their expiry would; those that ended stay as they are.
+ * Locks the account. Answers whether anything happened.
+ */
+export async function endSales(
+  tx: Tx,
+  accountId: string,
+  keys: readonly string[],
+  context: SheetContext,
+): Promise<boolean> {
+  if ((await openSheet(tx, accountId, [], context)) === null) return false
+  const rows = await tx.query(sql['find-sale-lots'], [accountId, keys])
+  const ids = rows.map((row) => readLot(row).id)
+  const sheet = await openSheet(tx, accountId, ids, context)
+  invariant(sheet !== null, `account ${accountId} is gone`)
+  const open = sheet.lots.filter(({ id, state }) => state === 'active' && ids.includes(id))
+  for (const lot of open) expireLot(sheet, lot)
+  if (open.length > 0) await writeChange(tx, sheet)
+  return open.length > 0
 }

@@ -35,7 +35,8 @@ export function turnLots(sheet: Sheet): boolean {
   return effective.length > 0 || over.length > 0
 }
 
-function expireLot(sheet: Sheet, lot: LotState): void {
+/** Ends a lot now, whatever its own end was. */
+export function expireLot(sheet: Sheet, lot: LotState): void {
   if (lot.remainingMicros > 0) expireSome(sheet, lot, lot.remainingMicros, expiryOpOf(lot))
   lot.state = 'expired'
   lot.expiredAtMs = sheet.nowMs

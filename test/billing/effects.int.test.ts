@@ -33,7 +33,15 @@ async function makeWorld(policies: object = {}) {
   const clock = { now: () => T0, monotonicMs: () => 0, after: () => () => undefined }
   const makeProcess = () =>
     makeEffects({
-      ...{ db, reader: shop.reader, ids, clock, log: silentLog, hooks: countedHooks() },
+      ...{
+        db,
+        reader: shop.reader,
+        invoices: shop.invoiceReader,
+        ids,
+        clock,
+        log: silentLog,
+        hooks: countedHooks(),
+      },
       catalogue: () => catalogue,
       findings: makeFindings({ db, ids, clock }),
       reload: (id) => {

@@ -4,6 +4,13 @@ import type {
   SessionFacts,
   SessionLine,
 } from '../../src/billing/effects/facts.ts'
+import type {
+  InvoiceFacts,
+  InvoiceLine,
+  InvoiceReader,
+  PriceFacts,
+  SubscriptionFacts,
+} from '../../src/billing/effects/read-invoice.ts'
 import type { Reader } from '../../src/billing/effects/read-payment.ts'
 
 /** Stripe's side of a few payments, as plain state: what a look would see of it now. */
@@ -20,6 +27,10 @@ export const PAID_AT = 1_800_000_000_000
 export function makeShop() {
   const sessions = new Map<string, SessionFacts>()
   const payments = new Map<string, ShopPayment>()
+  const invoices = new Map<string, InvoiceFacts>()
+  const subscriptions = new Map<string, SubscriptionFacts>()
+  const prices = new Map<string, PriceFacts>()
+  const notes = new Map<string, { invoice: string; status: string; elsewhere: number }>()
   const readHooks: (() => Promise<void>)[] = []
 
   const payment = (id: string): ShopPayment => {
@@ -65,8 +76,25 @@ export function makeShop() {
       Promise.resolve(ownerOf(({ disputes }) => disputes.some((dispute) => dispute.id === id))),
     warning: (id) => Promise.resolve({ payment: id.replace('issfr_', 'pi_'), actionable: true }),
   }
+  const known = <T>(map: ReadonlyMap<string, T>, id: string): Promise<T> => {
+    const found = map.get(id)
+    return found === undefined ? Promise.reject(new Error(`no ${id}`)) : Promise.resolve(found)
+  }
+  const invoiceReader: InvoiceReader = {
+    invoice: (id) => known(invoices, id),
+    subscription: (id) => known(subscriptions, id),
+    price: (id) => known(prices, id),
+    invoiceOf: (id) =>
+      Promise.resolve(invoices.has(id.replace('pi_', 'in_')) ? id.replace('pi_', 'in_') : null),
+    creditNote: (id) => known(notes, id),
+  }
   return {
     reader,
+    invoiceReader,
+    invoices,
+    subscriptions,
+    prices,
+    notes,
     sessions,
     payments,
     payment,
@@ -81,6 +109,7 @@ export function makeShop() {
         paymentStatus: 'paid',
         paymentIntent: id.replace('cs_', 'pi_'),
         subscription: null,
+        invoice: null,
         customer: null,
         currency: 'usd',
         amountSubtotal: 1_000,
@@ -98,3 +127,71 @@ export function makeShop() {
 }
 
 export type Shop = ReturnType<typeof makeShop>
+
+export const PERIOD_START = Date.UTC(2026, 0, 1)
+export const PERIOD_END = Date.UTC(2026, 1, 1)
+
+export const planLine = (price: string, fields: Partial<InvoiceLine> = {}): InvoiceLine => ({
+  id: `il_${price}`,
+  price,
+  quantity: 1,
+  amount: 2_000,
+  isOfPlan: true,
+  isProration: false,
+  item: 'si_1',
+  periodStartMs: PERIOD_START,
+  periodEndMs: PERIOD_END,
+  ...fields,
+})
+
+export const paidInvoice = (
+  id: string,
+  customer: string,
+  subscription: string | null,
+  lines: readonly InvoiceLine[],
+  fields: Partial<InvoiceFacts> = {},
+): InvoiceFacts => ({
+  id,
+  status: 'paid',
+  isPaid: true,
+  currency: 'usd',
+  paid: 2_000,
+  refunded: 0,
+  withdrawn: 0,
+  disputes: [],
+  paidAtMs: PAID_AT,
+  billingReason: 'subscription_create',
+  customer,
+  subscription,
+  lines,
+  ...fields,
+})
+
+export const activeSubscription = (
+  id: string,
+  customer: string,
+  price: string,
+  fields: Partial<SubscriptionFacts> = {},
+): SubscriptionFacts => ({
+  id,
+  status: 'active',
+  customer,
+  items: [
+    {
+      price,
+      quantity: 1,
+      isMetered: false,
+      periodStartMs: PERIOD_START,
+      periodEndMs: PERIOD_END,
+    },
+  ],
+  startedAtMs: PERIOD_START,
+  trialEndMs: null,
+  cancelAtMs: null,
+  cancelAtPeriodEnd: false,
+  endedAtMs: null,
+  isCollectionPaused: false,
+  latestInvoice: null,
+  checkoutId: null,
+  ...fields,
+})

@@ -12,6 +12,8 @@ export interface SaleItem {
   readonly kind: 'paid' | 'included'
   readonly micros: Micros
   readonly expiresAtMs: number | null
+  /** The subscription with which it ends; absent = none. */
+  readonly subscriptionId?: string | null
 }
 
 /** What a payment grants, to whom; without an account nothing is granted. */

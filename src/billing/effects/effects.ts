@@ -2,16 +2,16 @@ import type { Reload } from '../../access/reload.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { Tx } from '../../store/db.ts'
-import type { Finding } from '../findings.ts'
 import type { BillingHooks } from '../hooks.ts'
 import { lookAndWrite, type Look } from './look.ts'
-import { makeLooks, type LooksDeps } from './looks.ts'
-import type { Reader } from './read-payment.ts'
+import { makeLooks } from './looks.ts'
+import { makePlanLooks, type PlanLooksDeps } from './looks-of-plans.ts'
 import type { Subject } from './subject.ts'
+import { targetOf, type Target } from './target.ts'
 import { makeTurns } from './turns.ts'
 import type { Written } from './write.ts'
 
-export interface EffectsDeps extends LooksDeps {
+export interface EffectsDeps extends PlanLooksDeps {
   readonly reload: Reload
   readonly hooks: Pick<BillingHooks, 'usable' | 'notGranted'>
   readonly clock: Clock
@@ -26,55 +26,16 @@ export interface Effects {
   look(subject: Subject | null, also: Also): Promise<void>
 }
 
-/** What to look at in the end, and what the subject itself says beside it. */
-interface Target {
-  readonly kind: 'payment' | 'session'
-  readonly id: string
-  readonly findings: readonly Finding[]
-}
-
-async function warningOf(reader: Reader, id: string): Promise<Target | null> {
-  const { payment, actionable } = await reader.warning(id)
-  if (payment === null) return null
-  const finding = {
-    kind: 'stripe_early_fraud_warning',
-    severity: 'review',
-    subject: id,
-    evidence: { payment, actionable },
-  } as const
-  return { kind: 'payment', id: payment, findings: [finding] }
-}
-
-async function targetOf(reader: Reader, subject: Subject): Promise<Target | null> {
-  const payment = (id: string | null): Target | null =>
-    id === null ? null : { kind: 'payment', id, findings: [] }
-  switch (subject.kind) {
-    case 'payment':
-      return payment(subject.id)
-    case 'charge':
-      return payment(await reader.paymentOfCharge(subject.id))
-    case 'refund':
-      return payment(await reader.paymentOfRefund(subject.id))
-    case 'dispute':
-      return payment(await reader.paymentOfDispute(subject.id))
-    case 'warning':
-      return warningOf(reader, subject.id)
-    case 'session': {
-      const { paymentIntent } = await reader.session(subject.id)
-      return payment(paymentIntent) ?? { kind: 'session', id: subject.id, findings: [] }
-    }
-    case 'invoice':
-    case 'subscription':
-    case 'credit_note':
-      return null
-  }
-}
-
 export function makeEffects(deps: EffectsDeps): Effects {
-  const { db, reader, reload, hooks, clock, log } = deps
-  const looks = makeLooks(deps)
+  const { db, reload, hooks, clock, log } = deps
+  const looks = { ...makeLooks(deps), ...makePlanLooks(deps) }
   const turns = makeTurns()
   const now = (): number => clock.now()
+
+  const lookAt = (target: Target): Promise<Look<Written>> =>
+    target.kind === 'payment'
+      ? looks.payment(target.id, target.session)
+      : looks[target.kind](target.id)
 
   async function tell({ accounts, grantedOfMs, isStuck }: Written): Promise<void> {
     if (isStuck) hooks.notGranted()
@@ -89,14 +50,14 @@ export function makeEffects(deps: EffectsDeps): Effects {
 
   return {
     async look(subject, also) {
-      const target = subject === null ? null : await targetOf(reader, subject)
+      const target = subject === null ? null : await targetOf(deps, subject)
       if (target === null) {
         await db.tx((tx) => also(tx, 'nothing to do'))
         return
       }
       const { kind, id } = target
       const look = async (): Promise<Look<Written>> => {
-        const found = await looks[kind](id)
+        const found = await lookAt(target)
         return {
           async write(tx, nowMs) {
             const result = await found.write(tx, nowMs)

@@ -22,6 +22,8 @@ export interface SessionFacts {
   readonly paymentStatus: string
   readonly paymentIntent: string | null
   readonly subscription: string | null
+  /** Of a session that sells a plan. */
+  readonly invoice: string | null
   readonly customer: string | null
   readonly currency: string | null
   readonly amountSubtotal: number | null

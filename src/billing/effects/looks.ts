@@ -9,7 +9,7 @@ import { checkoutStateOf, decideForeign, decideOwn, nothing, type Decision } fro
 import type { PaymentFacts, SessionFacts } from './facts.ts'
 import type { Look } from './look.ts'
 import type { Reader } from './read-payment.ts'
-import { readSales, writePayment, type Written } from './write.ts'
+import { readSales, writePayment, type StoredSale, type Written } from './write.ts'
 
 const sql = loadSql(new URL('../sql/', import.meta.url), ['account-of-customer'])
 
@@ -68,18 +68,28 @@ async function originOf({ db, reader }: LooksDeps, sessionId: string): Promise<O
   return { session, checkout: isOther ? null : checkout }
 }
 
-/** What was granted once stands; else what the origin says. */
+/**
+ * What was granted once stands, whatever would be decided today, and stays with its account; what
+ * was not, such as a line whose price was not configured then, is added to it.
+ */
+export function withStored(stored: readonly StoredSale[], fresh: Decision): Decision {
+  const [first] = stored
+  if (first === undefined) return fresh
+  const { accountId } = first
+  if (fresh.accountId === null) {
+    return { accountId, sales: stored, why: 'granted before', findings: [] }
+  }
+  return { ...fresh, accountId }
+}
+
+/** What a payment grants: what it granted before, and what its origin says. */
 async function decide(deps: LooksDeps, origin: Origin, payment: PaymentFacts): Promise<Decision> {
   const { db, catalogue } = deps
-  const [first, ...rest] = await readSales(db, payment.id)
-  if (first !== undefined) {
-    const sales = [first, ...rest]
-    return { accountId: first.accountId, sales, why: 'granted before', findings: [] }
-  }
+  const stored = await readSales(db, payment.id)
   const { session, checkout } = origin
-  if (checkout !== null) return decideOwn(checkout, session, payment)
+  if (checkout !== null) return withStored(stored, decideOwn(checkout, session, payment))
   const accountId = await accountOfCustomer(db, session.customer)
-  return decideForeign(accountId, session, payment, catalogue())
+  return withStored(stored, decideForeign(accountId, session, payment, catalogue()))
 }
 
 /** Writes a payment of a session, and what becomes of the checkout behind it. */
@@ -113,12 +123,9 @@ async function foundOf(
 
 /** What to read of each thing that money can be about, and what follows from it. */
 export function makeLooks(deps: LooksDeps) {
-  const { db, reader } = deps
+  const { reader } = deps
   return {
-    async payment(id: string): Promise<Look<Written>> {
-      const row = await checkoutRows.find(db, { paymentIntent: id })
-      const sessionId = row?.sessionId ?? (await reader.sessionOf(id))
-      if (sessionId === null) return { write: () => Promise.resolve(none('not ours')) }
+    async payment(id: string, sessionId: string): Promise<Look<Written>> {
       const [origin, payment] = await Promise.all([originOf(deps, sessionId), reader.payment(id)])
       return foundOf(deps, origin, payment)
     },

@@ -95,6 +95,7 @@ async function readSession(stripe: Stripe, id: string): Promise<SessionFacts> {
     paymentStatus: session.payment_status,
     paymentIntent: idOf(session.payment_intent),
     subscription: idOf(session.subscription),
+    invoice: idOf(session.invoice),
     customer: idOf(session.customer),
     currency: session.currency,
     amountSubtotal: session.amount_subtotal,

@@ -66,6 +66,7 @@ const toRow = (paymentId: string, accountId: string, item: SaleItem) => ({
   kind: item.kind,
   micros: item.micros,
   expires_at: item.expiresAtMs === null ? null : new Date(item.expiresAtMs).toISOString(),
+  subscription_id: item.subscriptionId ?? null,
 })
 
 export interface Written {

@@ -1,0 +1,144 @@
+import { micros, microsFromBigInt, subMicros, type Micros } from '../../kernel/money.ts'
+import { INCLUDED_OVERLAP_MS } from '../../kernel/limits.ts'
+import type { Catalogue } from '../catalogue.ts'
+import type { Plan } from '../config.ts'
+import type { Finding } from '../findings.ts'
+import { expiryAfter, nothing, unknownPrice, type Decision, type SaleItem } from './decide.ts'
+import type { InvoiceFacts, InvoiceLine, PriceFacts, SubscriptionFacts } from './read-invoice.ts'
+
+export interface InvoiceInput {
+  readonly invoice: InvoiceFacts
+  /** null = the invoice is of none. */
+  readonly subscription: SubscriptionFacts | null
+  readonly accountId: string | null
+  readonly catalogue: Catalogue
+  /** Of the prices that `pricesToRead` names. */
+  readonly prices: ReadonlyMap<string, PriceFacts>
+}
+
+/** Prices that have to be looked at before an invoice can be decided. */
+export function pricesToRead(invoice: InvoiceFacts, catalogue: Catalogue): string[] {
+  const prices = invoice.lines.flatMap((line) => {
+    const { price } = line
+    if (price === null || !line.isOfPlan) return []
+    return line.isProration || catalogue.planOf(price) === null ? [price] : []
+  })
+  return [...new Set(prices)]
+}
+
+/** The moment one period before `endMs`, by the calendar (UTC); the 31st becomes the last. */
+export function periodStart(endMs: number, period: NonNullable<PriceFacts['period']>): number {
+  const end = new Date(endMs)
+  if ('days' in period) return endMs - period.days * 86_400_000
+  const first = new Date(endMs)
+  first.setUTCDate(1)
+  first.setUTCMonth(first.getUTCMonth() - period.months)
+  const last = new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 0)).getUTCDate()
+  first.setUTCDate(Math.min(end.getUTCDate(), last))
+  return first.getTime()
+}
+
+const timesOf = (plan: Plan, quantity: number): Micros =>
+  micros(plan.included_credits * Math.max(0, quantity))
+
+/** Included credits outlive their period by the overlap, and by the periods they roll over. */
+function includedExpiry(plan: Plan, { periodStartMs, periodEndMs }: InvoiceLine): number {
+  const length = Math.max(0, periodEndMs - periodStartMs)
+  return periodEndMs + plan.rollover * length + INCLUDED_OVERLAP_MS
+}
+
+/** The credits that a period of a plan includes; null = none. */
+function includedOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem | null {
+  const { subscription, catalogue } = input
+  const trialEndMs = subscription?.trialEndMs ?? null
+  const isTrial = trialEndMs !== null && line.periodEndMs <= trialEndMs
+  if (isTrial && catalogue.policies.trial_included === 'ignore') return null
+  const amount = timesOf(plan, line.quantity)
+  if (amount === 0 || line.amount < 0) return null
+  const of = subscription?.id ?? input.invoice.id
+  return {
+    key: `included:${of}:${line.item}:${line.periodStartMs / 1000}`,
+    itemKind: 'plan',
+    itemId: plan.id,
+    kind: 'included',
+    micros: amount,
+    expiresAtMs: includedExpiry(plan, line),
+    subscriptionId: subscription?.id ?? null,
+  }
+}
+
+/** (new − old) × remaining ÷ whole period, rounded once to the nearest; never below zero. */
+function changeShare(more: Micros, remainingMs: number, wholeMs: number): Micros {
+  if (more <= 0 || wholeMs <= 0) return micros(0)
+  const [part, whole] = [BigInt(Math.min(remainingMs, wholeMs)), BigInt(wholeMs)]
+  return microsFromBigInt((2n * BigInt(more) * part + whole) / (2n * whole))
+}
+
+/** What a change to a larger plan in mid-period adds. A smaller one takes nothing back. */
+function changeOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem | null {
+  const { invoice, subscription, catalogue, prices } = input
+  if (catalogue.policies.plan_change === 'ignore' || line.amount <= 0) return null
+  const before = invoice.lines.find(
+    (other) => other.isProration && other.amount < 0 && other.item === line.item,
+  )
+  const old = before?.price == null ? null : catalogue.planOf(before.price)
+  const period = prices.get(line.price ?? '')?.period ?? null
+  if (before === undefined || old === null || period === null) return null
+  const more = subMicros(timesOf(plan, line.quantity), timesOf(old, before.quantity))
+  const whole = line.periodEndMs - periodStart(line.periodEndMs, period)
+  const amount = changeShare(more, line.periodEndMs - line.periodStartMs, whole)
+  if (amount === 0) return null
+  const of = subscription?.id ?? invoice.id
+  const start = line.periodStartMs / 1000
+  return {
+    key: `included:${of}:${line.item}:${start}:${line.price ?? ''}`,
+    itemKind: 'plan',
+    itemId: plan.id,
+    kind: 'included',
+    micros: amount,
+    expiresAtMs: line.periodEndMs + INCLUDED_OVERLAP_MS,
+    subscriptionId: subscription?.id ?? null,
+  }
+}
+
+/** A pack that was sold on the invoice of a plan. */
+function packOf(input: InvoiceInput, line: InvoiceLine): SaleItem | null {
+  const pack = line.price === null ? null : input.catalogue.packOf(line.price)
+  if (pack === null || line.isProration || line.quantity <= 0) return null
+  return {
+    key: `invoice:${input.invoice.id}:${line.id}`,
+    itemKind: 'pack',
+    itemId: pack.id,
+    kind: 'paid',
+    micros: micros(pack.credits * line.quantity),
+    expiresAtMs: expiryAfter(input.invoice.paidAtMs, pack.expires_days),
+  }
+}
+
+function saleOf(input: InvoiceInput, line: InvoiceLine, findings: Finding[]): SaleItem | null {
+  if (!line.isOfPlan) return packOf(input, line)
+  const plan = line.price === null ? null : input.catalogue.planOf(line.price)
+  if (plan !== null) return (line.isProration ? changeOf : includedOf)(input, line, plan)
+  const isMetered = input.prices.get(line.price ?? '')?.isMetered ?? false
+  if (!isMetered && !line.isProration) {
+    findings.push(unknownPrice(line.price ?? 'none', { invoice: input.invoice.id }))
+  }
+  return null
+}
+
+/** What a paid invoice grants, line by line. Source: stripe/facts.md §3 (invoice.paid). */
+export function decideInvoice(input: InvoiceInput): Decision {
+  const { invoice, accountId } = input
+  if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`)
+  const findings: Finding[] = []
+  const sales = invoice.lines.flatMap((line) => saleOf(input, line, findings) ?? [])
+  if (sales.length === 0) return nothing('invoice paid: it grants nothing', findings)
+  if (accountId !== null) return { accountId, sales, why: 'invoice paid', findings }
+  const finding: Finding = {
+    kind: 'stripe_no_account',
+    severity: 'urgent',
+    subject: invoice.id,
+    evidence: { customer: invoice.customer },
+  }
+  return nothing('paid by nobody we know', [...findings, finding])
+}

@@ -1,0 +1,136 @@
+import type { Tx } from '../../store/db.ts'
+import { textOf } from '../../store/rows.ts'
+import { loadSql } from '../../store/sql.ts'
+import { endSales } from '../../ledger/sale.ts'
+import { checkoutRows, type CheckoutState } from '../checkout-rows.ts'
+import type { Finding } from '../findings.ts'
+import { unknownPrice } from './decide.ts'
+import { decideInvoice, pricesToRead } from './decide-invoice.ts'
+import type { Look } from './look.ts'
+import { accountOfCustomer, none, withStored, type LooksDeps } from './looks.ts'
+import type { InvoiceFacts, InvoiceReader, SubscriptionFacts } from './read-invoice.ts'
+import { readSales, writePayment, type Written } from './write.ts'
+
+const sql = loadSql(new URL('../sql/', import.meta.url), [
+  'note-subscription',
+  'is-subscription-over',
+  'included-of-subscription',
+])
+
+export interface PlanLooksDeps extends LooksDeps {
+  readonly invoices: InvoiceReader
+}
+
+/**
+ * Ends what a plan included where its subscription is over, by policy. Whoever comes later, the
+ * grant or the end, sees the other: both hold the account's lock when they look.
+ */
+async function endIncluded(
+  tx: Tx,
+  deps: PlanLooksDeps,
+  of: { readonly subscription: SubscriptionFacts; readonly accountId: string },
+  nowMs: number,
+): Promise<boolean> {
+  const { subscription, accountId } = of
+  if (deps.catalogue().policies.included_at_end === 'keep') return false
+  const isOver =
+    subscription.endedAtMs !== null ||
+    (await tx.query(sql['is-subscription-over'], [subscription.id])).length > 0
+  if (!isOver) return false
+  const context = { nowMs, newId: () => deps.ids.uuid() }
+  await endSales(tx, accountId, [], context) // the lock, before the sales are read
+  const rows = await tx.query(sql['included-of-subscription'], [subscription.id, accountId])
+  const keys = rows.map((row) => textOf(row, 'key'))
+  return keys.length > 0 && endSales(tx, accountId, keys, context)
+}
+
+function checkoutState({ isPaid, status }: InvoiceFacts): CheckoutState {
+  if (isPaid) return 'granted'
+  return status === 'void' || status === 'uncollectible' ? 'failed' : 'pending'
+}
+
+async function writeInvoice(
+  tx: Tx,
+  deps: PlanLooksDeps,
+  invoice: InvoiceFacts,
+  subscription: SubscriptionFacts | null,
+  nowMs: number,
+): Promise<void> {
+  const id = invoice.billingReason === 'subscription_create' ? subscription?.checkoutId : null
+  const checkout = id == null ? null : await checkoutRows.find(tx, { id })
+  if (checkout?.itemKind !== 'plan') return
+  const state = checkoutState(invoice)
+  const failure = state === 'failed' ? `the invoice is ${invoice.status}` : null
+  const change = { id: checkout.id, sessionId: null, paymentIntent: null, state, failure }
+  await checkoutRows.change(tx, change, nowMs)
+}
+
+async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Written>> {
+  const { db, invoices, catalogue } = deps
+  const invoice = await invoices.invoice(id)
+  const subscription =
+    invoice.subscription === null ? null : await invoices.subscription(invoice.subscription)
+  const wanted = pricesToRead(invoice, catalogue())
+  const prices = new Map(
+    await Promise.all(wanted.map(async (price) => [price, await invoices.price(price)] as const)),
+  )
+  const accountId = await accountOfCustomer(db, invoice.customer)
+  const fresh = decideInvoice({ invoice, subscription, accountId, catalogue: catalogue(), prices })
+  const decision = withStored(await readSales(db, id), fresh)
+  const policy = catalogue().policies.dispute
+  return {
+    async write(tx, nowMs) {
+      const written = await writePayment(tx, { ...deps, policy }, invoice, decision, nowMs)
+      await writeInvoice(tx, deps, invoice, subscription, nowMs)
+      if (subscription === null || decision.accountId === null) return written
+      const of = { subscription, accountId: decision.accountId }
+      if (!(await endIncluded(tx, deps, of, nowMs))) return written
+      return { ...written, accounts: [...new Set([...written.accounts, of.accountId])] }
+    },
+  }
+}
+
+const dateOf = (ms: number | null | undefined): Date | null => (ms == null ? null : new Date(ms))
+
+async function lookAtSubscription(deps: PlanLooksDeps, id: string): Promise<Look<Written>> {
+  const { db, invoices, findings } = deps
+  const it = await invoices.subscription(id)
+  const accountId = await accountOfCustomer(db, it.customer)
+  if (accountId === null) return { write: () => Promise.resolve(none('of nobody we know')) }
+  const catalogue = deps.catalogue()
+  const licensed = it.items.filter(({ isMetered }) => !isMetered)
+  const item = licensed.find(({ price }) => catalogue.planOf(price) !== null) ?? licensed[0]
+  const plan = item === undefined ? null : catalogue.planOf(item.price)
+  return {
+    async write(tx, nowMs) {
+      await tx.query(sql['note-subscription'], [
+        ...[id, accountId, it.customer, plan?.id ?? null, item?.price ?? null],
+        ...[item?.quantity ?? 0, it.status, dateOf(item?.periodStartMs), dateOf(item?.periodEndMs)],
+        ...[dateOf(it.trialEndMs), dateOf(it.cancelAtMs), it.cancelAtPeriodEnd],
+        ...[dateOf(it.endedAtMs), it.isCollectionPaused, it.latestInvoice],
+        ...[new Date(it.startedAtMs), new Date(nowMs)],
+      ])
+      if (plan === null && item !== undefined) {
+        await findings.note(unknownPrice(item.price, { subscription: id }), tx)
+      }
+      const ended = await endIncluded(tx, deps, { subscription: it, accountId }, nowMs)
+      return { ...none(`subscription is ${it.status}`), accounts: ended ? [accountId] : [] }
+    },
+  }
+}
+
+/** Invoices and subscriptions: what a plan includes, and its end. */
+export const makePlanLooks = (deps: PlanLooksDeps) => ({
+  invoice: (id: string) => lookAtInvoice(deps, id),
+  subscription: (id: string) => lookAtSubscription(deps, id),
+})
+
+/** Money of an invoice that went back in a way that claws nothing back: a person decides. */
+export function creditNoteFinding(
+  id: string,
+  note: { readonly invoice: string; readonly status: string; readonly elsewhere: number },
+): Finding[] {
+  if (note.status === 'void' || note.elsewhere === 0) return []
+  const evidence = { invoice: note.invoice, amount: note.elsewhere }
+  return [{ kind: 'stripe_credit_note', severity: 'review', subject: id, evidence }]
+}

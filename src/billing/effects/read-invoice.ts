@@ -1,0 +1,200 @@
+import type Stripe from 'stripe'
+import { idOf } from '../stripe.ts'
+import type { DisputeFacts, PaymentFacts } from './facts.ts'
+import { readMoneyBack } from './read-payment.ts'
+
+/** More lines or payments than one invoice has; past it the look fails and is told. */
+const LIST_MAX = 10_000
+
+export interface InvoiceLine {
+  readonly id: string
+  readonly price: string | null
+  readonly quantity: number
+  readonly amount: number
+  /** Of a subscription's price, not of something sold beside it. */
+  readonly isOfPlan: boolean
+  readonly isProration: boolean
+  /** si_…; '' = it belongs to none. */
+  readonly item: string
+  readonly periodStartMs: number
+  readonly periodEndMs: number
+}
+
+export interface InvoiceFacts extends PaymentFacts {
+  readonly billingReason: string | null
+  readonly customer: string | null
+  readonly subscription: string | null
+  readonly lines: readonly InvoiceLine[]
+}
+
+export interface SubscriptionFacts {
+  readonly id: string
+  readonly status: string
+  readonly customer: string | null
+  readonly items: readonly {
+    readonly price: string
+    readonly quantity: number
+    readonly isMetered: boolean
+    readonly periodStartMs: number
+    readonly periodEndMs: number
+  }[]
+  readonly startedAtMs: number
+  readonly trialEndMs: number | null
+  readonly cancelAtMs: number | null
+  readonly cancelAtPeriodEnd: boolean
+  /** It is over for good. */
+  readonly endedAtMs: number | null
+  readonly isCollectionPaused: boolean
+  readonly latestInvoice: string | null
+  /** Our own row, where the subscription says that it came from it. */
+  readonly checkoutId: string | null
+}
+
+export interface PriceFacts {
+  readonly isMetered: boolean
+  /** Months or days of one period; null = it is not recurring. */
+  readonly period: { readonly months: number } | { readonly days: number } | null
+}
+
+/** What the effects of plans ask of Stripe. Reads only. */
+export interface InvoiceReader {
+  invoice(id: string): Promise<InvoiceFacts>
+  subscription(id: string): Promise<SubscriptionFacts>
+  price(id: string): Promise<PriceFacts>
+  /** The invoice that a payment is of; null = none. */
+  invoiceOf(payment: string): Promise<string | null>
+  creditNote(id: string): Promise<{
+    readonly invoice: string
+    readonly status: string
+    /** Credited to the customer's balance or paid outside of Stripe, smallest unit. */
+    readonly elsewhere: number
+  }>
+}
+
+const ms = (seconds: number): number => seconds * 1000
+const msOrNull = (seconds: number | null | undefined): number | null =>
+  seconds === null || seconds === undefined ? null : ms(seconds)
+
+function readLine(line: Stripe.InvoiceLineItem): InvoiceLine {
+  const ofPlan = line.parent?.subscription_item_details ?? null
+  const ofItem = line.parent?.invoice_item_details ?? null
+  const isOfPlan = line.parent?.type === 'subscription_item_details'
+  return {
+    id: line.id,
+    price: idOf(line.pricing?.price_details?.price),
+    quantity: line.quantity ?? 1,
+    amount: line.amount,
+    isOfPlan,
+    isProration: (isOfPlan ? ofPlan : ofItem)?.proration ?? false,
+    item: (isOfPlan ? ofPlan?.subscription_item : null) ?? '',
+    periodStartMs: ms(line.period.start),
+    periodEndMs: ms(line.period.end),
+  }
+}
+
+/** What came back of all payments of an invoice: several may have paid parts of it. */
+async function readBack(stripe: Stripe, invoice: string) {
+  const payments = await stripe.invoicePayments
+    .list({ invoice, status: 'paid', limit: 100 })
+    .autoPagingToArray({ limit: LIST_MAX })
+  let [refunded, withdrawn] = [0, 0]
+  const disputes: DisputeFacts[] = []
+  for (const { payment } of payments) {
+    const intent = idOf(payment.payment_intent)
+    if (intent === null) continue
+    const back = await readMoneyBack(stripe, intent)
+    refunded += back.refunded
+    withdrawn += back.withdrawn
+    disputes.push(...back.disputes)
+  }
+  return { refunded, withdrawn, disputes }
+}
+
+async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
+  const [invoice, lines, back] = await Promise.all([
+    stripe.invoices.retrieve(id),
+    stripe.invoices.listLineItems(id, { limit: 100 }).autoPagingToArray({ limit: LIST_MAX }),
+    readBack(stripe, id),
+  ])
+  return {
+    ...back,
+    id,
+    status: invoice.status ?? 'draft',
+    isPaid: invoice.status === 'paid',
+    currency: invoice.currency,
+    paid: Math.max(0, invoice.total - invoice.pre_payment_credit_notes_amount),
+    paidAtMs: ms(invoice.status_transitions.paid_at ?? invoice.created),
+    billingReason: invoice.billing_reason,
+    customer: idOf(invoice.customer),
+    subscription: idOf(invoice.parent?.subscription_details?.subscription),
+    lines: lines.map(readLine),
+  }
+}
+
+async function readSubscription(stripe: Stripe, id: string): Promise<SubscriptionFacts> {
+  const it = await stripe.subscriptions.retrieve(id)
+  const isOver = it.status === 'canceled' || it.status === 'incomplete_expired'
+  return {
+    id,
+    status: it.status,
+    customer: idOf(it.customer),
+    items: it.items.data.map((item) => ({
+      price: item.price.id,
+      quantity: item.quantity ?? 1,
+      isMetered: item.price.recurring?.usage_type === 'metered',
+      periodStartMs: ms(item.current_period_start),
+      periodEndMs: ms(item.current_period_end),
+    })),
+    startedAtMs: ms(it.created),
+    trialEndMs: msOrNull(it.trial_end),
+    cancelAtMs: msOrNull(it.cancel_at),
+    cancelAtPeriodEnd: it.cancel_at_period_end,
+    endedAtMs: isOver ? ms(it.ended_at ?? it.canceled_at ?? it.created) : null,
+    isCollectionPaused: it.pause_collection !== null,
+    latestInvoice: idOf(it.latest_invoice),
+    checkoutId: it.metadata.farebox_checkout ?? null,
+  }
+}
+
+function periodOf(recurring: Stripe.Price.Recurring | null): PriceFacts['period'] {
+  const count = recurring?.interval_count ?? 1
+  switch (recurring?.interval) {
+    case 'year':
+      return { months: 12 * count }
+    case 'month':
+      return { months: count }
+    case 'week':
+      return { days: 7 * count }
+    case 'day':
+      return { days: count }
+    case undefined:
+    default:
+      return null
+  }
+}
+
+export function makeInvoiceReader(stripe: Stripe): InvoiceReader {
+  return {
+    invoice: (id) => readInvoice(stripe, id),
+    subscription: (id) => readSubscription(stripe, id),
+    async price(id) {
+      const { recurring } = await stripe.prices.retrieve(id)
+      return { isMetered: recurring?.usage_type === 'metered', period: periodOf(recurring) }
+    },
+    async invoiceOf(payment) {
+      const which = { type: 'payment_intent', payment_intent: payment } as const
+      const found = await stripe.invoicePayments.list({ payment: which, limit: 1 })
+      return idOf(found.data[0]?.invoice)
+    },
+    async creditNote(id) {
+      const note = await stripe.creditNotes.retrieve(id)
+      const transaction = note.customer_balance_transaction
+      const outside = note.out_of_band_amount ?? 0
+      const refunded = note.refunds.reduce((sum, { amount_refunded: part }) => sum + part, 0)
+      const toBalance =
+        transaction === null ? 0 : Math.max(0, note.post_payment_amount - refunded - outside)
+      const invoice = idOf(note.invoice) ?? ''
+      return { invoice, status: note.status, elsewhere: outside + toBalance }
+    },
+  }
+}

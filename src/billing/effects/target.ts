@@ -1,0 +1,69 @@
+import { checkoutRows } from '../checkout-rows.ts'
+import type { Finding } from '../findings.ts'
+import { creditNoteFinding, type PlanLooksDeps } from './looks-of-plans.ts'
+import type { Subject } from './subject.ts'
+
+/** What to look at in the end, and what the subject itself says beside it. */
+export type Target = { readonly id: string; readonly findings: readonly Finding[] } & (
+  | { readonly kind: 'payment'; readonly session: string }
+  | { readonly kind: 'session' | 'invoice' | 'subscription' }
+)
+
+export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices'>
+
+/** A payment is of a session, or of an invoice; else it is none of ours: null. */
+async function ofPayment(
+  { db, reader, invoices }: TargetDeps,
+  id: string | null,
+  findings: readonly Finding[] = [],
+): Promise<Target | null> {
+  if (id === null) return null
+  const row = await checkoutRows.find(db, { paymentIntent: id })
+  const session = row?.sessionId ?? (await reader.sessionOf(id))
+  if (session !== null) return { kind: 'payment', id, findings, session }
+  const invoice = await invoices.invoiceOf(id)
+  return invoice === null ? null : { kind: 'invoice', id: invoice, findings }
+}
+
+async function ofSession(deps: TargetDeps, id: string): Promise<Target> {
+  const { paymentIntent, invoice } = await deps.reader.session(id)
+  const findings: Finding[] = []
+  if (paymentIntent !== null) return { kind: 'payment', id: paymentIntent, session: id, findings }
+  return invoice === null
+    ? { kind: 'session', id, findings }
+    : { kind: 'invoice', id: invoice, findings }
+}
+
+async function ofWarning(deps: TargetDeps, id: string): Promise<Target | null> {
+  const { payment, actionable } = await deps.reader.warning(id)
+  const evidence = { payment, actionable }
+  const finding = { kind: 'stripe_early_fraud_warning', severity: 'review', subject: id } as const
+  return ofPayment(deps, payment, [{ ...finding, evidence }])
+}
+
+/** Where the money that a subject is about is to be looked at. null = it is none of ours. */
+export async function targetOf(deps: TargetDeps, { kind, id }: Subject): Promise<Target | null> {
+  const { reader, invoices } = deps
+  switch (kind) {
+    case 'payment':
+      return ofPayment(deps, id)
+    case 'charge':
+      return ofPayment(deps, await reader.paymentOfCharge(id))
+    case 'refund':
+      return ofPayment(deps, await reader.paymentOfRefund(id))
+    case 'dispute':
+      return ofPayment(deps, await reader.paymentOfDispute(id))
+    case 'warning':
+      return ofWarning(deps, id)
+    case 'session':
+      return ofSession(deps, id)
+    case 'invoice':
+    case 'subscription':
+      return { kind, id, findings: [] }
+    case 'credit_note': {
+      const note = await invoices.creditNote(id)
+      const findings = creditNoteFinding(id, note)
+      return note.invoice === '' ? null : { kind: 'invoice', id: note.invoice, findings }
+    }
+  }
+}
