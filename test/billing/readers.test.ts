@@ -1,0 +1,237 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { makeInvoiceReader } from '../../src/billing/effects/read-invoice.ts'
+import { makeReader } from '../../src/billing/effects/read-payment.ts'
+import { makeStripe } from '../../src/billing/stripe.ts'
+
+// Answers of Stripe (2026-10-28.endive), cut to what is read, by path; lists page by two.
+type Listed = readonly { readonly id: string }[]
+const isList = (answer: object): answer is Listed => Array.isArray(answer)
+let answers: Record<string, object | Listed>
+let asked: string[]
+let app: FastifyInstance
+let url: string
+
+beforeEach(async () => {
+  answers = {}
+  asked = []
+  app = Fastify()
+  app.get('*', (request, reply) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://x')
+    asked.push(decodeURIComponent(request.url))
+    const answer = answers[pathname]
+    if (answer === undefined) return reply.code(404).send({ error: { message: pathname } })
+    if (!isList(answer)) return reply.send(answer)
+    const all = answer
+    const after = searchParams.get('starting_after')
+    const from = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1
+    const data = all.slice(from, from + 2)
+    return reply.send({ object: 'list', data, has_more: from + 2 < all.length, url: pathname })
+  })
+  url = await app.listen({ host: '127.0.0.1', port: 0 })
+})
+afterEach(() => app.close())
+
+const stripe = () => makeStripe({ secretKey: 'sk_test_x', apiBase: url })
+const invoices = () => makeInvoiceReader(stripe())
+const reader = () => makeReader(stripe())
+
+const line = (id: string, price: string, parent: object) => ({
+  id,
+  object: 'line_item',
+  amount: 2_000,
+  quantity: 1,
+  period: { start: 1_800_000_000, end: 1_802_678_400 },
+  pricing: { type: 'price_details', price_details: { price, product: 'prod_1' } },
+  parent,
+})
+const ofItem = { type: 'subscription_item_details', invoice_item_details: null }
+const item = { subscription: 'sub_1', subscription_item: 'si_1', invoice_item: null }
+
+test('an invoice is read with all its lines, and what came back of all its payments', async () => {
+  answers = {
+    '/v1/invoices/in_1': {
+      id: 'in_1',
+      object: 'invoice',
+      status: 'paid',
+      billing_reason: 'subscription_cycle',
+      customer: 'cus_1',
+      currency: 'usd',
+      total: 6_000,
+      pre_payment_credit_notes_amount: 500,
+      created: 1_800_000_000,
+      status_transitions: { paid_at: 1_800_000_700 },
+      parent: { type: 'subscription_details', subscription_details: { subscription: 'sub_1' } },
+    },
+    '/v1/invoices/in_1/lines': [
+      line('il_1', 'price_a', {
+        ...ofItem,
+        subscription_item_details: { ...item, proration: false },
+      }),
+      line('il_2', 'price_b', {
+        ...ofItem,
+        subscription_item_details: { ...item, proration: true },
+      }),
+      line('il_3', 'price_c', {
+        type: 'invoice_item_details',
+        invoice_item_details: { invoice_item: 'ii_1', proration: false, subscription: null },
+        subscription_item_details: null,
+      }),
+      { ...line('il_4', 'x', {}), parent: null, pricing: null, quantity: null },
+    ],
+    '/v1/invoice_payments': [
+      { id: 'inpay_1', payment: { type: 'payment_intent', payment_intent: 'pi_1' } },
+      { id: 'inpay_2', payment: { type: 'payment_intent', payment_intent: 'pi_1' } },
+      { id: 'inpay_3', payment: { type: 'payment_record', payment_record: 'prec_1' } },
+    ],
+    '/v1/refunds': [
+      { id: 're_1', amount: 100, status: 'succeeded' },
+      { id: 're_2', amount: 30, status: 'failed' },
+      { id: 're_3', amount: 7, status: 'pending' },
+    ],
+    '/v1/disputes': [],
+  }
+  const invoice = await invoices().invoice('in_1')
+  expect(invoice).toMatchObject({
+    isPaid: true,
+    paid: 5_500,
+    paidAtMs: 1_800_000_700_000,
+    subscription: 'sub_1',
+    customer: 'cus_1',
+    refunded: 2 * 107,
+    withdrawn: 0,
+  })
+  expect(invoice.lines).toMatchObject([
+    { id: 'il_1', price: 'price_a', isOfPlan: true, isProration: false, item: 'si_1' },
+    { id: 'il_2', price: 'price_b', isOfPlan: true, isProration: true, item: 'si_1' },
+    { id: 'il_3', price: 'price_c', isOfPlan: false, isProration: false, item: '' },
+    { id: 'il_4', price: null, isOfPlan: false, quantity: 1 },
+  ])
+  expect(asked).toContain('/v1/invoice_payments?invoice=in_1&status=paid&limit=100')
+})
+
+test('the invoice of a payment is asked for as Stripe wants it', async () => {
+  answers = { '/v1/invoice_payments': [{ id: 'inpay_1', invoice: 'in_7' }] }
+  expect(await invoices().invoiceOf('pi_7')).toBe('in_7')
+  const wanted = 'payment[type]=payment_intent&payment[payment_intent]=pi_7'
+  expect(asked[0]).toContain(wanted)
+  answers = { '/v1/invoice_payments': [] }
+  expect(await invoices().invoiceOf('pi_8')).toBeNull()
+})
+
+test.each([
+  ['active', null, false],
+  ['past_due', null, false],
+  ['canceled', 1_800_000_900, true],
+  ['incomplete_expired', null, true],
+])('a subscription that is %s', async (status, endedAt, isOver) => {
+  answers = {
+    '/v1/subscriptions/sub_1': {
+      id: 'sub_1',
+      object: 'subscription',
+      status,
+      customer: { id: 'cus_1', object: 'customer', deleted: true },
+      created: 1_800_000_000,
+      ended_at: endedAt,
+      canceled_at: null,
+      trial_end: 1_800_600_000,
+      cancel_at: null,
+      cancel_at_period_end: false,
+      pause_collection: null,
+      latest_invoice: 'in_1',
+      metadata: { farebox_checkout: 'fbco_1' },
+      items: {
+        object: 'list',
+        data: [
+          {
+            id: 'si_1',
+            price: { id: 'price_a', recurring: { usage_type: 'metered', interval: 'month' } },
+            current_period_start: 1_800_000_000,
+            current_period_end: 1_802_678_400,
+          },
+        ],
+      },
+    },
+  }
+  const found = await invoices().subscription('sub_1')
+  expect(found).toMatchObject({
+    customer: 'cus_1',
+    checkoutId: 'fbco_1',
+    isCollectionPaused: false,
+  })
+  expect(found.items).toMatchObject([{ price: 'price_a', isMetered: true, quantity: 1 }])
+  expect(found.endedAtMs !== null).toBe(isOver)
+})
+
+test.each([
+  ['month', 3, { months: 3 }],
+  ['year', 1, { months: 12 }],
+  ['week', 2, { days: 14 }],
+  ['decade', 1, null],
+])('a price by the %s', async (interval, count, period) => {
+  const recurring = { interval, interval_count: count, usage_type: 'licensed' }
+  answers = { '/v1/prices/price_1': { id: 'price_1', object: 'price', recurring } }
+  expect(await invoices().price('price_1')).toEqual({ isMetered: false, period })
+})
+
+test.each([
+  ['refunded', { refunds: [{ amount_refunded: 500 }] }, 0],
+  ['credited to the balance', { customer_balance_transaction: 'cbtxn_1' }, 500],
+  ['both', { refunds: [{ amount_refunded: 200 }], customer_balance_transaction: 'c' }, 300],
+  ['paid outside', { out_of_band_amount: 500 }, 500],
+])('a credit note that is %s', async (_name, fields, elsewhere) => {
+  const note = { refunds: [], customer_balance_transaction: null, out_of_band_amount: null }
+  const rest = { status: 'issued', invoice: 'in_1', post_payment_amount: 500, ...fields }
+  answers = { '/v1/credit_notes/cn_1': { id: 'cn_1', object: 'credit_note', ...note, ...rest } }
+  expect(await invoices().creditNote('cn_1')).toEqual({
+    invoice: 'in_1',
+    status: 'issued',
+    elsewhere,
+  })
+})
+
+describe('what a dispute took', () => {
+  const moved = (amount: number, currency = 'usd') => ({ amount, currency, fee: 1_500 })
+  const withdrawn = async (...transactions: object[]) => {
+    const dispute = { id: 'dp_1', status: 'lost', amount: 1_000, currency: 'usd' }
+    answers = {
+      '/v1/payment_intents/pi_1': {
+        id: 'pi_1',
+        object: 'payment_intent',
+        status: 'succeeded',
+        amount_received: 1_000,
+        currency: 'usd',
+        created: 1_800_000_000,
+        latest_charge: { id: 'ch_1', object: 'charge', created: 1_800_000_005 },
+      },
+      '/v1/refunds': [],
+      '/v1/disputes': [{ ...dispute, balance_transactions: transactions }],
+    }
+    const payment = await reader().payment('pi_1')
+    expect(payment).toMatchObject({ paid: 1_000, isPaid: true, paidAtMs: 1_800_000_005_000 })
+    return payment.withdrawn
+  }
+  test('is the sum of its movements, without fees', async () => {
+    expect(await withdrawn()).toBe(0)
+    expect(await withdrawn(moved(-1_000))).toBe(1_000)
+    expect(await withdrawn(moved(-1_000), moved(400))).toBe(600)
+    expect(await withdrawn(moved(-1_000), moved(1_000))).toBe(0)
+  })
+  test('in another currency is the same share of the disputed amount', async () => {
+    expect(await withdrawn(moved(-930, 'eur'))).toBe(1_000)
+    expect(await withdrawn(moved(-930, 'eur'), moved(465, 'eur'))).toBe(500)
+    expect(await withdrawn(moved(-930, 'eur'), moved(940, 'eur'))).toBe(0)
+  })
+})
+
+test('what refunds, disputes and warnings are about is found by their charge too', async () => {
+  answers = {
+    '/v1/refunds/re_1': { id: 're_1', payment_intent: null, charge: 'ch_1' },
+    '/v1/disputes/dp_1': { id: 'dp_1', payment_intent: 'pi_2', charge: 'ch_1' },
+    '/v1/charges/ch_1': { id: 'ch_1', payment_intent: 'pi_1' },
+    '/v1/radar/early_fraud_warnings/issfr_1': { id: 'issfr_1', charge: 'ch_1', actionable: true },
+  }
+  expect(await reader().paymentOfRefund('re_1')).toBe('pi_1')
+  expect(await reader().paymentOfDispute('dp_1')).toBe('pi_2')
+  expect(await reader().warning('issfr_1')).toEqual({ payment: 'pi_1', actionable: true })
+})
