@@ -172,9 +172,7 @@ function watchFigures(
     cachedKeys: () => authenticator.cached,
     drains: () => gateway.deps.drains.count,
   })
-  metrics.watchBreakers(() =>
-    gateway.deps.upstreams().all.map(({ name, breaker }) => ({ name, open: breaker.open })),
-  )
+  metrics.watchBreakers(gateway.breakers)
   metrics.watchNotifications(() => notify.outbox.backlog())
   if (billing !== null) metrics.watchInbox(() => inboxState(billing, clock))
 }

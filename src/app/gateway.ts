@@ -2,7 +2,8 @@ import type { CachingAuthenticator } from '../access/authenticator.ts'
 import type { Config } from '../config.ts'
 import type { CreditEngine } from '../credits/commands.ts'
 import type { Holds } from '../credits/holds.ts'
-import type { GatewayDeps } from '../gateway/context.ts'
+import { makeHttpApis, type HttpApis } from '../gateway/http/apis.ts'
+import type { HttpDeps } from '../gateway/http/exchange.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import { makeRunning } from '../gateway/running.ts'
@@ -11,9 +12,10 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Metrics } from '../ops/metrics.ts'
+import type { BreakerStates } from '../ops/upstream-metrics.ts'
 import type { PriceBook } from '../pricing/pricing.ts'
 import type { Tokenizer } from '../pricing/tokenizer.ts'
-import { upstreamConfigs } from './upstreams.ts'
+import { httpApiConfigs, upstreamConfigs } from './upstreams.ts'
 
 export interface GatewayParts {
   readonly authenticator: CachingAuthenticator
@@ -29,7 +31,9 @@ export interface GatewayParts {
 }
 
 export interface ConfiguredGateway {
-  readonly deps: GatewayDeps
+  readonly deps: HttpDeps
+  /** Of every upstream in force. */
+  readonly breakers: () => BreakerStates
   /** Requests already on their way keep the upstreams they have. */
   configure(config: Config): void
   /** Cuts what is still open upstream: every request ends and is charged. May be called again. */
@@ -40,7 +44,9 @@ export interface ConfiguredGateway {
 export function configureGateway(parts: GatewayParts, first: Config): ConfiguredGateway {
   let config = first
   let upstreams: Upstreams = makeUpstreams(upstreamConfigs(first))
-  const live = new Set([upstreams]) // those in force, and older ones with requests under way
+  let apis: HttpApis = makeHttpApis(httpApiConfigs(first))
+  // Those in force, and older ones with requests under way.
+  const live = new Set<Upstreams | HttpApis>([upstreams, apis])
   const { clock, ids, log, engine } = parts
   const idempotency = makeIdempotency({
     rows: parts.keyRows,
@@ -60,6 +66,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       tokens: parts.tokenizer,
       idempotency,
       upstreams: () => upstreams,
+      apis: () => apis,
       settings: () => ({
         fitToBalance: config.holds.fit_to_balance,
         maxOutputTokensDefault: config.holds.max_output_tokens_default,
@@ -72,15 +79,20 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       drains: { count: 0 },
       running: makeRunning(),
     },
+    breakers: () =>
+      [...upstreams.all, ...apis.all].map(({ name, breaker }) => ({ name, open: breaker.open })),
     configure(next) {
-      const before = upstreams
+      const before = [upstreams, apis]
       config = next
       upstreams = makeUpstreams(upstreamConfigs(next))
-      live.add(upstreams)
-      before
-        .close()
-        .catch(() => undefined) // cut by a stop meanwhile
-        .finally(() => live.delete(before))
+      apis = makeHttpApis(httpApiConfigs(next))
+      live.add(upstreams).add(apis)
+      for (const one of before) {
+        one
+          .close()
+          .catch(() => undefined) // cut by a stop meanwhile
+          .finally(() => live.delete(one))
+      }
     },
     async cut() {
       await Promise.all(Array.from(live, (each) => each.destroy()))

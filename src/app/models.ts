@@ -18,6 +18,8 @@ export function makeModelList(deps: {
     for (const listed of deps.book.list()) {
       if (listed.kind === 'sell' || listed.model.includes('*') || found.has(listed.model)) continue
       const named = upstreams.all.find((upstream) => upstream.name === listed.upstream)
+      // Entries of HTTP APIs name paths, those of upstreams that are gone nothing.
+      if (listed.upstream !== null && named === undefined) continue
       const candidates = named === undefined ? upstreams.all : [named]
       const serving = candidates.find(
         ({ name, protocol }) => upstreams.choose(protocol, listed.model)?.name === name,

@@ -23,10 +23,13 @@ function sourcesOf(catalogue: Catalogue, config: Config): Omit<BookSources, 'adm
     upstreams: Object.entries(config.upstreams).map(([name, upstream]) => ({
       name,
       protocol: upstream.protocol,
-      catalogue: catalogueOf(catalogue, {
-        catalogue: upstream.catalogue,
-        baseUrl: upstream.base_url,
-      }),
+      catalogue:
+        upstream.protocol === 'http'
+          ? null
+          : catalogueOf(catalogue, {
+              catalogue: upstream.catalogue,
+              baseUrl: upstream.base_url,
+            }),
     })),
     credits: config.credits,
     config: { prices: config.prices, sell: config.sell },

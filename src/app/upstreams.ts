@@ -1,35 +1,78 @@
 import type { Config, Environment } from '../config.ts'
-import type { UpstreamEntry } from '../config-schema.ts'
+import type { HttpUpstreamEntry, ModelUpstreamEntry, UpstreamEntry } from '../config-upstreams.ts'
+import type { BreakerSettings } from '../gateway/breaker.ts'
+import type { HttpApiConfig } from '../gateway/http/apis.ts'
+import { parseJsonPath } from '../gateway/http/units.ts'
 import type { UpstreamConfig } from '../gateway/upstreams.ts'
 
 /** OpenAI's own API takes the new name of the field, servers that speak like it the old one. */
-const limitFieldOf = (entry: UpstreamEntry): string =>
+const limitFieldOf = (entry: ModelUpstreamEntry): string =>
   entry.output_limit_field ??
   (entry.protocol === 'openai' && new URL(entry.base_url).hostname === 'api.openai.com'
     ? 'max_completion_tokens'
     : 'max_tokens')
 
-/** The configured upstreams as the gateway takes them. */
-export function upstreamConfigs(config: Config): UpstreamConfig[] {
-  return Object.entries(config.upstreams).map(([name, entry]) => ({
-    name,
-    protocol: entry.protocol,
-    baseUrl: entry.base_url,
-    apiKey: entry.api_key ?? null,
-    models: entry.models ?? null,
-    onDisconnect: entry.on_disconnect,
-    unbounded: entry.unbounded,
-    unboundedReserveTokens: entry.unbounded_reserve_tokens,
-    outputLimitField: limitFieldOf(entry),
-    responseMsMax: entry.response_ms_max,
-    fallback: entry.fallback,
-    breakerSettings: {
-      failurePercent: entry.breaker.failure_percent,
-      callsMin: entry.breaker.calls_min,
-      openMs: entry.breaker.open_ms,
-    },
-  }))
+const breakerOf = ({ breaker }: UpstreamEntry): BreakerSettings => ({
+  failurePercent: breaker.failure_percent,
+  callsMin: breaker.calls_min,
+  openMs: breaker.open_ms,
+})
+
+const upstreamOf = (name: string, entry: ModelUpstreamEntry): UpstreamConfig => ({
+  name,
+  protocol: entry.protocol,
+  baseUrl: entry.base_url,
+  apiKey: entry.api_key ?? null,
+  models: entry.models ?? null,
+  onDisconnect: entry.on_disconnect,
+  unbounded: entry.unbounded,
+  unboundedReserveTokens: entry.unbounded_reserve_tokens,
+  outputLimitField: limitFieldOf(entry),
+  responseMsMax: entry.response_ms_max,
+  fallback: entry.fallback,
+  breakerSettings: breakerOf(entry),
+})
+
+function unitsOf({ units }: HttpUpstreamEntry): HttpApiConfig['units'] {
+  if (units === undefined) return null
+  const missing = units.missing ?? units.max
+  const path = units.json === undefined ? null : parseJsonPath(units.json)
+  if (path !== null) return { source: { kind: 'json', path }, max: units.max, missing }
+  return { source: { kind: 'header', name: units.header ?? '' }, max: units.max, missing }
 }
+
+function ownHeadersOf(entry: HttpUpstreamEntry): Record<string, string> {
+  const { api_key: key, api_key_header: header, headers } = entry
+  if (key === undefined) return headers
+  return { ...headers, [header]: header === 'authorization' ? `Bearer ${key}` : key }
+}
+
+const httpApiOf = (name: string, entry: HttpUpstreamEntry): HttpApiConfig => ({
+  name,
+  baseUrl: entry.base_url,
+  headers: ownHeadersOf(entry),
+  methods: entry.methods ?? null,
+  units: unitsOf(entry),
+  requestBytesMax: entry.request_bytes_max,
+  responseBytesMax: entry.response_bytes_max,
+  secondsMax: entry.seconds_max,
+  chargesErrors: entry.charge_errors,
+  onDisconnect: entry.on_disconnect,
+  responseMsMax: entry.response_ms_max,
+  breakerSettings: breakerOf(entry),
+})
+
+/** The configured upstreams of models as the gateway takes them. */
+export const upstreamConfigs = (config: Config): UpstreamConfig[] =>
+  Object.entries(config.upstreams).flatMap(([name, entry]) =>
+    entry.protocol === 'http' ? [] : [upstreamOf(name, entry)],
+  )
+
+/** The configured HTTP APIs as the gateway takes them. */
+export const httpApiConfigs = (config: Config): HttpApiConfig[] =>
+  Object.entries(config.upstreams).flatMap(([name, entry]) =>
+    entry.protocol === 'http' ? [httpApiOf(name, entry)] : [],
+  )
 
 const REAL = {
   openai: 'https://api.openai.com',
@@ -43,7 +86,7 @@ const base = {
   response_ms_max: 600_000,
   fallback: [],
   breaker: { failure_percent: 50, calls_min: 20, open_ms: 10_000 },
-} satisfies Partial<UpstreamEntry>
+} satisfies Partial<ModelUpstreamEntry>
 
 /**
  * A configuration without upstreams gets the two providers: real where the environment has their

@@ -39,24 +39,15 @@ export function upstreamFailure(error: Error): Refusal {
 
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 
-/**
- * Sends the request to its upstream, byte for byte what was read unless a field was injected. The
- * path is the protocol's own, never the client's. No retries here: a second call could bill twice.
- * Source: design §2.5.
- */
-export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
-  const { upstream } = exchange.target
-  const query = exchange.query === '' ? '' : `?${exchange.query}`
+/** Dispatches and tells what comes; no retries. */
+export function dispatch(
+  dispatcher: Dispatcher,
+  options: Dispatcher.DispatchOptions,
+  handlers: ForwardHandlers,
+): void {
   let sink: BodySink | null = null
   let wasSent = false
-  const options: Dispatcher.DispatchOptions = {
-    origin: upstream.origin,
-    path: `${upstream.basePath}${exchange.protocol.path}${query}`,
-    method: 'POST',
-    headers: upstreamHeaders(exchange.headers, upstream.ownHeaders, upstream.ownHeaderNames),
-    body: exchange.body,
-  }
-  upstream.dispatcher.dispatch(options, {
+  dispatcher.dispatch(options, {
     // Called when the connection stands and the request is about to be written.
     onRequestStart() {
       wasSent = true
@@ -87,4 +78,22 @@ export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
       else sink.fail(error)
     },
   })
+}
+
+/**
+ * Sends the request to its upstream, byte for byte what was read unless a field was injected. The
+ * path is the protocol's own, never the client's. No retries here: a second call could bill twice.
+ * Source: design §2.5.
+ */
+export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
+  const { upstream } = exchange.target
+  const query = exchange.query === '' ? '' : `?${exchange.query}`
+  const options: Dispatcher.DispatchOptions = {
+    origin: upstream.origin,
+    path: `${upstream.basePath}${exchange.protocol.path}${query}`,
+    method: 'POST',
+    headers: upstreamHeaders(exchange.headers, upstream.ownHeaders, upstream.ownHeaderNames),
+    body: exchange.body,
+  }
+  dispatch(upstream.dispatcher, options, handlers)
 }

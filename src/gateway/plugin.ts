@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { QUERY_CHARS_MAX, REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { Protocol } from '../protocols/protocol.ts'
@@ -8,7 +8,10 @@ import type { Caller } from '../access/access.ts'
 import { authenticate, secretOf } from './authenticate.ts'
 import type { Arrival, GatewayDeps } from './context.ts'
 import { handle } from './handle.ts'
+import type { HttpDeps } from './http/exchange.ts'
+import { httpApisPlugin } from './http/plugin.ts'
 import { registerModels, type ModelList } from './models.ts'
+import { splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
 import { endWith, sendRefusal } from './reply.ts'
 
@@ -21,22 +24,9 @@ declare module 'fastify' {
 }
 
 export interface GatewayPluginOptions {
-  readonly deps: GatewayDeps
+  readonly deps: HttpDeps
   readonly protocols: readonly Protocol[]
   readonly models: ModelList
-}
-
-/** The raw query without the "?" and without our own `key`; null where it is too long. */
-export function splitQuery(url: string): { query: string; key: string | null } | null {
-  const at = url.indexOf('?')
-  if (at < 0) return { query: '', key: null }
-  const raw = url.slice(at + 1)
-  if (raw.length > QUERY_CHARS_MAX) return null
-  if (!raw.includes('key=')) return { query: raw, key: null }
-  const params = new URLSearchParams(raw)
-  const key = params.get('key')
-  params.delete('key')
-  return { query: params.toString(), key }
 }
 
 const NO_SUBJECT = refuse(
@@ -80,6 +70,10 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     })
   }
   registerModels(app, deps, options.models)
+  app.register(async (below) => {
+    httpApisPlugin(below, deps)
+    await Promise.resolve()
+  })
 }
 
 async function serve(

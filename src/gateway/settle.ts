@@ -75,12 +75,18 @@ export async function settle(
 }
 
 /** Waits until the answer may complete. Source: design §2.9. */
-export async function waitPosted(deps: GatewayDeps, charged: Charged): Promise<void> {
+export async function waitPosted(
+  deps: GatewayDeps,
+  charged: Pick<Charged, 'settled'>,
+): Promise<void> {
   if ((await charged.settled.posted) === 'deferred') deps.hooks.deferred()
 }
 
 /** Ends a request that is not charged: hold and idempotency key are free again. Never rejects. */
-export async function release(deps: GatewayDeps, exchange: Exchange): Promise<void> {
+export async function release(
+  deps: GatewayDeps,
+  exchange: Pick<Exchange, 'id' | 'hold' | 'claim'>,
+): Promise<void> {
   await exchange.hold.release()
   await exchange.claim?.free()
   deps.log.debug({ request_id: exchange.id }, 'released without a charge')
@@ -90,7 +96,11 @@ export async function release(deps: GatewayDeps, exchange: Exchange): Promise<vo
  * Owns the work that ends a request outside its handler: a fault there breaks the connection and
  * leaves the hold to its lease, loudly.
  */
-export function own(deps: GatewayDeps, exchange: Exchange, work: Promise<void>): void {
+export function own(
+  deps: GatewayDeps,
+  exchange: Pick<Exchange, 'id' | 'out' | 'ended'>,
+  work: Promise<void>,
+): void {
   work
     .catch((error: unknown) => {
       deps.log.error(

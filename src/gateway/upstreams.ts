@@ -60,6 +60,15 @@ const authHeaders = (config: UpstreamConfig): string[] => {
   }
 }
 
+/** Connections to one upstream. `responseMsMax`: longest wait for an answer's headers. */
+export const makeDispatcher = (responseMsMax: number): Dispatcher =>
+  new Agent({
+    connect: { timeout: UPSTREAM_CONNECT_MS_MAX },
+    headersTimeout: responseMsMax,
+    bodyTimeout: UPSTREAM_BODY_MS_MAX,
+    pipelining: 1,
+  })
+
 function makeUpstream(config: UpstreamConfig): Upstream & { fallbacks: Upstream[] } {
   const url = new URL(config.baseUrl)
   const ownHeaders = authHeaders(config)
@@ -69,12 +78,7 @@ function makeUpstream(config: UpstreamConfig): Upstream & { fallbacks: Upstream[
     basePath: url.pathname.replace(/\/+$/, '').replace(/\/v1$/, ''),
     ownHeaders,
     ownHeaderNames: new Set(ownHeaders.filter((_, index) => index % 2 === 0)),
-    dispatcher: new Agent({
-      connect: { timeout: UPSTREAM_CONNECT_MS_MAX },
-      headersTimeout: config.responseMsMax,
-      bodyTimeout: UPSTREAM_BODY_MS_MAX,
-      pipelining: 1,
-    }),
+    dispatcher: makeDispatcher(config.responseMsMax),
     breaker: makeBreaker(config.name, config.breakerSettings),
     fallbacks: [],
   }

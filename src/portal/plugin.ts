@@ -7,7 +7,7 @@ import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { findReceipt, receiptView, viewReceipt } from '../access/http/receipts.ts'
 import { nothing, registerSurface, route, type Route } from '../access/http/route.ts'
 import { authenticate, secretOf } from '../gateway/authenticate.ts'
-import { splitQuery } from '../gateway/plugin.ts'
+import { splitQuery } from '../gateway/query.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Books } from '../ledger/books.ts'
 

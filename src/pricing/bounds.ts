@@ -60,6 +60,8 @@ const COUNTED = [
   ['seconds', indexOf('second')],
   ['characters', indexOf('character')],
   ['units', indexOf('unit')],
+  ['request_bytes', indexOf('request_byte')],
+  ['response_bytes', indexOf('response_byte')],
 ] as const
 
 interface Counted {

@@ -38,6 +38,8 @@ const unitPrices = {
   per_second_usd: perUnit,
   per_character_usd: perUnit,
   per_unit_usd: perUnit,
+  per_request_mb_usd: perMtok,
+  per_response_mb_usd: perMtok,
 }
 
 const prices = { ...tokenPrices, ...unitPrices }
@@ -116,6 +118,8 @@ export const sellEntrySchema = z
     credits_per_second: credits,
     credits_per_character: credits,
     credits_per_unit: credits,
+    credits_per_request_mb: credits,
+    credits_per_response_mb: credits,
   })
   .refine((entry) => entry.upstream !== undefined || entry.model !== undefined, {
     error: 'name an upstream, a model ("gpt-image-*") or both',

@@ -1,7 +1,7 @@
 import { invariant } from '../kernel/invariant.ts'
 import { parseDecimal, parseRatio, type Ratio } from './decimal.ts'
 import type { PriceEntry, SellEntry } from './config.ts'
-import { COUNT_UNITS, TOKEN_UNITS, type Unit } from './units.ts'
+import { BYTE_UNITS, COUNT_UNITS, MB_NAMES, TOKEN_UNITS, type Unit } from './units.ts'
 
 /** Prices that are named; what is missing is filled in by the tariff. Pico-dollars per unit. */
 export type Named = Partial<Record<Unit, bigint>>
@@ -30,6 +30,12 @@ export interface PriceDocument {
 export const hasPrices = (document: PriceDocument): boolean =>
   Object.keys(document.prices).length > 0
 
+/** What the request of an HTTP API can use; a price of anything else would make it free. */
+const HTTP_UNITS = ['request', 'second', 'unit', 'request_byte', 'response_byte'] as const
+
+export const hasHttpPrices = ({ prices }: PriceDocument): boolean =>
+  HTTP_UNITS.some((unit) => prices[unit] !== undefined)
+
 /** USD decimals as pico-dollars: 10¹² to the dollar, so 10⁶ a token for a dollar per Mtok. */
 function pico(text: string, places: number): bigint {
   const value = parseDecimal(text, places)
@@ -48,6 +54,10 @@ function namedOf(fields: UsdFields): Named {
   for (const unit of COUNT_UNITS) {
     const text = fields[`per_${unit}_usd`]
     if (text !== undefined) named[unit] = pico(text, 12)
+  }
+  for (const unit of BYTE_UNITS) {
+    const text = fields[`per_${MB_NAMES[unit]}_usd`]
+    if (text !== undefined) named[unit] = pico(text, 6)
   }
   return named
 }
@@ -76,7 +86,7 @@ export function documentOf(entry: PriceEntry): PriceDocument {
   }
 }
 
-/** Prices in micro-credits: per million tokens for token units, else per unit. */
+/** Prices in micro-credits: per million for tokens and bytes, else per unit. */
 export function creditsOf(entry: SellEntry): Named {
   const named: Named = {}
   for (const unit of TOKEN_UNITS) {
@@ -85,6 +95,10 @@ export function creditsOf(entry: SellEntry): Named {
   }
   for (const unit of COUNT_UNITS) {
     const text = entry[`credits_per_${unit}`]
+    if (text !== undefined) named[unit] = pico(text, 6)
+  }
+  for (const unit of BYTE_UNITS) {
+    const text = entry[`credits_per_${MB_NAMES[unit]}`]
     if (text !== undefined) named[unit] = pico(text, 6)
   }
   return named

@@ -3,7 +3,7 @@ import type { PriceEntry, SellEntry } from './config.ts'
 import { formatRatio } from './decimal.ts'
 import type { ResolvedPrice } from './resolved.ts'
 import type { BookSources, PriceSource, Resolver } from './resolve.ts'
-import { COUNT_UNITS, indexOf, TOKEN_UNITS } from './units.ts'
+import { BYTE_UNITS, COUNT_UNITS, indexOf, MB_NAMES, TOKEN_UNITS, type Unit } from './units.ts'
 
 /** One line of `farebox prices`: something that rules where nothing above it does. */
 export type ListedPrice =
@@ -37,6 +37,12 @@ export interface PriceExplanation {
   readonly bands: readonly ExplainedBand[]
 }
 
+/** Units that are counted: `per` of them the named price is, as the name says it. */
+const COUNTED: readonly { unit: Unit; name: string; per: bigint }[] = [
+  ...COUNT_UNITS.map((unit) => ({ unit, name: unit, per: 1n })),
+  ...BYTE_UNITS.map((unit) => ({ unit, name: MB_NAMES[unit], per: 1_000_000n })),
+]
+
 /** Cost in `…_usd_per_mtok` and `per_…_usd`, sell in `…_credits_per_mtok`, `credits_per_…`. */
 function explainBands(resolved: ResolvedPrice): ExplainedBand[] {
   const book = resolved.bookFor(null)
@@ -51,14 +57,14 @@ function explainBands(resolved: ResolvedPrice): ExplainedBand[] {
       if (rate > 0n && !book.flatAlways)
         sell[`${unit}_credits_per_mtok`] = formatRatio({ num: rate, den: book.den })
     }
-    for (const unit of COUNT_UNITS) {
+    for (const { unit, name, per } of COUNTED) {
       const index = indexOf(unit)
       const pico = band.cost.exact[index] ?? 0n
       const isFlat = book.flatIndexes.includes(index)
       const rate = (isFlat ? book.flat?.exact[index] : band.sell.exact[index]) ?? 0n
-      if (pico > 0n) cost[`per_${unit}_usd`] = formatRatio({ num: pico, den: 10n ** 12n })
+      if (pico > 0n) cost[`per_${name}_usd`] = formatRatio({ num: pico * per, den: 10n ** 12n })
       if (isFlat || (rate > 0n && !book.flatAlways)) {
-        sell[`credits_per_${unit}`] = formatRatio({ num: rate, den: book.den * 1_000_000n })
+        sell[`credits_per_${name}`] = formatRatio({ num: rate * per, den: book.den * 1_000_000n })
       }
     }
     return { above_input_tokens: band.above < 0 ? null : band.above, cost, sell }

@@ -41,7 +41,18 @@ export interface Bound {
   readonly serviceTier: string | null
   /** Units other than tokens. `requests` is 1 where it is not named, the others 0. */
   readonly unitsMax?: Readonly<
-    Partial<Record<'requests' | 'images' | 'seconds' | 'characters' | 'units', number>>
+    Partial<
+      Record<
+        | 'requests'
+        | 'images'
+        | 'seconds'
+        | 'characters'
+        | 'units'
+        | 'request_bytes'
+        | 'response_bytes',
+        number
+      >
+    >
   >
   /**
    * Buckets that this request cannot fill: their prices do not count. A request without

@@ -1,7 +1,7 @@
 import { gcd, timesUp, type Ratio } from './decimal.ts'
 import type { Named } from './document.ts'
 import type { Band } from './tariff.ts'
-import { FLAT_UNITS, indexOf, TOKEN_END, UNITS, type Unit } from './units.ts'
+import { BYTE_START, FLAT_UNITS, indexOf, TOKEN_END, UNITS, type Unit } from './units.ts'
 
 /** One vector of integer rates; `fast` are the same as numbers where all are safe integers. */
 export interface Rates {
@@ -65,7 +65,7 @@ function tierRise(standard: Band | undefined, tier: Band | undefined, index: num
 const steeper = (a: Ratio, b: Ratio): Ratio => (a.num * b.den >= b.num * a.den ? a : b)
 
 export interface SellTerms {
-  /** Micro-credits: per million tokens, or per unit. */
+  /** Micro-credits: per million tokens or bytes, or per unit. */
   readonly credits: Named
   /** markup × credits.per_usd. */
   readonly factor: Ratio
@@ -88,6 +88,7 @@ export function compileRates(
     if (unit === 'web_search') return price * den
     const rise = rises[index] ?? steepest
     if (index < TOKEN_END) return timesUp(price, rise) * factor.den
+    if (index >= BYTE_START) return price * factor.den
     return timesUp(price, steeper(rise, steepest)) * den
   })
   const isFlat = (unit: Unit) => FLAT_UNITS.some((flat) => flat === unit)

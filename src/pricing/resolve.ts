@@ -3,7 +3,7 @@ import type { Catalogue } from './catalogue.ts'
 import { webSearchDefault } from './catalogue-gaps.ts'
 import type { CreditsConfig, PriceEntry, SellEntry } from './config.ts'
 import { parseRatio, times, type Ratio } from './decimal.ts'
-import { creditsOf, documentOf, hasPrices, type PriceDocument } from './document.ts'
+import { creditsOf, documentOf, hasHttpPrices, hasPrices, type PriceDocument } from './document.ts'
 import { rankEntries, type Overrides, type Ranked } from './entries.ts'
 import type { PriceQuery } from './pricing.ts'
 import type { SellTerms } from './rates.ts'
@@ -88,6 +88,13 @@ function ratio(text: string): Ratio {
   return value
 }
 
+/** A price for models of any upstream says nothing of an API. */
+const isMeantFor = (entry: PriceEntry, protocol: string | undefined): boolean =>
+  entry.upstream !== undefined || protocol !== 'http'
+
+const isPriced = (document: PriceDocument, protocol: string | undefined): boolean =>
+  protocol === 'http' ? hasHttpPrices(document) : hasPrices(document)
+
 export function makeResolver(catalogue: Catalogue, sources: BookSources): Resolver {
   const priceEntries = rankEntries(sources.admin.prices, sources.config.prices)
   const sellEntries = rankEntries(sources.admin.sell, sources.config.sell)
@@ -101,6 +108,7 @@ export function makeResolver(catalogue: Catalogue, sources: BookSources): Resolv
     for (const { source, entry, pattern, matches } of priceEntries) {
       const document = documents.get(entry)
       if (document === undefined || !matches(upstream, model)) continue
+      if (!isMeantFor(entry, upstreams.get(upstream)?.protocol)) continue
       const always = { fromMs: -Infinity, untilMs: Infinity }
       layers.push({ source, pattern, provider: providerId, document, ...always })
     }
@@ -125,9 +133,9 @@ export function makeResolver(catalogue: Catalogue, sources: BookSources): Resolv
     sellEntries,
     resolve(query) {
       const layers = layersOf(query)
-      const ruling = layers.find((layer) => hasPrices(layer.document))
-      if (ruling === undefined) return null
       const protocol = upstreams.get(query.upstream)?.protocol
+      const ruling = layers.find(({ document }) => isPriced(document, protocol))
+      if (ruling === undefined) return null
       return {
         source: ruling.source,
         modelPattern: ruling.pattern,

@@ -62,6 +62,8 @@ export function fillGaps(named: Named, rules: GapRules): readonly bigint[] {
     second: named.second ?? 0n,
     character: named.character ?? 0n,
     unit: named.unit ?? 0n,
+    request_byte: named.request_byte ?? 0n,
+    response_byte: named.response_byte ?? 0n,
   }
   return UNITS.map((unit) => filled[unit])
 }

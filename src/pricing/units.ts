@@ -20,19 +20,32 @@ export const COUNT_UNITS = [
   'character',
   'unit',
 ] as const
-export const UNITS = [...TOKEN_UNITS, ...COUNT_UNITS] as const
+/** Priced by the megabyte (10^6 bytes), counted by the byte, as tokens are by the million. */
+export const BYTE_UNITS = ['request_byte', 'response_byte'] as const
+export const MB_NAMES = { request_byte: 'request_mb', response_byte: 'response_mb' } as const
+export const UNITS = [...TOKEN_UNITS, ...COUNT_UNITS, ...BYTE_UNITS] as const
 
 export type TokenUnit = (typeof TOKEN_UNITS)[number]
 export type CountUnit = (typeof COUNT_UNITS)[number]
-export type Unit = TokenUnit | CountUnit
+export type ByteUnit = (typeof BYTE_UNITS)[number]
+export type Unit = TokenUnit | CountUnit | ByteUnit
 
 /** Units that, sold in credits, stand for the whole request: "5 credits an image". */
-export const FLAT_UNITS = ['request', 'image', 'second', 'character', 'unit'] as const
+export const FLAT_UNITS = [
+  'request',
+  'image',
+  'second',
+  'character',
+  'unit',
+  'request_byte',
+  'response_byte',
+] as const
 
 /** Positions in a vector. Input units are the first six, output units the next two. */
 export const INPUT_END = 6
 export const TOKEN_END = 8
 export const UNIT_COUNT = UNITS.length
+export const BYTE_START = TOKEN_END + COUNT_UNITS.length
 export const indexOf = (unit: Unit): number => UNITS.indexOf(unit)
 
 /** Smallest part of a unit that is counted: seconds may be fractions, everything else is whole. */
@@ -76,6 +89,8 @@ export function quantitiesOf(usage: Buckets, requests: number): Quantities {
     count(usage.seconds),
     count(usage.characters),
     count(usage.units),
+    count(usage.request_bytes),
+    count(usage.response_bytes),
   ]
   let inputTokens = 0
   let tokens = 0

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { splitQuery } from '../../src/gateway/plugin.ts'
+import { splitQuery } from '../../src/gateway/query.ts'
 
 describe('the query', () => {
   it('goes on as it came', () => {

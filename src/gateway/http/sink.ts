@@ -1,0 +1,171 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { ANSWER_BUFFER_BYTES_MAX, DRAIN_MS_MAX, DRAINS_MAX } from '../../kernel/limits.ts'
+import { formatCredits } from '../../kernel/money.ts'
+import { makeClientSide, type ClientSide } from '../client-side.ts'
+import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
+import { clientHeaders, type OutgoingHeaders } from '../headers.ts'
+import { sendRefusal, sendWhole } from '../reply.ts'
+import { own, waitPosted } from '../settle.ts'
+import type { HttpDeps, HttpExchange } from './exchange.ts'
+import { locationFor } from './location.ts'
+import { makeHttpMeter, type HttpCharged, type HttpMeter } from './meter.ts'
+
+/** whole: it came to its end. broken: the upstream broke off. cut: by us, past a limit. */
+type Ending = 'whole' | 'broken' | 'cut'
+
+type Done = (status: number, charged: HttpCharged) => void
+
+/**
+ * An answer of a named API that is charged. Short ones of known length are sent whole, with their
+ * cost; others pass as they come, and only their end waits for the post. Source: design §2.9.
+ */
+class HttpSink implements BodySink {
+  readonly #deps: HttpDeps
+  readonly #exchange: HttpExchange
+  readonly #status: number
+  readonly #headers: OutgoingHeaders
+  readonly #flow: Flow
+  readonly #meter: HttpMeter
+  readonly #client: ClientSide
+  readonly #done: Done
+  readonly #cancelLimit: () => void
+  /** Parts of an answer that is sent whole; null = it streams. */
+  readonly #parts: Buffer[] | null
+  #ending: Ending | null = null
+  #stopDraining = (): void => undefined
+
+  constructor(
+    deps: HttpDeps,
+    exchange: HttpExchange,
+    answer: { status: number; headers: IncomingHttpHeaders; flow: Flow },
+    done: Done,
+  ) {
+    const { status, headers, flow } = answer
+    const { api, out, times } = exchange
+    this.#deps = deps
+    this.#exchange = exchange
+    this.#status = status
+    this.#flow = flow
+    this.#done = done
+    this.#headers = clientHeaders(headers, exchange.id, 'x-request-id')
+    const location = locationFor(api, headers.location)
+    if (location !== null) this.#headers.location = location
+    this.#meter = makeHttpMeter(deps, exchange, status, headers)
+    this.#parts = isShort(exchange, status, headers) ? [] : null
+    this.#client = makeClientSide(out, flow, deps.clock, () => {
+      this.#leave()
+    })
+    const leftMs = api.secondsMax * 1_000 - (deps.clock.monotonicMs() - times.sentMs)
+    this.#cancelLimit = deps.clock.after(Math.max(0, leftMs), () => {
+      this.#cut()
+    })
+  }
+
+  begin(): this {
+    const { hold, out } = this.#exchange
+    hold.watch(() => this.#meter.progress())
+    if (this.#client.gone) this.#leave()
+    else if (this.#parts === null) {
+      out.writeHead(this.#status, this.#headers)
+      out.flushHeaders()
+    }
+    return this
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#ending !== null) return
+    const room = this.#exchange.api.responseBytesMax - this.#meter.responseBytes
+    const part = chunk.length <= room ? chunk : chunk.subarray(0, room)
+    this.#meter.data(part)
+    if (this.#parts === null) this.#client.write([part])
+    else this.#parts.push(part)
+    if (chunk.length > room) this.#cut()
+  }
+
+  end(): void {
+    this.#startEnding('whole')
+  }
+
+  fail(): void {
+    this.#startEnding('broken')
+  }
+
+  #cut(): void {
+    this.#startEnding('cut')
+    this.#flow.abort()
+  }
+
+  #leave(): void {
+    if (this.#ending !== null) return
+    const { api } = this.#exchange
+    const { hooks, drains, clock } = this.#deps
+    hooks.clientGone(api.name)
+    if (api.onDisconnect === 'abort' || drains.count >= DRAINS_MAX) {
+      this.#cut()
+      return
+    }
+    drains.count += 1
+    const cancel = clock.after(DRAIN_MS_MAX, () => {
+      this.#cut()
+    })
+    this.#stopDraining = () => {
+      cancel()
+      drains.count -= 1
+    }
+  }
+
+  #startEnding(how: Ending): void {
+    if (this.#ending !== null) return
+    this.#ending = how
+    this.#stopDraining()
+    this.#cancelLimit()
+    this.#exchange.times.endedMs = this.#deps.clock.monotonicMs()
+    own(this.#deps, this.#exchange, this.#finish(how))
+  }
+
+  async #finish(how: Ending): Promise<void> {
+    const { out, id } = this.#exchange
+    const charged = await this.#meter.settle(how === 'whole')
+    await waitPosted(this.#deps, charged)
+    if (how !== 'whole') {
+      // The client must not take a part for the whole.
+      if (out.headersSent) out.destroy()
+      else sendRefusal(out, 'openai', id, upstreamFailure(new Error('broken off')))
+    } else if (this.#parts === null) this.#client.end()
+    else this.#sendWhole(this.#parts, charged)
+    this.#done(this.#status, charged)
+  }
+
+  #sendWhole(parts: readonly Buffer[], charged: HttpCharged): void {
+    const { out, request } = this.#exchange
+    const headers = this.#headers
+    headers['x-farebox-cost'] = formatCredits(charged.micros)
+    const { availableMicros } = charged.settled
+    if (availableMicros !== null) headers['x-farebox-balance'] = formatCredits(availableMicros)
+    const isBodiless = request.method === 'HEAD' || this.#status === 204 || this.#status === 304
+    if (!isBodiless) sendWhole(out, this.#status, headers, Buffer.concat(parts))
+    else if (!out.headersSent && !out.destroyed) {
+      out.writeHead(this.#status, headers)
+      out.end()
+    }
+  }
+}
+
+function isShort(
+  { request, api }: HttpExchange,
+  status: number,
+  headers: IncomingHttpHeaders,
+): boolean {
+  if (request.method === 'HEAD' || status === 204 || status === 304) return true
+  const length = Number(headers['content-length'] ?? Number.NaN)
+  return length <= Math.min(ANSWER_BUFFER_BYTES_MAX, api.responseBytesMax)
+}
+
+export function makeHttpSink(
+  deps: HttpDeps,
+  exchange: HttpExchange,
+  answer: { status: number; headers: IncomingHttpHeaders; flow: Flow },
+  done: Done,
+): BodySink {
+  return new HttpSink(deps, exchange, answer, done).begin()
+}
