@@ -88,6 +88,8 @@ function ratio(text: string): Ratio {
   return value
 }
 
+const ALWAYS = { fromMs: -Infinity, untilMs: Infinity }
+
 /** A price for models of any upstream says nothing of an API. */
 const isMeantFor = (entry: PriceEntry, protocol: string | undefined): boolean =>
   entry.upstream !== undefined || protocol !== 'http'
@@ -109,8 +111,7 @@ export function makeResolver(catalogue: Catalogue, sources: BookSources): Resolv
       const document = documents.get(entry)
       if (document === undefined || !matches(upstream, model)) continue
       if (!isMeantFor(entry, upstreams.get(upstream)?.protocol)) continue
-      const always = { fromMs: -Infinity, untilMs: Infinity }
-      layers.push({ source, pattern, provider: providerId, document, ...always })
+      layers.push({ source, pattern, provider: providerId, document, ...ALWAYS })
     }
     const seed = providerId === null ? null : catalogue.find(providerId, model, atMs)
     if (seed !== null) layers.push({ ...seed, source: 'seed', pattern: seed.modelId })
