@@ -59,7 +59,12 @@ async function lane(engine: CreditEngine, lane: number, untilMs: number): Promis
   })
   while (performance.now() < untilMs) {
     const holdId = ids.uuid()
-    const amount = { wantMicros: micros(1_000), leastMicros: micros(1_000), fitShares: 1 }
+    const amount = {
+      wantMicros: micros(1_000),
+      leastMicros: micros(1_000),
+      fitShares: 1,
+      keySeq: 0,
+    }
     const command = { ...ref, holdId, ...amount, tokens: 76, leaseMs: 30_000, owner: 'bench' }
     const notAfterMs = Date.now() + 60_000
     const reply = await engine.reserve({ ...command, notAfterMs })

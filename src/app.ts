@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { openApiPlugin } from './access/http/openapi.ts'
+import { makeSubjects, type SubjectSettings } from './access/subjects.ts'
 import { makeAuthenticator, type CachingAuthenticator } from './access/authenticator.ts'
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
@@ -63,6 +64,8 @@ interface Parts extends AppOptions {
   readonly tokenizer: Tokenizer
   readonly loops: Loops
   readonly state: { draining: boolean }
+  /** As the configuration in force has it. */
+  readonly subjects: { now: SubjectSettings }
 }
 
 /** Opens the stores and wires everything. The only place where parts meet. */
@@ -92,6 +95,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
       },
     }),
     state: { draining: false },
+    subjects: { now: subjectSettings(config) },
   }
   const { server, gateway } = wire(parts)
   return {
@@ -104,6 +108,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
       gateway.configure(next)
       parts.billing?.configure(next)
       notify.configure(next)
+      parts.subjects.now = subjectSettings(next)
     },
     stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
     async hurry(waitMs) {
@@ -112,13 +117,29 @@ export async function makeApp(options: AppOptions): Promise<App> {
   }
 }
 
+const subjectSettings = ({ subjects }: Config): SubjectSettings => ({
+  create: subjects.create,
+  starterMicros: subjects.starter_credits ?? null,
+  starterDays: subjects.starter_expires_days ?? null,
+})
+
 function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGateway } {
   const { core, stores, prices, metrics, config, environment, clock, ids, log } = parts
   const { db, engine } = stores
-  const authenticator = makeAuthenticator({ db, clock, log, mode: environment.mode })
+  const subjects = makeSubjects({ ...core, db, clock, ids, settings: () => parts.subjects.now })
+  const { mode } = environment
+  const authenticator = makeAuthenticator({ db, clock, log, mode, subjects })
   const keyRows = makeKeyRows(db)
   const gateway = configureGateway(
-    { ...parts, authenticator, keyRows, engine, book: prices.book, holds: core.credits.holds },
+    {
+      ...parts,
+      authenticator,
+      subjects,
+      keyRows,
+      engine,
+      book: prices.book,
+      holds: core.credits.holds,
+    },
     config,
   )
   const server = makeServer({ ids, log })
@@ -137,6 +158,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     ...core,
     engine,
     authenticator,
+    subjects,
     log,
     showProviderCost: () => config.receipts.show_provider_cost,
   }

@@ -2,12 +2,26 @@ import { z } from 'zod'
 import { checkUnitPrices, milliseconds, upstreamsSchema } from './config-upstreams.ts'
 import { packsSchema, plansSchema, stripeConfigSchema } from './billing/config.ts'
 import { notifyConfigSchema } from './notify/config.ts'
-import { creditsConfigSchema, priceConfigSchema, sellConfigSchema } from './pricing/config.ts'
+import {
+  creditsAboveZero,
+  creditsConfigSchema,
+  priceConfigSchema,
+  sellConfigSchema,
+} from './pricing/config.ts'
 
 const holdsSchema = z.strictObject({
   lease_ms: milliseconds(3_000, 600_000).default(30_000),
   fit_to_balance: z.boolean().default(true),
   max_output_tokens_default: z.int().positive().nullable().default(4_096),
+})
+
+const subjectsSchema = z.strictObject({
+  create: z
+    .boolean()
+    .default(false)
+    .describe('A backend key may name a subject that nobody has: it gets an account.'),
+  starter_credits: creditsAboveZero.optional().describe('Promo credits of such an account.'),
+  starter_expires_days: z.int().positive().max(36_500).optional(),
 })
 
 const fields = z.strictObject({
@@ -24,6 +38,7 @@ const fields = z.strictObject({
   packs: packsSchema.prefault([]),
   plans: plansSchema.prefault([]),
   stripe: stripeConfigSchema.prefault({}),
+  subjects: subjectsSchema.prefault({}),
   notify: notifyConfigSchema.prefault({}),
   receipts: z.strictObject({ show_provider_cost: z.boolean().default(true) }).prefault({}),
 })

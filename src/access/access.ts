@@ -3,6 +3,8 @@ export interface Caller {
   readonly keyId: string
   readonly keyKind: 'client' | 'backend'
   readonly accountId: string
+  /** change_seq of the key as it was read: the credit engine must know it as new. */
+  readonly keySeq: number
   /** Globs ("gpt-*"); null = all. */
   readonly models: readonly string[] | null
   /** Names like "chat/completions" with globs; null = all. */

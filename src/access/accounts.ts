@@ -50,13 +50,16 @@ export interface TakenName {
 
 export type AccountCreation = { readonly account: Account; readonly created: boolean } | TakenName
 
+/** Written in the transaction that makes an account, where it is new. */
+export type AlsoWrite = (tx: Tx, accountId: string, nowMs: number) => Promise<void>
+
 /**
  * Who pays. Nothing here moves money; `change_seq` rises with every change, and its caller loads
  * the account into the credit engine. Source: design §1, §4.
  */
 export interface Accounts {
   /** The same id, subject_ref or Stripe customer again gives the same account, as it is now. */
-  create(input: CreateAccount): Promise<AccountCreation>
+  create(input: CreateAccount, also?: AlsoWrite): Promise<AccountCreation>
   read(id: string): Promise<Account | null>
   bySubject(subjectRef: string): Promise<Account | null>
   /** In order of ids; `cursor` = the last id seen. */
@@ -112,15 +115,13 @@ function definedOf(change: AccountChange): Partial<Account> {
   return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
 }
 
-export function makeAccounts(deps: { db: Db; clock: Clock; ids: Ids }): Accounts {
-  const { db, clock, ids } = deps
-
-  async function find(tx: Tx, names: readonly (string | null)[]): Promise<Account[]> {
-    const rows = await tx.query(sql['find-account'], names)
-    return rows.map((row) => accountRow.parse(row))
-  }
-
-  async function insert(tx: Tx, input: CreateAccount): Promise<Account | null> {
+/** Adds an account and its line in the audit log; null where one of its names is taken. */
+function makeInsert({ clock, ids }: { clock: Clock; ids: Ids }) {
+  return async (
+    tx: Tx,
+    input: CreateAccount,
+    also: AlsoWrite | undefined,
+  ): Promise<Account | null> => {
     const nowMs = clock.now()
     const id = input.id ?? `acct_${ids.uuid().replaceAll('-', '')}`
     const { subjectRef, name, email, stripeCustomerId, creditLimitMicros } = input
@@ -131,12 +132,24 @@ export function makeAccounts(deps: { db: Db; clock: Clock; ids: Ids }): Accounts
     if (row === undefined) return null
     const { actor, ...detail } = input
     await writeAudit(tx, ids, { actor, action: 'account.create', subject: id, detail }, nowMs)
+    await also?.(tx, id, nowMs)
     return accountRow.parse(row)
   }
+}
+
+export function makeAccounts(deps: { db: Db; clock: Clock; ids: Ids }): Accounts {
+  const { db, clock, ids } = deps
+
+  async function find(tx: Tx, names: readonly (string | null)[]): Promise<Account[]> {
+    const rows = await tx.query(sql['find-account'], names)
+    return rows.map((row) => accountRow.parse(row))
+  }
+
+  const insert = makeInsert(deps)
 
   return {
-    async create(input) {
-      const account = await db.tx((tx) => insert(tx, input))
+    async create(input, also) {
+      const account = await db.tx((tx) => insert(tx, input, also))
       if (account !== null) return { account, created: true }
       // A name is taken, and accounts are never removed: this read sees whose it is.
       const found = await find(db, [input.id, input.subjectRef, input.stripeCustomerId])

@@ -11,6 +11,7 @@ import type { Authenticator, Caller } from './access.ts'
 import { makeCallerCache } from './caller-cache.ts'
 import { makeChanges } from './changes.ts'
 import { makeLookup, type FoundCaller } from './lookup.ts'
+import type { Subjects } from './subjects.ts'
 import { hashName, isWellFormed, type Mode } from './secrets.ts'
 
 export interface CachingAuthenticator extends Authenticator {
@@ -50,6 +51,8 @@ export function makeAuthenticator(deps: {
   clock: Clock
   log: Log
   mode: Mode
+  /** Told of every account that may have changed. */
+  subjects?: Pick<Subjects, 'accountChanged'>
 }): CachingAuthenticator {
   const { clock, log, mode } = deps
   const cache = makeCallerCache(KEY_CACHE_MAX)
@@ -93,7 +96,10 @@ export function makeAuthenticator(deps: {
     async poll() {
       const { keys, accounts } = await changes.next(clock.now())
       for (const { id, change_seq } of keys) cache.keyChanged(id, change_seq)
-      for (const { id, change_seq } of accounts) cache.accountChanged(id, change_seq)
+      for (const { id, change_seq } of accounts) {
+        cache.accountChanged(id, change_seq)
+        deps.subjects?.accountChanged(id, change_seq)
+      }
     },
     get cached() {
       return cache.size

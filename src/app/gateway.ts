@@ -1,4 +1,5 @@
 import type { CachingAuthenticator } from '../access/authenticator.ts'
+import type { Subjects } from '../access/subjects.ts'
 import type { Config } from '../config.ts'
 import type { CreditEngine } from '../credits/commands.ts'
 import type { Holds } from '../credits/holds.ts'
@@ -19,6 +20,7 @@ import { httpApiConfigs, upstreamConfigs } from './upstreams.ts'
 
 export interface GatewayParts {
   readonly authenticator: CachingAuthenticator
+  readonly subjects: Subjects
   readonly holds: Holds
   readonly book: PriceBook
   readonly tokenizer: Tokenizer
@@ -61,6 +63,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
   return {
     deps: {
       authenticator: parts.authenticator,
+      subjects: parts.subjects,
       holds: parts.holds,
       prices: parts.book,
       tokens: parts.tokenizer,

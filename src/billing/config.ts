@@ -1,19 +1,9 @@
 import { z } from 'zod'
-import { parseCredits, type Micros } from '../kernel/money.ts'
+import { ZERO } from '../kernel/money.ts'
+import { creditsAmount as credits } from '../pricing/config.ts'
 
 const id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
 const price = z.string().regex(/^price_\w{1,240}$/, 'name a price of Stripe, like "price_…"')
-
-const IN_WORDS = 'must be credits in quotes with at most six decimals, or a whole number'
-
-const credits = z
-  .union([z.string(), z.int()], { error: IN_WORDS })
-  .transform((value, context): Micros => {
-    const parsed = parseCredits(String(value))
-    if (parsed !== null && parsed >= 0) return parsed
-    context.addIssue({ code: 'custom', message: IN_WORDS })
-    return z.NEVER
-  })
 
 const days = z.int().positive().max(36_500)
 
@@ -27,7 +17,7 @@ const packSchema = z.strictObject({
 const planSchema = z.strictObject({
   id,
   stripe_prices: z.array(price).min(1).describe('Recurring prices, such as month and year.'),
-  included_credits: credits.default(() => parseCredits('0') ?? z.NEVER),
+  included_credits: credits.default(ZERO),
   rollover: z.int().min(0).max(120).default(0).describe('Periods that unused credits outlive.'),
   overage: z.strictObject({ meter: z.string().min(1), limit: credits }).optional(),
 })

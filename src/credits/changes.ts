@@ -54,7 +54,7 @@ export function makeChanges(deps: {
     },
     async look(accountId, keyId) {
       const account = await ledger.snapshotAccount(accountId)
-      const key = await ledger.snapshotKey(keyId, 0)
+      const key = await ledger.snapshotKey(accountId, keyId, 0)
       const changed: Changed[] = []
       if (account !== null) {
         changed.push({ kind: 'account', id: accountId, accountId, changeSeq: account.changeSeq })

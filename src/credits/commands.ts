@@ -26,6 +26,8 @@ export interface Reserve extends HoldRef {
   readonly fitShares: number
   /** For tokens per minute; more than the limit counts as the limit. */
   readonly tokens: number
+  /** change_seq of the key as its caller was authenticated: an older copy is stale. 0 = any. */
+  readonly keySeq: number
   readonly leaseMs: number
   /** Engine time (Unix ms) past which the command must do nothing. */
   readonly notAfterMs: number

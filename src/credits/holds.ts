@@ -18,6 +18,8 @@ export interface HoldRequest {
   readonly wantMicros: Micros
   readonly leastMicros: Micros
   readonly tokens: number
+  /** change_seq of the key as the caller was authenticated. */
+  readonly keySeq: number
 }
 
 export interface OpenHold {

@@ -94,7 +94,7 @@ export function makeLoads(deps: LoadsDeps): Loads {
         repeat('key', reason, async () => {
           const token = await engine.beginKey(accountId, keyId)
           const today = dayOf(await deps.time.now())
-          const snapshot = await ledger.snapshotKey(keyId, today)
+          const snapshot = await ledger.snapshotKey(accountId, keyId, today)
           return snapshot === null ? null : engine.loadKey(token, accountId, snapshot)
         }),
       ),

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Caller, Authenticator } from '../access/access.ts'
+import type { Subjects } from '../access/subjects.ts'
 import type { Holds, OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -44,6 +45,7 @@ export interface GatewayHooks {
 
 export interface GatewayDeps {
   readonly authenticator: Authenticator
+  readonly subjects: Subjects
   readonly holds: Holds
   readonly prices: PriceBook
   readonly tokens: TokenCounter

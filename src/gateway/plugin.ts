@@ -5,7 +5,7 @@ import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { Protocol } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
-import { authenticate, secretOf } from './authenticate.ts'
+import { actFor, authenticate, secretOf, subjectOf } from './authenticate.ts'
 import type { Arrival, GatewayDeps } from './context.ts'
 import { handle } from './handle.ts'
 import type { HttpDeps } from './http/exchange.ts'
@@ -28,11 +28,6 @@ export interface GatewayPluginOptions {
   readonly protocols: readonly Protocol[]
   readonly models: ModelList
 }
-
-const NO_SUBJECT = refuse(
-  'unsupported_feature',
-  'A backend key cannot spend credits of its own. Use a client key of the account that pays.',
-)
 
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,
@@ -59,9 +54,10 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
       return
     }
     const found = authenticate(deps, secretOf(request.headers, split.key))
-    const caller = found instanceof Promise ? await found : found
+    const known = found instanceof Promise ? await found : found
+    const acting = 'ok' in known ? known : actFor(deps, known, subjectOf(request.headers))
+    const caller = acting instanceof Promise ? await acting : acting
     if ('ok' in caller) endWith(request, reply, family, caller)
-    else if (caller.keyKind === 'backend') endWith(request, reply, family, NO_SUBJECT)
     else request.caller = caller
   })
   for (const protocol of options.protocols) {

@@ -57,6 +57,7 @@ async function attempt(
     wantMicros: most(all, 'wantMicros'),
     leastMicros: most(all, 'leastMicros'),
     tokens: target.bound.inputTokensMax + target.bound.outputTokensMax,
+    keySeq: arrival.caller.keySeq,
   })
   if (!hold.ok) return hold
   const outputTokensLimit = limitWithin(deps, first, hold, arrival)

@@ -177,6 +177,12 @@ export const KEY_FRESH_MS = 60_000
 /** Secrets that open nothing: remembered so long, and so many, so that guessing stays cheap. */
 export const UNKNOWN_KEY_MS = 5_000
 export const UNKNOWN_KEY_CACHE_MAX = 10_000
+/** A subject_ref in a header: as many characters as an account's may have. */
+export const SUBJECT_CHARS_MAX = 255
+/** Subjects kept resolved in memory: every user of a product that calls within a day or so. */
+export const SUBJECT_CACHE_MAX = 100_000
+/** A subject that nobody has is remembered so long: an account may be made for it any moment. */
+export const UNKNOWN_SUBJECT_MS = 1_000
 /** Secrets looked up by one statement, and waiting for it; past the latter 503. */
 export const KEY_LOOKUP_BATCH_MAX = 256
 export const KEY_LOOKUP_QUEUE_MAX = 10_000

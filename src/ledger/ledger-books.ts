@@ -10,7 +10,7 @@ import { reverseOpOf } from './plan.ts'
 import { netTaken } from './read-batch.ts'
 import { makeReads, UUID, viewLot } from './reads.ts'
 import { wakeAt, type LotState, type Op, type Sheet } from './sheet.ts'
-import { openSheet, readLot, writeChange } from './sheets.ts'
+import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
 import { grantOpOf, turnLots } from './turn.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
@@ -75,6 +75,13 @@ export function makeBooks({ db, ids }: { readonly db: Db; readonly ids: Ids }): 
       return turned
     },
   }
+}
+
+/** A grant within a transaction of the caller's. Throws where the account does not exist. */
+export async function grantWithin(tx: Tx, input: GrantInput, context: SheetContext): Promise<void> {
+  const sheet = await openSheet(tx, input.accountId, [], context)
+  invariant(sheet !== null, `account ${input.accountId} does not exist`)
+  await grantIn(tx, sheet, input)
 }
 
 async function grantIn(tx: Tx, sheet: Sheet, input: GrantInput) {

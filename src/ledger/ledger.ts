@@ -17,6 +17,7 @@ export type BudgetPeriod = 'day' | 'week' | 'month' | 'total'
 /** What a load of a key into the credit engine needs, read in one statement. */
 export interface KeySnapshot {
   readonly keyId: string
+  /** Who pays: of a client key its own account, of a backend key the one that it acts for. */
   readonly accountId: string
   readonly status: 'active' | 'revoked'
   readonly expiresAtMs: number | null
@@ -29,7 +30,7 @@ export interface KeySnapshot {
   readonly requestsPerMinute: number | null
   readonly tokensPerMinute: number | null
   readonly maxConcurrency: number | null
-  /** `accounts.version` of the owning account in the same snapshot. */
+  /** `accounts.version` of that account in the same snapshot. */
   readonly version: number
   readonly changeSeq: number
 }
@@ -47,7 +48,7 @@ export interface PostingLedger {
   /** null = no such account. */
   snapshotAccount(accountId: string): Promise<AccountSnapshot | null>
   /** `today` = UTC day number. null = no such key. */
-  snapshotKey(keyId: string, today: number): Promise<KeySnapshot | null>
+  snapshotKey(accountId: string, keyId: string, today: number): Promise<KeySnapshot | null>
   /** Accounts and keys changed at or after `sinceMs`, oldest first. Bounded by `limit` each. */
   changedSince(sinceMs: number, limit: number): Promise<readonly Changed[]>
 }

@@ -28,9 +28,9 @@ export function makeSnapshots(db: Db): Snapshots {
       }
     },
 
-    async snapshotKey(keyId, today) {
+    async snapshotKey(accountId, keyId, today) {
       const starts = [today, periodStart('week', today), periodStart('month', today)]
-      const [row] = await db.query(sql['snapshot-key'], [keyId, ...starts])
+      const [row] = await db.query(sql['snapshot-key'], [keyId, ...starts, accountId])
       return row === undefined ? null : readKey(row)
     },
 

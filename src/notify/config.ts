@@ -1,16 +1,9 @@
 import { z } from 'zod'
-import { parseCredits, type Micros } from '../kernel/money.ts'
+import { creditsAboveZero } from '../pricing/config.ts'
 import { NOTICES } from './notice.ts'
 
 const id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
 const SECRET = /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/
-
-const threshold = z.string().transform((text, context): Micros => {
-  const parsed = parseCredits(text)
-  if (parsed !== null && parsed > 0) return parsed
-  context.addIssue({ code: 'custom', message: 'must be credits above zero in quotes, like "5"' })
-  return z.NEVER
-})
 
 const kinds = z.enum(Object.keys(NOTICES))
 
@@ -33,7 +26,9 @@ export const notifyConfigSchema = z
       .describe('Where mail is handed in; absent = no mail. Use ${ENV}.'),
     from: z.email().optional().describe('Sender of mail.'),
     operator_email: z.email().optional().describe('Who gets alerts.'),
-    low_balance_credits: threshold.optional().describe('Tell customers below so many credits.'),
+    low_balance_credits: creditsAboveZero
+      .optional()
+      .describe('Tell customers below so many credits.'),
     webhooks: z.array(webhookSchema).default([]).describe('Endpoints of your own.'),
   })
   .refine(({ smtp_url: url, from }) => url === undefined || from !== undefined, {

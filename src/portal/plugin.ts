@@ -1,12 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Authenticator, Caller } from '../access/access.ts'
+import type { Subjects } from '../access/subjects.ts'
 import { readBalance, viewBalance, balanceView, type BalanceDeps } from '../access/http/balance.ts'
 import * as fields from '../access/http/fields.ts'
 import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { findReceipt, receiptView, viewReceipt } from '../access/http/receipts.ts'
 import { nothing, registerSurface, route, type Route } from '../access/http/route.ts'
-import { authenticate, secretOf } from '../gateway/authenticate.ts'
+import { actFor, authenticate, secretOf, subjectOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Books } from '../ledger/books.ts'
@@ -16,6 +17,7 @@ export const PORTAL_PREFIX = '/farebox/v1'
 export interface PortalDeps extends BalanceDeps {
   readonly books: Books
   readonly authenticator: Authenticator
+  readonly subjects: Subjects
   /** Whether customers see what a request cost the operator. */
   readonly showProviderCost: () => boolean
 }
@@ -37,7 +39,7 @@ function readOwnBalance(deps: PortalDeps): Route<Caller> {
     answer: balanceView,
     async run({ who }) {
       const balance = await readBalance(deps, who.accountId)
-      if (balance === null) return refuse('not_found', 'This key has no account of its own.')
+      if (balance === null) return refuse('not_found', 'The account is gone.')
       if (balance.availableMicros === null) return AWAY
       return { status: 200, body: viewBalance(balance) }
     },
@@ -94,13 +96,20 @@ export const makePortalSurface = (deps: PortalDeps): PortalSurface => ({
   routes: [readOwnBalance(deps), listUsage(deps), readOwnReceipt(deps)],
 })
 
-const BACKEND = refuse('invalid_request', 'A backend key has no account; use a client key here.')
+/** The query's `subject_ref`, for servers that would rather not set a header. */
+function subjectInQuery(url: string): string | undefined {
+  const query = splitQuery(url)?.query ?? ''
+  return query.includes('subject_ref=')
+    ? (new URLSearchParams(query).get('subject_ref') ?? undefined)
+    : undefined
+}
 
-/** The caller of a client key, wherever the client's SDK puts it. */
+/** For whom a request asks: the account of a client key, or the subject of a backend key. */
 async function callerOf(deps: PortalDeps, request: FastifyRequest): Promise<Caller | Refusal> {
   const key = splitQuery(request.url)?.key ?? null
   const caller = await authenticate(deps, secretOf(request.headers, key))
-  return 'ok' in caller || caller.keyKind === 'client' ? caller : BACKEND
+  if ('ok' in caller) return caller
+  return actFor(deps, caller, subjectOf(request.headers) ?? subjectInQuery(request.url))
 }
 
 /** The customer's API. Register it with `{ prefix: PORTAL_PREFIX }`. Source: design §8. */

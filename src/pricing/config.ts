@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseCredits, type Micros } from '../kernel/money.ts'
 import { parseDecimal } from './decimal.ts'
 
 /** Decimals with a unit, at the edge: quoted text, or a whole number. Never a binary fraction. */
@@ -19,6 +20,23 @@ const perUnit = decimal(12, '0.002')
 const credits = decimal(6, '5')
 const factor = decimal(9, '1.20')
 const wholeTokens = z.int().positive().max(100_000_000)
+
+const AMOUNT_IN_WORDS = 'must be credits in quotes with at most six decimals, or a whole number'
+
+/** An amount of credits in a configuration: quoted text or a whole number, not below zero. */
+export const creditsAmount = z
+  .union([z.string(), z.int()], { error: AMOUNT_IN_WORDS })
+  .transform((value, context): Micros => {
+    const parsed = parseCredits(String(value))
+    if (parsed !== null && parsed >= 0) return parsed
+    context.addIssue({ code: 'custom', message: AMOUNT_IN_WORDS })
+    return z.NEVER
+  })
+
+/** The same where nothing would make no sense. */
+export const creditsAboveZero = creditsAmount.refine((amount) => amount > 0, {
+  error: 'must be more than zero',
+})
 
 const tokenPrices = {
   input_usd_per_mtok: perMtok,

@@ -1,3 +1,4 @@
+import { makeSubjects } from '../../src/access/subjects.ts'
 import { notifyConfigSchema } from '../../src/notify/config.ts'
 import { makeOutbox } from '../../src/notify/outbox.ts'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -102,7 +103,11 @@ export async function makeWorld() {
     outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({}) }),
   }
   const admin = makeAdminSurface(deps)
-  const portalDeps = { ...deps, authenticator, showProviderCost: () => true }
+  const subjects = makeSubjects({
+    ...deps,
+    settings: () => ({ create: false, starterMicros: null, starterDays: null }),
+  })
+  const portalDeps = { ...deps, authenticator, subjects, showProviderCost: () => true }
   const portal = makePortalSurface(portalDeps)
   const app: FastifyInstance = Fastify({ genReqId: () => ids.uuid() })
   await app.register(adminPlugin, {
@@ -211,6 +216,7 @@ export async function openHold(
     draft,
     wantMicros: want,
     leastMicros: want,
+    keySeq: 0,
     tokens: 1,
   })
   if (!hold.ok) throw new Error(hold.message)

@@ -139,6 +139,7 @@ const reserve = fc
     tokens: fc.integer({ min: 0, max: 200 }),
     leaseMs: fc.integer({ min: 1, max: 40_000 }),
     late: fc.boolean(),
+    keySeq: fc.constantFrom(0, 0, 0, 0, 3),
   })
   .map((r): Op => async (world) => {
     await world.both('reserve', {
@@ -146,6 +147,7 @@ const reserve = fc
       wantMicros: micros(r.want),
       leastMicros: micros(Math.floor((r.want * (10 - r.cut)) / 10)),
       fitShares: r.shares,
+      keySeq: r.keySeq,
       tokens: r.tokens,
       leaseMs: r.leaseMs,
       notAfterMs: world.nowMs + (r.late && r.cut === 0 ? -1 : 0),
@@ -180,6 +182,7 @@ const burst = fc
         wantMicros: micros(want),
         leastMicros: micros(Math.floor(want / n)),
         fitShares: 4,
+        keySeq: 0,
         tokens: n * 20,
         leaseMs: 30_000,
         notAfterMs: world.nowMs + (n === 12 ? -1 : 0),

@@ -171,7 +171,7 @@ test('a snapshot taken while posting never shows a version without its money', a
   let seen = 0
   while (state.running) {
     const account = await reader.ledger.snapshotAccount('acc')
-    const key = await reader.ledger.snapshotKey('key', 20_468)
+    const key = await reader.ledger.snapshotKey('acc', 'key', 20_468)
     if (!account || !key) throw new Error('snapshot')
     // Version 1 is the grant; each later one took 3.
     expect(account.postedMicros).toBe(1_000_000 - 3 * (account.version - 1))

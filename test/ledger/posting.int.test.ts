@@ -278,7 +278,7 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
       version: 3,
       changeSeq: 0,
     })
-    expect(await ledger.snapshotKey('week-key', monday + 3)).toEqual({
+    expect(await ledger.snapshotKey('snap', 'week-key', monday + 3)).toEqual({
       keyId: 'week-key',
       accountId: 'snap',
       status: 'active',
@@ -294,7 +294,7 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
       changeSeq: 7,
     })
     expect(await ledger.snapshotAccount('nobody')).toBeNull()
-    expect(await ledger.snapshotKey('nobody', 1)).toBeNull()
+    expect(await ledger.snapshotKey('nobody', 'nobody', 1)).toBeNull()
     expect(await ledger.changedSince(T0 + 9_000, 10)).toEqual([
       { kind: 'key', id: 'week-key', accountId: 'snap', changeSeq: 7 },
     ])

@@ -93,6 +93,7 @@ describe('verify', () => {
       ...ref,
       wantMicros: want,
       leastMicros: want,
+      keySeq: 0,
       fitShares: 1,
       tokens: 1,
       leaseMs: 1,

@@ -138,7 +138,13 @@ async function request(world: World, sent: Sent): Promise<void> {
   const clock = scheduler.clockOf(actor)
   const draft = draftOf(world, sent)
   const want = micros(sent.held)
-  const hold = await credits.holds.open({ draft, wantMicros: want, leastMicros: want, tokens: 1 })
+  const hold = await credits.holds.open({
+    draft,
+    wantMicros: want,
+    leastMicros: want,
+    tokens: 1,
+    keySeq: 0,
+  })
   if (!hold.ok) {
     sent.fate = 'refused'
     return
@@ -189,7 +195,7 @@ async function judge(world: World, db: Db, requests: readonly Sent[]): Promise<s
       breaches.push(`I2 available ${view.available}, posted ${snapshot.postedMicros}`)
     }
     const today = dayOf(world.scheduler.nowMs)
-    const key = await ledger.snapshotKey(world.keyId, today)
+    const key = await ledger.snapshotKey(world.accountId, world.keyId, today)
     if (view.spend !== null && key !== null && view.spendFrom === key.periodStartDay) {
       if (view.spend !== key.spendMicros) {
         breaches.push(`I2 key spend ${view.spend}, posted ${key.spendMicros}`)

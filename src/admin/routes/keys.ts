@@ -84,6 +84,12 @@ const changeBody = z
   .strictObject({ name: fields.text.optional(), ...limitFields })
   .refine((body) => Object.keys(body).length > 0, { error: 'name what is to change' })
 
+/** A backend key acts for every account: a sum over all of them would rule none. */
+const NO_BUDGET = refuse(
+  'invalid_request',
+  'budget: a backend key has none. Limit the account (credits), or give it a client key.',
+)
+
 const NO_LIMITS: KeyLimits = {
   name: '',
   models: null,
@@ -135,6 +141,7 @@ async function createKey(
 ): Promise<Created> {
   const { body, idempotencyKey, who } = input
   const limits = limitsOf(body, NO_LIMITS)
+  if (accountId === null && limits.budget !== null) return NO_BUDGET
   const scope = `key:${accountId ?? ''}:${idempotencyKey ?? ''}`
   const id = idempotencyKey === null ? null : `key_${hash('sha256', scope).slice(0, 32)}`
   const made = await deps.keys.create({ id, accountId, limits, actor: who.actor })
@@ -226,7 +233,9 @@ function readAndChange(deps: AdminDeps): Route<Operator>[] {
       async run({ params, body, who }) {
         const kept = await deps.keys.read(params.id)
         if (kept === null) return noKey(params.id)
-        const key = await deps.keys.change(params.id, limitsOf(body, kept.limits), who.actor)
+        const limits = limitsOf(body, kept.limits)
+        if (kept.kind === 'backend' && limits.budget !== null) return NO_BUDGET
+        const key = await deps.keys.change(params.id, limits, who.actor)
         if (key === null) return noKey(params.id)
         await reloadKey(deps, key)
         return { status: 200, body: viewKey(key) }

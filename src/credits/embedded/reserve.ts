@@ -16,7 +16,7 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
   }
   if (nowMs > command.notAfterMs) return { kind: 'too_late', nowMs }
   const key = loadedKey(account, command.keyId, inc)
-  if (key === null) return { kind: 'stale', what: 'key' }
+  if (key === null || key.changeSeq < command.keySeq) return { kind: 'stale', what: 'key' }
   if (facts.status !== 'active') return { kind: 'account_blocked', status: facts.status }
   if (key.status !== 'active') return { kind: 'key_invalid' }
   if (key.expiresAtMs !== null && nowMs >= key.expiresAtMs) return { kind: 'key_invalid' }

@@ -22,14 +22,14 @@ export interface GroupCodec<N extends CommandName> {
 
 export const reserve: GroupCodec<'reserve'> = {
   script: 'reserve',
-  group: (r) => `r ${r.keyId} ${r.accountId} ${r.fitShares} ${r.leaseMs} ${r.owner}`,
+  group: (r) => `r ${r.keyId} ${r.accountId} ${r.keySeq} ${r.fitShares} ${r.leaseMs} ${r.owner}`,
   keys: ({ accountId, keyId }, shard) => [
     shard.account(accountId),
     shard.key(accountId, keyId),
     shard.holds(accountId),
     shard.due,
   ],
-  shared: (r) => [r.keyId, r.accountId, r.fitShares, r.leaseMs, r.owner],
+  shared: (r) => [r.keyId, r.accountId, r.fitShares, r.leaseMs, r.owner, r.keySeq],
   push(args, r) {
     args.push(r.holdId, r.wantMicros, r.leastMicros, r.tokens, r.notAfterMs)
   },

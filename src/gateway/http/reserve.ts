@@ -108,6 +108,7 @@ export async function reserveHttp(
   }
   const draft = draftOf(arrival, price)
   const wantMicros = deps.prices.boundMicros(price, priceQuery, boundOf(arrival))
-  const hold = await deps.holds.open({ draft, wantMicros, leastMicros: wantMicros, tokens: 0 })
+  const amounts = { wantMicros, leastMicros: wantMicros, tokens: 0 }
+  const hold = await deps.holds.open({ draft, ...amounts, keySeq: caller.keySeq })
   return hold.ok ? { ok: true, hold, draft, price, priceQuery } : hold
 }

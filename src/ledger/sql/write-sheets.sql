@@ -1,7 +1,8 @@
 -- Writes what one transaction did to its locked accounts: entries, lots, accounts, and where it
 -- posts: receipts and their keys' spend (Σ of it over a budget's period is what the key has spent).
--- Amounts of lots and accounts are absolute, which the locks make safe. A key belongs to one
--- account, so rows of key_spend are never waited for.
+-- Amounts of lots and accounts are absolute, which the locks make safe. A client
+-- key belongs to one account, so rows of key_spend are never waited for; a backend key acts for all
+-- and has no budget, so it has no rows.
 -- Parameters, JSON arrays of objects named like the columns below: $1 accounts, $2 changed lots,
 -- $3 entries, $4 receipts, $5 spend (one object a key and UTC day); $6 time. Result: none.
 -- Cost: one row each; columns that keep their value leave their indexes alone.
@@ -39,6 +40,7 @@ WITH moved AS (
   INSERT INTO key_spend AS k (key_id, day, micros)
   SELECT key_id, day, micros
   FROM json_to_recordset($5::json) AS s (key_id text, day integer, micros bigint)
+  WHERE NOT EXISTS (SELECT FROM api_keys b WHERE b.id = s.key_id AND b.kind = 'backend')
   ON CONFLICT (key_id, day) DO UPDATE SET micros = k.micros + excluded.micros
 )
 UPDATE accounts a

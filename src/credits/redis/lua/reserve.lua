@@ -3,6 +3,7 @@
 -- in one turn of a gateway's event loop shares the reading of account and key. Source: design §2.4.
 -- KEYS  1 account  2 key  3 holds  4 due
 -- ARGV  1 key id  2 account id  3 fit shares  4 lease ms  5 owner
+--       6 change_seq that the key must have reached
 --       then for each hold: id, want micros, least micros, tokens, not after (engine Unix ms)
 -- Reply one list for each hold
 --       {'ok', micros, day, reserved ms, now ms, available micros}: held, or was before by this id
@@ -25,13 +26,13 @@ local due = now + tonumber(ARGV[4])
 local due_text = int(due)
 
 local ids = {}
-for i = 6, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+for i = 7, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
 local old = loaded and redis.call('HMGET', KEYS[3], unpack(ids)) or {}
 
 -- The key as it is now: false = not loaded. A plain one has no limits and is not read further.
 local function read_key()
-  local flat = redis.call('HMGET', KEYS[2], 'inc', 'plain')
-  if flat[1] ~= INC then return false end
+  local flat = redis.call('HMGET', KEYS[2], 'inc', 'plain', 'chg')
+  if flat[1] ~= INC or tonumber(flat[3]) < tonumber(ARGV[6]) then return false end
   if flat[2] == '1' then return { valid = true } end
   local f = redis.call('HMGET', KEYS[2], 'status', 'expires', 'budget', 'period', 'start', 'spend',
     'held', 'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'conc', 'open')
@@ -131,7 +132,7 @@ for n, id in ipairs(ids) do
     local h = read_hold(text)
     replies[n] = { 'ok', h.micros, h.day, tonumber(h.reserved), now, avail }
   else
-    local why, micros, tokens = refusal(5 * n + 1)
+    local why, micros, tokens = refusal(5 * n + 2)
     replies[n] = why or take(id, micros, tokens)
   end
 end
