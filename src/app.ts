@@ -283,7 +283,9 @@ async function stop(
   const left = await core.poster.drain(SHUTDOWN_POST_MS_MAX)
   await core.credits.settledAll()
   await parts.loops.stop()
-  await parts.billing?.worker.idle()
+  // An event that hangs at Stripe is taken over when its lease ends.
+  const worked = parts.billing?.worker.idle()
+  await Promise.race([worked, sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
   await parts.notify.sender.idle()
   await parts.prices.record().catch((error: unknown) => {
     log.warn({ error: describeError(error) }, 'price versions were not recorded')
