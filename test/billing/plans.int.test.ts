@@ -250,6 +250,24 @@ test('the checkout of a plan is granted by its first invoice', async () => {
   expect([await state(), await world.posted(account)]).toEqual(['granted', 100])
 })
 
+test('a dispute of a plan without credits freezes; one of another product does not', async () => {
+  const world = await makeWorld()
+  const status = async (id: string) =>
+    (await world.db.query('SELECT status FROM accounts WHERE id = $1', [id]))[0]?.status
+  const dispute = { status: 'needs_response', amount: 2_000, withdrawn: 0 }
+  const disputed = async (price: string, isOfPlan: boolean) => {
+    const { account, customer, sub, invoice } = await world.subscriber()
+    const lines = [planLine(price, { isOfPlan })]
+    const disputes = [{ ...dispute, id: `dp_${invoice(1)}` }]
+    const paid = paidInvoice(invoice(1), customer, sub, lines, { disputes })
+    world.shop.invoices.set(paid.id, paid)
+    await world.tell(['invoice.paid', paid.id])
+    return status(account)
+  }
+  expect(await disputed('price_empty', true)).toBe('frozen')
+  expect(await disputed('price_mug', false)).toBe('active')
+})
+
 test('a credit note to the balance is told; one that refunds is left to its refund', async () => {
   const world = await makeWorld()
   const { customer, sub, invoice } = await world.subscriber()

@@ -126,13 +126,23 @@ function saleOf(input: InvoiceInput, line: InvoiceLine, findings: Finding[]): Sa
   return null
 }
 
+/** Something on it is for sale here, whether it grants anything or not. */
+const isOurs = ({ invoice, catalogue }: InvoiceInput): boolean =>
+  invoice.lines.some(
+    ({ price, isOfPlan }) =>
+      price !== null && (isOfPlan ? catalogue.planOf(price) : catalogue.packOf(price)) !== null,
+  )
+
 /** What a paid invoice grants, line by line. Source: stripe/facts.md §3 (invoice.paid). */
 export function decideInvoice(input: InvoiceInput): Decision {
   const { invoice, accountId } = input
   if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`)
   const findings: Finding[] = []
   const sales = invoice.lines.flatMap((line) => saleOf(input, line, findings) ?? [])
-  if (sales.length === 0) return nothing('invoice paid: it grants nothing', findings)
+  if (sales.length === 0) {
+    const why = 'invoice paid: it grants nothing'
+    return { ...nothing(why, findings), accountId: isOurs(input) ? accountId : null }
+  }
   if (accountId !== null) return { accountId, sales, why: 'invoice paid', findings }
   const finding: Finding = {
     kind: 'stripe_no_account',

@@ -16,7 +16,7 @@ export interface SaleItem {
   readonly subscriptionId?: string | null
 }
 
-/** What a payment grants, to whom; without an account nothing is granted. */
+/** What a payment grants, to whom. Without an account it is none of ours, or not granted. */
 export interface Decision {
   readonly accountId: string | null
   readonly sales: readonly SaleItem[]

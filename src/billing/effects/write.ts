@@ -95,16 +95,10 @@ export async function writePayment(
   for (const finding of decision.findings) await deps.findings.note(finding, tx)
   const { accountId, sales, why } = decision
   const isStuck = decision.findings.some(({ severity }) => severity === 'urgent')
-  if (accountId === null || sales.length === 0) {
+  if (accountId === null) {
     return { outcome: why, accounts: [], grantedOfMs: null, isStuck }
   }
-  const rows = JSON.stringify(sales.map((item) => toRow(payment.id, accountId, item)))
-  await tx.query(sql['insert-sales'], [rows, new Date(nowMs)])
-  const stored = await readSales(tx, payment.id)
-  await tx.query(sql['note-payment'], [
-    ...[payment.id, accountId, payment.currency, payment.paid],
-    ...[payment.refunded, payment.withdrawn, new Date(payment.paidAtMs), new Date(nowMs)],
-  ])
+  const stored = await noteSales(tx, payment, accountId, sales, nowMs)
   const { taken, granted, changed } = await settle(tx, deps, stored, payment, nowMs)
   const of = { accountId, paymentId: payment.id }
   const isFrozen = await writeDisputes(tx, deps, of, payment.disputes, nowMs)
@@ -114,6 +108,26 @@ export async function writePayment(
     grantedOfMs: granted > 0 ? payment.paidAtMs : null,
     isStuck,
   }
+}
+
+/** Keeps what is granted and the payment behind it; answers all that the payment ever granted. */
+async function noteSales(
+  tx: Tx,
+  payment: PaymentFacts,
+  accountId: string,
+  sales: readonly SaleItem[],
+  nowMs: number,
+): Promise<readonly StoredSale[]> {
+  const now = new Date(nowMs)
+  const rows = JSON.stringify(sales.map((item) => toRow(payment.id, accountId, item)))
+  await tx.query(sql['insert-sales'], [rows, now])
+  const stored = await readSales(tx, payment.id)
+  if (stored.length === 0) return stored
+  await tx.query(sql['note-payment'], [
+    ...[payment.id, accountId, payment.currency, payment.paid],
+    ...[payment.refunded, payment.withdrawn, new Date(payment.paidAtMs), now],
+  ])
+  return stored
 }
 
 /** By account in id order, so that no two looks wait for each other in a circle. */
