@@ -31,7 +31,8 @@ export async function cuttingProxy(target: string): Promise<CuttingProxy> {
       upstream.write(data)
     })
     upstream.on('data', (data) => {
-      if (cuts) end()
+      // Statements travel together with the COMMIT: theirs are not the answer to lose.
+      if (cuts && data.includes('COMMIT\0')) end()
       else client.write(data)
     })
   })
