@@ -268,6 +268,19 @@ test('a dispute of a plan without credits freezes; one of another product does n
   expect(await disputed('price_mug', false)).toBe('active')
 })
 
+test('an account whose customer was deleted is frozen once and told', async () => {
+  const world = await makeWorld()
+  const { account, customer } = await world.subscriber()
+  const status = async () =>
+    (await world.db.query('SELECT status FROM accounts WHERE id = $1', [account]))[0]?.status
+  await world.tell(['customer.deleted', customer])
+  expect(await status()).toBe('active')
+  world.shop.deletedCustomers.add(customer)
+  await world.tell(['customer.deleted', customer], ['customer.deleted', 'cus_nobody'])
+  expect(await status()).toBe('frozen')
+  expect(await world.findings('stripe_customer_deleted')).toEqual([customer])
+})
+
 test('a credit note to the balance is told; one that refunds is left to its refund', async () => {
   const world = await makeWorld()
   const { customer, sub, invoice } = await world.subscriber()

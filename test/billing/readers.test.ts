@@ -224,6 +224,13 @@ describe('what a dispute took', () => {
   })
 })
 
+test('a customer that was deleted says so with a 200', async () => {
+  answers = { '/v1/customers/cus_1': { id: 'cus_1', object: 'customer', deleted: true } }
+  expect(await reader().isCustomerDeleted('cus_1')).toBe(true)
+  answers = { '/v1/customers/cus_1': { id: 'cus_1', object: 'customer', name: 'Ada' } }
+  expect(await reader().isCustomerDeleted('cus_1')).toBe(false)
+})
+
 test('what refunds, disputes and warnings are about is found by their charge too', async () => {
   answers = {
     '/v1/refunds/re_1': { id: 're_1', payment_intent: null, charge: 'ch_1' },

@@ -31,6 +31,7 @@ export function makeShop() {
   const subscriptions = new Map<string, SubscriptionFacts>()
   const prices = new Map<string, PriceFacts>()
   const notes = new Map<string, { invoice: string; status: string; elsewhere: number }>()
+  const deletedCustomers = new Set<string>()
   const readHooks: (() => Promise<void>)[] = []
 
   const payment = (id: string): ShopPayment => {
@@ -74,6 +75,7 @@ export function makeShop() {
       Promise.resolve(ownerOf(({ refunds }) => refunds.some((refund) => refund.id === id))),
     paymentOfDispute: (id) =>
       Promise.resolve(ownerOf(({ disputes }) => disputes.some((dispute) => dispute.id === id))),
+    isCustomerDeleted: (id) => Promise.resolve(deletedCustomers.has(id)),
     warning: (id) => Promise.resolve({ payment: id.replace('issfr_', 'pi_'), actionable: true }),
   }
   const known = <T>(map: ReadonlyMap<string, T>, id: string): Promise<T> => {
@@ -95,6 +97,7 @@ export function makeShop() {
     subscriptions,
     prices,
     notes,
+    deletedCustomers,
     sessions,
     payments,
     payment,

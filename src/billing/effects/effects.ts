@@ -4,6 +4,7 @@ import { describeError, type Log } from '../../kernel/log.ts'
 import type { Tx } from '../../store/db.ts'
 import type { BillingHooks } from '../hooks.ts'
 import { lookAndWrite, type Look } from './look.ts'
+import { lookAtCustomer } from './look-at-customer.ts'
 import { makeLooks } from './looks.ts'
 import { makePlanLooks, type PlanLooksDeps } from './looks-of-plans.ts'
 import type { Subject } from './subject.ts'
@@ -28,7 +29,11 @@ export interface Effects {
 
 export function makeEffects(deps: EffectsDeps): Effects {
   const { db, reload, hooks, clock, log } = deps
-  const looks = { ...makeLooks(deps), ...makePlanLooks(deps) }
+  const looks = {
+    ...makeLooks(deps),
+    ...makePlanLooks(deps),
+    customer: (id: string) => lookAtCustomer(deps, id),
+  }
   const turns = makeTurns()
   const now = (): number => clock.now()
 

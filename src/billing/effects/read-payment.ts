@@ -14,6 +14,7 @@ export interface Reader {
   paymentOfRefund(id: string): Promise<string | null>
   paymentOfDispute(id: string): Promise<string | null>
   paymentOfCharge(id: string): Promise<string | null>
+  isCustomerDeleted(id: string): Promise<boolean>
   warning(id: string): Promise<{ readonly payment: string | null; readonly actionable: boolean }>
 }
 
@@ -129,6 +130,9 @@ export function makeReader(stripe: Stripe): Reader {
       return idOf(dispute.payment_intent) ?? ofCharge(idOf(dispute.charge))
     },
     paymentOfCharge: ofCharge,
+    async isCustomerDeleted(id) {
+      return (await stripe.customers.retrieve(id)).deleted === true
+    },
     async warning(id) {
       const warning = await stripe.radar.earlyFraudWarnings.retrieve(id)
       const payment = idOf(warning.payment_intent) ?? (await ofCharge(idOf(warning.charge)))

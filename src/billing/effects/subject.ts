@@ -10,6 +10,7 @@ export interface Subject {
     | 'invoice'
     | 'subscription'
     | 'credit_note'
+    | 'customer'
   readonly id: string
 }
 
@@ -27,6 +28,7 @@ const KINDS: readonly (readonly [string, Subject['kind'] | null])[] = [
   ['invoice.', 'invoice'],
   ['customer.subscription.', 'subscription'],
   ['credit_note.', 'credit_note'],
+  ['customer.deleted', 'customer'],
 ]
 
 /** null = there is nothing to look at. Source: stripe/facts.md §3. */

@@ -6,7 +6,7 @@ import type { Subject } from './subject.ts'
 /** What to look at in the end, and what the subject itself says beside it. */
 export type Target = { readonly id: string; readonly findings: readonly Finding[] } & (
   | { readonly kind: 'payment'; readonly session: string }
-  | { readonly kind: 'session' | 'invoice' | 'subscription' }
+  | { readonly kind: 'session' | 'invoice' | 'subscription' | 'customer' }
 )
 
 export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices'>
@@ -59,6 +59,7 @@ export async function targetOf(deps: TargetDeps, { kind, id }: Subject): Promise
       return ofSession(deps, id)
     case 'invoice':
     case 'subscription':
+    case 'customer':
       return { kind, id, findings: [] }
     case 'credit_note': {
       const note = await invoices.creditNote(id)
