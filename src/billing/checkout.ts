@@ -25,8 +25,11 @@ export interface CheckoutAsked {
 export interface Checkouts {
   /** Opens one. The same key of the same account again is the same checkout. */
   open(account: Account, asked: CheckoutAsked): Promise<Checkout | Refusal>
-  /** By our id or Stripe's, after a look at Stripe where it is not over. null = there is none. */
-  read(id: string): Promise<Checkout | null>
+  /**
+   * By our id or Stripe's, after a look at Stripe where it is not over. null = there is none, or
+   * it is of another account than `accountId` (null = any).
+   */
+  read(id: string, accountId: string | null): Promise<Checkout | null>
   /** Stripe's customer portal. */
   portal(account: Account, returnUrl: string): Promise<{ readonly url: string } | Refusal>
 }
@@ -156,10 +159,10 @@ export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
         return refused(error, 'checkout')
       }
     },
-    async read(id) {
+    async read(id, accountId) {
       const name = id.startsWith('fbco_') ? { id } : { sessionId: id }
       const row = await checkoutRows.find(db, name)
-      if (row === null) return null
+      if (row === null || (accountId !== null && row.accountId !== accountId)) return null
       await look(row)
       return checkoutRows.find(db, { id: row.id })
     },

@@ -145,9 +145,9 @@ function readCheckout(deps: CheckoutDeps): Route<Caller> {
     answer: checkoutView,
     async run({ who, params: { id } }) {
       if (deps.checkouts === null) return OFF
-      const row = await deps.checkouts.read(id)
-      const isTheirs = who.keyKind === 'backend' || row?.accountId === who.accountId
-      return row === null || !isTheirs ? NO_CHECKOUT : { status: 200, body: viewCheckout(row) }
+      const accountId = who.keyKind === 'backend' ? null : who.accountId
+      const row = await deps.checkouts.read(id, accountId)
+      return row === null ? NO_CHECKOUT : { status: 200, body: viewCheckout(row) }
     },
   })
 }

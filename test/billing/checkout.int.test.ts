@@ -180,7 +180,9 @@ describe('checkout', async () => {
     expect(first.status).toBe(201)
     expect(second.body.account_id).toBe(first.body.account_id)
     expect((await look(secret, first.body.id)).status).toBe(200)
+    const asked = stripe.calls.length
     expect((await look(buyer.secret, first.body.id)).status).toBe(404)
+    expect(stripe.calls.length).toBe(asked)
     expect((await buy(buyer.secret, 'c', { subject_ref: 'user-1' })).status).toBe(400)
     const back = { return_url: 'https://shop.example/' }
     const portal = await call(secret, 'POST', '/farebox/v1/portal', {
