@@ -72,7 +72,6 @@ describe.each(FAMILIES)('%s', (family) => {
           'openai-organization: org-theirs',
           'openai-project: proj-theirs',
           'idempotency-key: once',
-          'x-farebox-subject: someone-else',
           'x-farebox-request-id: chosen',
           'x-forwarded-for: 10.0.0.1',
           'anthropic-version: 2023-06-01',
