@@ -8,6 +8,7 @@ import { registerBilling } from './app/billing-routes.ts'
 import { inboxState, makeBilling, type Billing } from './app/billing.ts'
 import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
+import { registerHolds } from './app/holds.ts'
 import { startLoops } from './app/loops.ts'
 import { makeModelList } from './app/models.ts'
 import { makeNotify, type Notify } from './app/notify.ts'
@@ -174,7 +175,8 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   })
   server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
   const checkout = registerBilling(server, { ...parts, ...core, authenticator })
-  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, checkout] })
+  const holds = registerHolds(server, { ...parts, ...core, db, engine, authenticator, subjects })
+  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, checkout, holds] })
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics, version })
   watchFigures(parts, authenticator, gateway)
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })

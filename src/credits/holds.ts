@@ -20,6 +20,16 @@ export interface HoldRequest {
   readonly tokens: number
   /** change_seq of the key as the caller was authenticated. */
   readonly keySeq: number
+  /** How long it stands without being renewed, ms; absent = as the configuration says. */
+  readonly leaseMs?: number
+}
+
+/** A hold made earlier, in this process or another. */
+export interface LentHold {
+  readonly draft: ReceiptDraft
+  readonly micros: Micros
+  readonly day: number
+  readonly reservedAtMs: number
 }
 
 export interface OpenHold {

@@ -1,8 +1,8 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { refuse } from '../kernel/errors.ts'
+import { refuse, type Refusal } from '../kernel/errors.ts'
 import { COMMAND_RETRY_WAIT_MS, COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
-import type { Micros } from '../kernel/money.ts'
+import { ZERO, type Micros } from '../kernel/money.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { Poster } from '../ledger/poster.ts'
 import type { PostItem, Receipt } from '../ledger/receipt.ts'
@@ -11,7 +11,7 @@ import { makeClearing, type Clearing } from './clearing.ts'
 import type { CreditEngine, HoldRef } from './commands.ts'
 import { makeEngineTime } from './engine-time.ts'
 import { finishPosted } from './finish.ts'
-import type { HoldRequest, Holds, OpenHold, SettleFinal, Settled } from './holds.ts'
+import type { HoldRequest, Holds, LentHold, OpenHold, SettleFinal, Settled } from './holds.ts'
 import { makeLoads, type LoadReason, type Loads } from './load.ts'
 import { receiptText } from './receipt-text.ts'
 import { makeRecovery, type Recovery } from './recovery.ts'
@@ -43,9 +43,15 @@ export interface Credits {
   readonly renewals: Renewals
   readonly recovery: Recovery
   readonly clearing: Clearing
+  /** Reserves a hold that nobody renews by itself: any process may go on with it. */
+  lend(request: HoldRequest): Promise<Reserved | Refusal>
+  /** Goes on with a lent hold, to settle or release it. */
+  adopt(lent: LentHold): Pick<OpenHold, 'settle' | 'release'>
   /** Resolves when everything that was posted is cleared as well. */
   settledAll(): Promise<void>
 }
+
+const FULL = refuse('gateway_unavailable', 'Charges cannot be written right now. Try again.')
 
 /** Wires the life of a hold: reserve, renew, settle, post, clear, recover. Source: design §3. */
 export function makeCredits(deps: CreditsDeps): Credits {
@@ -67,11 +73,11 @@ export function makeCredits(deps: CreditsDeps): Credits {
   const finishing = new Set<Promise<void>>()
   const parts: Parts = { ...deps, loads, clearing, renewals, finishing }
 
-  async function open(request: HoldRequest): Promise<OpenHold | ReturnType<typeof refuse>> {
-    if (deps.poster.full) {
-      return refuse('gateway_unavailable', 'Charges cannot be written right now. Try again.')
-    }
-    const reserved = await reserve(request)
+  const lend = async (request: HoldRequest): Promise<Reserved | Refusal> =>
+    deps.poster.full ? FULL : reserve(request)
+
+  async function open(request: HoldRequest): Promise<OpenHold | Refusal> {
+    const reserved = await lend(request)
     if (!reserved.ok) return reserved
     const hold = renewableOf(request, reserved, leaseMs)
     renewals.add(hold)
@@ -90,10 +96,25 @@ export function makeCredits(deps: CreditsDeps): Credits {
     renewals,
     recovery,
     clearing,
+    lend,
+    adopt: (lent) => makeOpenHold(parts, adoptedOf(lent), ZERO),
     async settledAll() {
       await Promise.all(finishing)
       await clearing.flush()
     },
+  }
+}
+
+function adoptedOf({ draft, micros, day, reservedAtMs }: LentHold): Renewable {
+  const { accountId, keyId, holdId } = draft
+  return {
+    ref: { accountId, keyId, holdId },
+    ...{ micros, day, reservedAtMs, draft },
+    tokens: 0,
+    readProgress: null,
+    dueMs: Infinity,
+    leasedMs: 0,
+    ...{ ended: false, lost: false, renewing: null },
   }
 }
 

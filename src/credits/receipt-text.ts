@@ -26,6 +26,7 @@ const receiptSchema = z.object({
   httpStatus: whole.nullable(),
   firstByteMs: z.number().nullable(),
   durationMs: z.number().nullable(),
+  late: z.literal(true).optional(),
 })
 
 /** Text of a draft or a receipt for the credit engine. */
@@ -33,13 +34,21 @@ export const receiptText = (receipt: ReceiptDraft | Receipt): string => JSON.str
 
 type Recovered = Extract<RecoverReply, { kind: 'post' }>
 
-/** The receipt that recovery posts: the text beside the hold, with what the engine says of it. */
-export function recoveredReceipt(reply: Recovered): Receipt {
-  const { usage, ...kept } = receiptSchema.parse(JSON.parse(reply.receipt))
+/** A draft as it was kept, parsed as JSON. Throws where it is none. */
+export function parseDraft(value: unknown): ReceiptDraft {
+  const { usage, late, ...kept } = receiptSchema.parse(value)
   const { iterations, ...units } = usage
   return {
     ...kept,
     usage: iterations === undefined ? units : { ...units, iterations },
+    ...(late && { late }),
+  }
+}
+
+/** The receipt that recovery posts: the text beside the hold, with what the engine says of it. */
+export function recoveredReceipt(reply: Recovered): Receipt {
+  return {
+    ...parseDraft(JSON.parse(reply.receipt)),
     rev: reply.rev,
     micros: micros(reply.micros),
     day: reply.day,

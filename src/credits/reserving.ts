@@ -98,7 +98,7 @@ async function commandOf(
     holdId: draft.holdId,
     ...request,
     fitShares: FIT_SHARES,
-    leaseMs: deps.leaseMs,
+    leaseMs: request.leaseMs ?? deps.leaseMs,
     notAfterMs: Math.floor((await deps.time.now()) + RESERVE_VALID_MS),
     owner: deps.owner,
   }

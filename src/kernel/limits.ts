@@ -284,3 +284,11 @@ export const URL_CHARS_MAX = 2_048
 /** Stripe finalises and charges a renewal about an hour into the new period; until it is paid the
  * old period's credits are the only ones. */
 export const INCLUDED_OVERLAP_MS = 2 * 3_600_000
+/** Time to live of a hold for work elsewhere: above the sweeps' margin, below a forgotten day. */
+export const WORK_TTL_S_MIN = 5
+export const WORK_TTL_S_MAX = 86_400
+/** Ends of such holds that a process decided and did not reach: looked for when so old. */
+export const WORK_ENDING_MS = 10_000
+export const WORK_ENDINGS_MAX = 100
+/** What a hold may carry for its maker: enough for ids, too little for a payload. */
+export const WORK_METADATA_MAX = 20

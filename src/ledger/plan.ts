@@ -128,7 +128,7 @@ function planOne(
   }
   return {
     receipt,
-    late: before !== undefined,
+    late: before !== undefined || receipt.late === true,
     version: sheet.account.version,
     deltaMicros: delta,
     overageMicros: subMicros(sheet.account.overageMicros, overageBefore),

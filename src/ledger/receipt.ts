@@ -32,6 +32,8 @@ export interface Receipt {
   readonly httpStatus: number | null
   readonly firstByteMs: number | null
   readonly durationMs: number | null
+  /** Told after its hold had lapsed. A later rev is late without it. */
+  readonly late?: true
 }
 
 /** Answer kept for duplicates of an idempotent request; null body = charged, answer not kept. */
