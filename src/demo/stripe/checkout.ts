@@ -1,0 +1,159 @@
+import { amountOf, makePrice } from './catalogue.ts'
+import { expireSession } from './checkout-pay.ts'
+import { invalid } from './faults.ts'
+import {
+  child,
+  has,
+  int,
+  intOr,
+  mergeMetadata,
+  pick,
+  ref,
+  rows,
+  text,
+  textOr,
+  type Obj,
+} from './json.ts'
+import { listOf, matching, page } from './paging.ts'
+import { route, type Call, type Route } from './route.ts'
+import { change, DAY_S, shape, type World } from './world.ts'
+
+const EXPIRES_S_MIN = 1_800
+
+function lineOf(world: World, input: Obj, taxPercent: number): Obj {
+  const data = child(input, 'price_data')
+  const id = textOr(input, 'price')
+  if (id === null && !has(data, 'currency')) {
+    throw invalid('You must specify either `price` or `price_data`.', 'line_items[0][price]')
+  }
+  const price = id === null ? makePrice(world, data, false) : world.get('price', id, 'line_items')
+  const quantity = intOr(input, 'quantity') ?? 1
+  const subtotal = amountOf(price, quantity)
+  const tax = Math.round((subtotal * taxPercent) / 100)
+  const product = world.find(ref(price, 'product'))
+  return shape('item', {
+    id: world.id('li'),
+    amount_subtotal: subtotal,
+    amount_tax: tax,
+    amount_total: subtotal + tax,
+    currency: text(price, 'currency'),
+    description: product === null ? null : text(product, 'name'),
+    price: structuredClone(price),
+    quantity,
+    metadata: mergeMetadata({}, input),
+  })
+}
+
+/** Takes a coupon off the lines, each in its share, the last taking what rounding leaves. */
+function applyDiscount(world: World, input: Obj, lines: Obj[]): void {
+  const [first] = rows(input, 'discounts')
+  const id = first === undefined ? null : textOr(first, 'coupon')
+  if (id === null) return
+  const coupon = world.get('coupon', id, 'discounts[0][coupon]')
+  const total = sum(lines, 'amount_subtotal')
+  const percent = Number(text(coupon, 'percent_off') || 0)
+  const off = Math.min(total, intOr(coupon, 'amount_off') ?? Math.round((total * percent) / 100))
+  let left = off
+  for (const [index, line] of lines.entries()) {
+    const share = Math.round((off * int(line, 'amount_subtotal')) / Math.max(1, total))
+    const taken = index === lines.length - 1 ? left : Math.min(left, share)
+    left -= taken
+    const net = int(line, 'amount_subtotal') - taken
+    const tax = Math.round((net * world.settings.tax_percent) / 100)
+    change(line, { amount_discount: taken, amount_tax: tax, amount_total: net + tax })
+  }
+}
+
+const sum = (lines: readonly Obj[], key: string): number =>
+  lines.reduce((total, line) => total + int(line, key), 0)
+
+function expiryOf(world: World, input: Obj): number {
+  const at = intOr(input, 'expires_at') ?? world.now() + DAY_S
+  if (at < world.now() + EXPIRES_S_MIN - 60 || at > world.now() + DAY_S + 60) {
+    throw invalid('`expires_at` must be between 30 minutes and 24 hours from now.', 'expires_at')
+  }
+  return at
+}
+
+function create(world: World, { input }: Call): Obj {
+  const mode = textOr(input, 'mode') ?? 'payment'
+  if (mode === 'subscription') throw invalid('Subscriptions are not simulated.', 'mode')
+  const customer = textOr(input, 'customer')
+  if (customer !== null) world.get('customer', customer, 'customer')
+  const lines = rows(input, 'line_items').map((one) =>
+    lineOf(world, one, world.settings.tax_percent),
+  )
+  if (mode !== 'setup' && lines.length === 0) {
+    throw invalid('Missing required param: line_items.', 'line_items', 'parameter_missing')
+  }
+  if (lines.some((line) => child(line, 'price').type === 'recurring')) {
+    throw invalid('You specified `payment` mode but passed a recurring price.', 'mode')
+  }
+  applyDiscount(world, input, lines)
+  const id = `cs_test_${world.random.letters(58)}`
+  const total = sum(lines, 'amount_total')
+  const made = shape('checkout.session', {
+    id,
+    created: world.now(),
+    ...pick(input, ['cancel_url', 'client_reference_id', 'customer', 'customer_email', 'locale']),
+    ...pick(input, ['success_url', 'submit_type', 'customer_creation']),
+    adaptive_pricing: { enabled: false },
+    amount_subtotal: mode === 'setup' ? null : sum(lines, 'amount_subtotal'),
+    amount_total: mode === 'setup' ? null : total,
+    currency: mode === 'setup' ? null : text(lines[0] ?? {}, 'currency'),
+    expires_at: expiryOf(world, input),
+    metadata: mergeMetadata({}, input),
+    mode,
+    payment_method_options: {},
+    payment_method_types: ['card'],
+    payment_status: mode === 'setup' || total === 0 ? 'no_payment_required' : 'unpaid',
+    status: 'open',
+    total_details: {
+      amount_discount: sum(lines, 'amount_discount'),
+      amount_shipping: 0,
+      amount_tax: sum(lines, 'amount_tax'),
+    },
+    ui_mode: 'hosted_page',
+    url: `${world.base}/pay/${id}`,
+  })
+  world.keep('checkout.session', made)
+  Object.assign(
+    world.note(id),
+    { lines },
+    pick(input, ['payment_intent_data', 'setup_intent_data']),
+  )
+  world.timeline.schedule(int(made, 'expires_at'), () => {
+    if (made.status === 'open') expireSession(world, made)
+  })
+  return made
+}
+
+export const linesOf = (world: World, session: Obj): Obj =>
+  listOf(
+    rows(world.note(text(session, 'id')), 'lines'),
+    false,
+    `/v1/checkout/sessions/${text(session, 'id')}/line_items`,
+  )
+
+export function checkoutRoutes(world: World): Route[] {
+  const one = ({ path }: Call): Obj => world.get('checkout.session', path.id ?? '')
+  const filters = ['status', 'customer', 'payment_intent', 'subscription']
+  return [
+    route('POST /v1/checkout/sessions', (call) => create(world, call)),
+    route('GET /v1/checkout/sessions', ({ input, url }) =>
+      page(world.all('checkout.session').filter(matching(input, filters)), input, url),
+    ),
+    route('GET /v1/checkout/sessions/{id}', one),
+    route('POST /v1/checkout/sessions/{id}', (call) => {
+      const session = one(call)
+      change(session, { metadata: mergeMetadata(child(session, 'metadata'), call.input) })
+      return session
+    }),
+    route('POST /v1/checkout/sessions/{id}/expire', (call) => {
+      const session = one(call)
+      expireSession(world, session)
+      return session
+    }),
+    route('GET /v1/checkout/sessions/{id}/line_items', (call) => linesOf(world, one(call))),
+  ]
+}

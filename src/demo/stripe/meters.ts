@@ -1,0 +1,172 @@
+import { emit } from './events.ts'
+import { invalid } from './faults.ts'
+import { child, int, intOr, pick, text, textOr, type Obj } from './json.ts'
+import { listOf, matching, page } from './paging.ts'
+import { route, type Call, type Route } from './route.ts'
+import { change, DAY_S, HOUR_S, shape, type World } from './world.ts'
+
+const PAST_DAYS_MAX = 35
+const AHEAD_S_MAX = 300
+const DIGITS_MAX = 15
+const MINUTE_S = 60
+
+function makeMeter(world: World, { input }: Call): Obj {
+  const name = text(input, 'event_name')
+  const taken = world
+    .all('billing.meter')
+    .some((m) => m.event_name === name && m.status === 'active')
+  if (taken) throw invalid(`An active meter with event name ${name} already exists.`, 'event_name')
+  const mapping = child(input, 'customer_mapping')
+  const value = child(input, 'value_settings')
+  const made = world.make('billing.meter', 'mtr_test', {
+    display_name: text(input, 'display_name'),
+    event_name: name,
+    default_aggregation: { formula: text(child(input, 'default_aggregation'), 'formula') },
+    customer_mapping: {
+      type: 'by_id',
+      event_payload_key: textOr(mapping, 'event_payload_key') ?? 'stripe_customer_id',
+    },
+    value_settings: { event_payload_key: textOr(value, 'event_payload_key') ?? 'value' },
+    updated: world.now(),
+    ...pick(input, ['event_time_window']),
+  })
+  emit(world, 'billing.meter.created', made)
+  return made
+}
+
+function checked(world: World, input: Obj): { meter: Obj; value: number; customer: string } {
+  const name = text(input, 'event_name')
+  const meter = world
+    .all('billing.meter')
+    .find((m) => m.event_name === name && m.status === 'active')
+  if (meter === undefined) {
+    throw invalid(`No active meter found for event name ${name}`, 'event_name', 'no_meter')
+  }
+  const payload = child(input, 'payload')
+  const customerKey = text(child(meter, 'customer_mapping'), 'event_payload_key')
+  const valueKey = text(child(meter, 'value_settings'), 'event_payload_key')
+  const raw = text(payload, valueKey)
+  const value = Number(raw)
+  if (raw === '' || !Number.isFinite(value) || raw.replaceAll(/[^0-9]/g, '').length > DIGITS_MAX) {
+    throw invalid(`Invalid value for payload key ${valueKey}: ${raw}`, `payload[${valueKey}]`)
+  }
+  const customer = text(payload, customerKey)
+  world.get('customer', customer, `payload[${customerKey}]`)
+  return { meter, value, customer }
+}
+
+/** Records usage; the same identifier within a day is refused: it is already there. */
+function record(world: World, input: Obj, atS: number): Obj {
+  const { meter, value, customer } = checked(world, input)
+  const identifier = textOr(input, 'identifier') ?? world.id('idmp')
+  if (atS < world.now() - PAST_DAYS_MAX * DAY_S) {
+    throw invalid('The timestamp is too far in the past.', 'timestamp', 'timestamp_too_far_in_past')
+  }
+  if (atS > world.now() + AHEAD_S_MAX) {
+    throw invalid('The timestamp is in the future.', 'timestamp', 'timestamp_in_future')
+  }
+  const known = world
+    .all('usage')
+    .some((one) => one.identifier === identifier && int(one, 'received') > world.now() - DAY_S)
+  if (known) throw invalid(`An event already exists with identifier ${identifier}.`)
+  world.keep('usage', {
+    ...{ id: world.id('use'), identifier, meter: text(meter, 'id'), customer, value, at: atS },
+    received: world.now(),
+    canceled: false,
+  })
+  return shape('billing.meter_event', {
+    created: world.now(),
+    event_name: text(input, 'event_name'),
+    identifier,
+    payload: child(input, 'payload'),
+    timestamp: atS,
+  })
+}
+
+/** What a meter says of a customer in a window. Source: docs.stripe.com/api/billing/meter */
+export function aggregate(
+  world: World,
+  meter: Obj,
+  customer: string,
+  from: number,
+  to: number,
+): number {
+  const used = world
+    .all('usage')
+    .filter((one) => one.meter === meter.id && one.customer === customer && one.canceled !== true)
+    .filter((one) => int(one, 'at') >= from && int(one, 'at') < to)
+  const formula = text(child(meter, 'default_aggregation'), 'formula')
+  if (formula === 'count') return used.length
+  if (formula === 'last') return int(used.at(-1) ?? {}, 'value')
+  return used.reduce((total, one) => total + int(one, 'value'), 0)
+}
+
+function summaries(world: World, { path, input, url }: Call): Obj {
+  const meter = world.get('billing.meter', path.id ?? '')
+  const from = int(input, 'start_time')
+  const to = int(input, 'end_time')
+  const grouping = textOr(input, 'value_grouping_window')
+  const step = grouping === 'hour' ? HOUR_S : grouping === 'day' ? DAY_S : to - from
+  const whole = grouping === null ? MINUTE_S : step
+  if (from % whole !== 0 || to % whole !== 0 || to <= from) {
+    throw invalid('start_time and end_time must be aligned with the window.', 'start_time')
+  }
+  const data: Obj[] = []
+  for (let at = from; at < to; at += step) {
+    data.unshift(
+      shape('billing.meter_event_summary', {
+        id: `mtrusg_${text(meter, 'id')}_${at}`,
+        meter: text(meter, 'id'),
+        start_time: at,
+        end_time: at + step,
+        aggregated_value: aggregate(world, meter, text(input, 'customer'), at, at + step),
+      }),
+    )
+  }
+  return listOf(data, false, url)
+}
+
+function cancel(world: World, { input }: Call): Obj {
+  const identifier = text(child(input, 'cancel'), 'identifier')
+  const found = world.all('usage').find((one) => one.identifier === identifier)
+  if (found === undefined || int(found, 'received') < world.now() - DAY_S) {
+    throw invalid('No event of the last 24 hours has this identifier.', 'cancel[identifier]')
+  }
+  found.canceled = true
+  return shape('billing.meter_event_adjustment', {
+    cancel: { identifier },
+    event_name: text(input, 'event_name'),
+    status: 'pending',
+  })
+}
+
+export function meterRoutes(world: World): Route[] {
+  const one = ({ path }: Call): Obj => world.get('billing.meter', path.id ?? '')
+  const turn = (call: Call, status: 'active' | 'inactive'): Obj => {
+    const meter = one(call)
+    const at = status === 'active' ? null : world.now()
+    change(meter, { status, updated: world.now(), status_transitions: { deactivated_at: at } })
+    emit(world, `billing.meter.${status === 'active' ? 'reactivated' : 'deactivated'}`, meter)
+    return meter
+  }
+  return [
+    route('POST /v1/billing/meters', (call) => makeMeter(world, call)),
+    route('GET /v1/billing/meters', ({ input, url }) =>
+      page(world.all('billing.meter').filter(matching(input, ['status'])), input, url),
+    ),
+    route('GET /v1/billing/meters/{id}', one),
+    route('POST /v1/billing/meters/{id}', (call) => {
+      const meter = one(call)
+      change(meter, { ...pick(call.input, ['display_name']), updated: world.now() })
+      emit(world, 'billing.meter.updated', meter)
+      return meter
+    }),
+    route('POST /v1/billing/meters/{id}/deactivate', (call) => turn(call, 'inactive')),
+    route('POST /v1/billing/meters/{id}/reactivate', (call) => turn(call, 'active')),
+    route('GET /v1/billing/meters/{id}/event_summaries', (call) => summaries(world, call)),
+    route('POST /v1/billing/meter_events', ({ input }) =>
+      record(world, input, intOr(input, 'timestamp') ?? world.now()),
+    ),
+    route('POST /v1/billing/meter_event_adjustments', (call) => cancel(world, call)),
+  ]
+}
