@@ -513,7 +513,7 @@ describe('the process', () => {
 
   test('prints its port and ends with its standard input', async () => {
     const child = spawn(process.execPath, [file], { stdio: ['pipe', 'pipe', 'inherit'] })
-    const [line] = await once(child.stdout, 'data')
+    const [line] = z.tuple([z.instanceof(Buffer)]).parse(await once(child.stdout, 'data'))
     const { port } = z.object({ port: z.int() }).parse(JSON.parse(String(line)))
     const customer = await clientOf(`http://127.0.0.1:${port}`).customers.create()
     expect(customer.id).toMatch(/^cus_/)
