@@ -1,26 +1,37 @@
 import type { Clock } from '../kernel/clock.ts'
-import { CHANGED_BATCH_MAX, CHANGED_OVERLAP_MS } from '../kernel/limits.ts'
-import type { Changed, PostingLedger } from '../ledger/ledger.ts'
+import {
+  CHANGED_BATCH_MAX,
+  CHANGED_BEFORE_BATCH_MAX,
+  CHANGED_OVERLAP_MS,
+} from '../kernel/limits.ts'
+import {
+  changesFrom,
+  type Changed,
+  type ChangePlace,
+  type PostingLedger,
+} from '../ledger/ledger.ts'
 import type { CreditEngine } from './commands.ts'
 import type { Loaded, Loads } from './load.ts'
 
 /** Keeps loaded accounts and keys equal to Postgres, whoever changed them. Source: design §4. */
 export interface Changes {
-  /** Loads what changed lately and differs. Throws where a store does not answer. */
+  /**
+   * Loads what changed lately and differs, and a part of what changed before this process started:
+   * a command may have changed it while no gateway ran. Throws where a store does not answer.
+   */
   sweep(): Promise<void>
   /** Loads account and key where they differ; true when something was loaded. */
   look(accountId: string, keyId: string): Promise<boolean>
 }
 
-export function makeChanges(deps: {
-  engine: CreditEngine
-  ledger: PostingLedger
+interface ChangesDeps {
+  engine: Pick<CreditEngine, 'accountChangeSeqs' | 'keyChangeSeqs'>
+  ledger: Pick<PostingLedger, 'changedSince' | 'snapshotAccount' | 'snapshotKey'>
   loads: Loads
   clock: Clock
-}): Changes {
-  const { engine, ledger, loads, clock } = deps
-  let sinceMs = clock.now() - CHANGED_OVERLAP_MS
+}
 
+function makeLoading({ engine, loads }: ChangesDeps) {
   /** Those that the engine has, with another change_seq than Postgres. */
   async function differing(changed: readonly Changed[]): Promise<Changed[]> {
     const accounts = changed.filter((each) => each.kind === 'account')
@@ -41,16 +52,41 @@ export function makeChanges(deps: {
       ? loads.account(each.id, 'changed')
       : loads.key(each.accountId, each.id, 'changed')
 
+  /** false = something could not be loaded. */
+  async function loadDiffering(changed: readonly Changed[]): Promise<boolean> {
+    let isWhole = true
+    for (const each of await differing(changed)) {
+      if ((await load(each)) === 'failed') isWhole = false
+    }
+    return isWhole
+  }
+
+  return { differing, load, loadDiffering }
+}
+
+export function makeChanges(deps: ChangesDeps): Changes {
+  const { ledger, clock } = deps
+  let sinceMs = clock.now() - CHANGED_OVERLAP_MS
+  /** How far the look at everything older has come; null = all seen. */
+  let before: ChangePlace | null = changesFrom(0)
+
+  const { differing, load, loadDiffering } = makeLoading(deps)
+
   return {
     async sweep() {
       const startedMs = clock.now()
-      const changed = await ledger.changedSince(sinceMs, CHANGED_BATCH_MAX)
       let isWhole = true
-      for (const each of await differing(changed)) {
-        if ((await load(each)) === 'failed') isWhole = false
+      let place: ChangePlace | null = changesFrom(sinceMs)
+      while (place !== null) {
+        const { changed, next } = await ledger.changedSince(place, CHANGED_BATCH_MAX)
+        if (!(await loadDiffering(changed))) isWhole = false
+        place = next
       }
       // What could not be loaded is looked at again, however long that takes.
       if (isWhole) sinceMs = startedMs - CHANGED_OVERLAP_MS
+      if (before === null) return
+      const older = await ledger.changedSince(before, CHANGED_BEFORE_BATCH_MAX)
+      if (await loadDiffering(older.changed)) before = older.next
     },
     async look(accountId, keyId) {
       const account = await ledger.snapshotAccount(accountId)

@@ -50,8 +50,12 @@ export const LOAD_RETRY_WAIT_MS = 2
 export const LOAD_RETRY_WAIT_MS_MAX = 100
 /** Posted holds are collected this long before one command clears them. Nothing waits for it. */
 export const CLEAR_WAIT_MS = 5
+/** All tries of one reserve that Redis leaves unanswered: the longest wait for a 503. */
+export const RESERVE_MS_MAX = 2_000
 /** Recoveries in flight at once: during an outage of Postgres the rest stays in Redis. */
 export const RECOVERIES_MAX = 512
+/** A parked receipt is tried again this late: a person may have removed the cause. */
+export const PARKED_RETRY_MS = 3_600_000
 /** Holds whose lapse one process remembers between two sweeps. */
 export const LAPSED_SEEN_MAX = 100_000
 /** How often the renewing loop looks at its open holds. */
@@ -60,8 +64,10 @@ export const RENEW_TICK_MS = 200
 export const CHANGED_SWEEP_MS = 500
 /** Overlap of two such looks: longer than any transaction is open and any two clocks differ. */
 export const CHANGED_OVERLAP_MS = 10_000
-/** Changed accounts, and keys, read at once. */
+/** Changed accounts and keys read at once; a look reads on until it has them all. */
 export const CHANGED_BATCH_MAX = 10_000
+/** What changed before a process started is looked at beside that, so much a look. */
+export const CHANGED_BEFORE_BATCH_MAX = 2_000
 /** After a 402 Postgres is asked about an account at most this often. Source: design §4. */
 export const REFUSAL_LOOK_MS_MIN = 1_000
 /** Accounts whose last such look is remembered. */
@@ -78,7 +84,7 @@ export const POST_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 export const POST_BACKLOG_AGE_MS_MAX = 15 * 60_000
 /** Holds in one clear command: bounds the time one script blocks its Redis node. */
 export const CLEAR_BATCH_MAX = 128
-/** Lapsed holds taken per shard and sweep. */
+/** Lapsed holds read at once: keeps the script under a millisecond. */
 export const LAPSED_BATCH_MAX = 256
 /** Keys kept resolved in memory; an LRU, 1 kB each. */
 export const KEY_CACHE_MAX = 50_000

@@ -49,8 +49,29 @@ export interface PostingLedger {
   snapshotAccount(accountId: string): Promise<AccountSnapshot | null>
   /** `today` = UTC day number. null = no such key. */
   snapshotKey(accountId: string, keyId: string, today: number): Promise<KeySnapshot | null>
-  /** Accounts and keys changed at or after `sinceMs`, oldest first. Bounded by `limit` each. */
-  changedSince(sinceMs: number, limit: number): Promise<readonly Changed[]>
+  /** Accounts and keys changed after a place in their order, oldest first, at most `limit`. */
+  changedSince(after: ChangePlace, limit: number): Promise<ChangedPage>
+}
+
+/** A place in the order of changes: by time, kind and id. */
+export interface ChangePlace {
+  /** As Postgres reads and writes it: exact to the microsecond. */
+  readonly at: string
+  readonly kind: string
+  readonly id: string
+}
+
+/** Before everything that changed at `ms` (Unix) or later. */
+export const changesFrom = (ms: number): ChangePlace => ({
+  at: new Date(ms).toISOString(),
+  kind: '',
+  id: '',
+})
+
+export interface ChangedPage {
+  readonly changed: readonly Changed[]
+  /** Where the next page begins; null = this was the last. */
+  readonly next: ChangePlace | null
 }
 
 /** Something whose copy in the credit engine may be stale: load it where `changeSeq` differs. */

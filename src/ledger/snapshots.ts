@@ -1,7 +1,7 @@
 import type { Db, Row } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
-import type { PostingLedger } from './ledger.ts'
+import type { ChangePlace, Changed, PostingLedger } from './ledger.ts'
 import { periodStart } from './periods.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
@@ -34,17 +34,26 @@ export function makeSnapshots(db: Db): Snapshots {
       return row === undefined ? null : readKey(row)
     },
 
-    async changedSince(sinceMs, limit) {
-      const rows = await db.query(sql['changed-since'], [new Date(sinceMs), limit])
-      return rows.map((row) => ({
-        kind: choiceOf(row, 'kind', ['account', 'key']),
-        id: textOf(row, 'id'),
-        accountId: textOf(row, 'account_id'),
-        changeSeq: numberOf(row, 'change_seq'),
-      }))
+    async changedSince({ at, kind, id }, limit) {
+      const rows = await db.query(sql['changed-since'], [at, kind, id, limit])
+      const last = rows.length < limit ? undefined : rows.at(-1)
+      return { changed: rows.map(readChanged), next: last === undefined ? null : placeOf(last) }
     },
   }
 }
+
+const readChanged = (row: Row): Changed => ({
+  kind: choiceOf(row, 'kind', ['account', 'key']),
+  id: textOf(row, 'id'),
+  accountId: textOf(row, 'account_id'),
+  changeSeq: numberOf(row, 'change_seq'),
+})
+
+const placeOf = (row: Row): ChangePlace => ({
+  at: textOf(row, 'at'),
+  kind: textOf(row, 'kind'),
+  id: textOf(row, 'id'),
+})
 
 const readPeriod = (row: Row, column: string) =>
   choiceOf(row, column, ['day', 'week', 'month', 'total'])

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { micros } from '../../src/kernel/money.ts'
+import { changesFrom, type ChangedPage, type ChangePlace } from '../../src/ledger/ledger.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import type { Db } from '../../src/store/db.ts'
 import { testDb } from '../store/databases.ts'
@@ -118,7 +119,9 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     await addAccount(db, 'unbacked')
     await ledger.post([item({ accountId: 'unbacked' })], T0 + 5_000)
     const changed = async () =>
-      (await ledger.changedSince(T0 + 1, 100)).filter(({ id }) => id === 'unbacked')
+      (await ledger.changedSince(changesFrom(T0 + 1), 100)).changed.filter(
+        ({ id }) => id === 'unbacked',
+      )
     expect(await changed()).toEqual([])
     await ledger.post([item({ accountId: 'unbacked' }, { unbacked: true })], T0 + 6_000)
     const entry = { kind: 'account', id: 'unbacked', accountId: 'unbacked', changeSeq: 1 }
@@ -295,9 +298,26 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     })
     expect(await ledger.snapshotAccount('nobody')).toBeNull()
     expect(await ledger.snapshotKey('nobody', 'nobody', 1)).toBeNull()
-    expect(await ledger.changedSince(T0 + 9_000, 10)).toEqual([
-      { kind: 'key', id: 'week-key', accountId: 'snap', changeSeq: 7 },
-    ])
+    expect(await ledger.changedSince(changesFrom(T0 + 9_000), 10)).toEqual({
+      changed: [{ kind: 'key', id: 'week-key', accountId: 'snap', changeSeq: 7 }],
+      next: null,
+    })
+  })
+
+  test('what changed at one moment is read page by page, each once', async () => {
+    for (const id of ['page-a', 'page-b', 'page-c']) await addAccount(db, id)
+    await addKey(db, 'page-key', 'page-a')
+    await addKey(db, 'page-key-2', 'page-a')
+    const all = (await ledger.changedSince(changesFrom(0), 1_000)).changed
+    const paged: unknown[] = []
+    let place: ChangePlace | null = changesFrom(0)
+    while (place !== null) {
+      const page: ChangedPage = await ledger.changedSince(place, 2)
+      paged.push(...page.changed)
+      place = page.next
+    }
+    expect(all.length).toBeGreaterThanOrEqual(5)
+    expect(paged).toEqual(all)
   })
 })
 
@@ -306,6 +326,6 @@ async function addKey(db: Db, id: string, accountId: string): Promise<void> {
     `INSERT INTO api_keys (id, account_id, kind, name, prefix, hash, budget_micros, budget_period,
        requests_per_minute, change_seq, changed_at, created_at)
      VALUES ($1, $2, 'client', 'k', 'fb', $3, 1000, 'week', 60, 7, $4, $4)`,
-    [id, accountId, new Uint8Array([1]), new Date(T0 + 9_000)],
+    [id, accountId, new TextEncoder().encode(id), new Date(T0 + 9_000)],
   )
 }
