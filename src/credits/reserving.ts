@@ -1,11 +1,12 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { refuse, UnknownOutcomeError, type Refusal } from '../kernel/errors.ts'
 import {
   COMMAND_RETRY_WAIT_MS,
   COMMAND_TRIES_MAX,
   FIT_SHARES,
   REFUSAL_LOOK_MS_MIN,
   REFUSAL_LOOKS_MAX,
+  RESERVE_MS_MAX,
   RESERVE_VALID_MS,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
@@ -17,7 +18,7 @@ import type { HoldRequest } from './holds.ts'
 import type { Loaded, Loads } from './load.ts'
 
 export interface ReservingDeps {
-  readonly engine: CreditEngine
+  readonly engine: Pick<CreditEngine, 'reserve' | 'release'>
   readonly loads: Loads
   readonly changes: Changes
   readonly time: EngineTime
@@ -118,6 +119,53 @@ async function load(
   return loaded === 'unknown' ? UNKNOWN_KEY : AWAY
 }
 
+/** The answer, or UnknownOutcomeError after `ms`. */
+async function within<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<T> {
+  let cancel = (): void => undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    cancel = clock.after(ms, () => {
+      reject(new UnknownOutcomeError('no answer to a reserve in time'))
+    })
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    cancel()
+  }
+}
+
+/** Sends one try. `tries` keeps it where the time ran out: it may still hold. */
+async function send(
+  deps: ReservingDeps,
+  request: HoldRequest,
+  tries: Promise<unknown>[],
+  leftMs: number,
+): Promise<{ reply: ReserveReply; issuedMs: number }> {
+  let issuedMs = 0
+  const command = commandOf(deps, request).then((ready) => {
+    issuedMs = deps.clock.monotonicMs()
+    return deps.engine.reserve(ready)
+  })
+  tries.push(command)
+  // The first try is bounded by the command itself: the hot path needs no timer.
+  const isFirst = leftMs === RESERVE_MS_MAX
+  const reply = await (isFirst ? command : within(deps.clock, leftMs, command))
+  return { reply, issuedMs }
+}
+
+/** Releases what a try may have held, behind all tries; the client does not wait for it. */
+async function releaseAfter(
+  { engine, log }: ReservingDeps,
+  { draft }: HoldRequest,
+  tries: readonly Promise<unknown>[],
+): Promise<void> {
+  await Promise.allSettled(tries)
+  await engine.release(draft).catch((error: unknown) => {
+    const fields = { request_id: draft.holdId, error: describeError(error) }
+    log.warn(fields, 'release got no answer; its lease will end it')
+  })
+}
+
 /**
  * Reserves until there is an answer: unanswered commands are repeated with the same id, missing
  * state is loaded, and a refusal for want of credits first looks into Postgres. A hold that may
@@ -125,7 +173,7 @@ async function load(
  * §3–§4.
  */
 export function makeReserving(deps: ReservingDeps): Reserving {
-  const { engine, clock, log } = deps
+  const { clock, log } = deps
   const mayLook = makeLooks(clock)
 
   /** What to do about a reply that is not a hold: null = try again. */
@@ -147,10 +195,8 @@ export function makeReserving(deps: ReservingDeps): Reserving {
   }
 
   /** One try; unanswered counts, everything else is an answer or a reason to go on. */
-  async function attempt(request: HoldRequest) {
-    const command = await commandOf(deps, request)
-    const issuedMs = clock.monotonicMs()
-    const reply = await engine.reserve(command)
+  async function attempt(request: HoldRequest, tries: Promise<unknown>[], leftMs: number) {
+    const { reply, issuedMs } = await send(deps, request, tries, leftMs)
     if (reply.kind !== 'ok') return consider(request, reply)
     deps.time.learn(reply.nowMs)
     return { ok: true as const, reply, issuedMs }
@@ -158,10 +204,13 @@ export function makeReserving(deps: ReservingDeps): Reserving {
 
   return async (request) => {
     let unanswered = 0
+    let leftMs = RESERVE_MS_MAX
+    const tries: Promise<unknown>[] = []
     // Loads may alternate: account, key, changes, each at most a few times.
     for (let round = 0; round < COMMAND_TRIES_MAX * 3 && unanswered < COMMAND_TRIES_MAX; round++) {
+      const startedMs = clock.monotonicMs()
       try {
-        const result = await attempt(request)
+        const result = await attempt(request, tries, leftMs)
         // A refusal after an unanswered try: that one may have held, or may yet.
         if (result !== null && !result.ok && unanswered > 0) break
         if (result !== null) return result
@@ -170,9 +219,11 @@ export function makeReserving(deps: ReservingDeps): Reserving {
         const { holdId } = request.draft
         log.warn({ request_id: holdId, error: describeError(error) }, 'reserve got no answer')
         if (unanswered < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * unanswered)
+        leftMs -= clock.monotonicMs() - startedMs
+        if (leftMs <= 0) break
       }
     }
-    if (unanswered > 0) await engine.release(request.draft).catch(() => undefined)
+    if (unanswered > 0) void releaseAfter(deps, request, tries)
     return AWAY
   }
 }
