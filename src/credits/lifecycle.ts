@@ -47,6 +47,8 @@ export interface Credits {
   lend(request: HoldRequest): Promise<Reserved | Refusal>
   /** Goes on with a lent hold, to settle or release it. */
   adopt(lent: LentHold): Pick<OpenHold, 'settle' | 'release'>
+  /** Resolves when no settle is under way: each has queued its receipt. */
+  confirmed(): Promise<void>
   /** Resolves when everything that was posted is cleared as well. */
   settledAll(): Promise<void>
 }
@@ -71,7 +73,8 @@ export function makeCredits(deps: CreditsDeps): Credits {
   })
   const reserve = makeReserving({ engine, loads, changes, time, clock, log, owner, leaseMs })
   const finishing = new Set<Promise<void>>()
-  const parts: Parts = { ...deps, loads, clearing, renewals, finishing }
+  const confirming = new Set<Promise<unknown>>()
+  const parts: Parts = { ...deps, loads, clearing, renewals, finishing, confirming }
 
   const lend = async (request: HoldRequest): Promise<Reserved | Refusal> =>
     deps.poster.full ? FULL : reserve(request)
@@ -98,6 +101,9 @@ export function makeCredits(deps: CreditsDeps): Credits {
     clearing,
     lend,
     adopt: (lent) => makeOpenHold(parts, adoptedOf(lent), ZERO),
+    async confirmed() {
+      while (confirming.size > 0) await Promise.allSettled(confirming)
+    },
     async settledAll() {
       await Promise.all(finishing)
       await clearing.flush()
@@ -142,6 +148,7 @@ interface Parts extends CreditsDeps {
   readonly clearing: Clearing
   readonly renewals: Renewals
   readonly finishing: Set<Promise<void>>
+  readonly confirming: Set<Promise<unknown>>
 }
 
 function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): OpenHold {
@@ -183,7 +190,9 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
 async function settle(parts: Parts, hold: Renewable, final: SettleFinal): Promise<Settled> {
   const { day, reservedAtMs } = hold
   const receipt: Receipt = { ...final.draft, rev: 2, micros: final.micros, day, reservedAtMs }
-  const backed = await confirm(parts, hold, receipt, final.tokens)
+  const confirming = confirm(parts, hold, receipt, final.tokens)
+  parts.confirming.add(confirming)
+  const backed = await confirming.finally(() => parts.confirming.delete(confirming))
   const item: PostItem = { receipt, unbacked: backed === null, answer: final.answer }
   const ticket = parts.poster.submit(item)
   const finished = ticket.outcome
