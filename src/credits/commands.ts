@@ -204,7 +204,7 @@ export interface CreditEngine {
   beginKey(accountId: string, keyId: string): Promise<LoadToken>
   /** `accountId` acts through the key: for a backend key not the snapshot's own. */
   loadKey(token: LoadToken, accountId: string, snapshot: KeySnapshot): Promise<LoadReply>
-  /** Holds whose lease has passed by the engine's clock, all shards, bounded per shard. */
+  /** Holds whose lease has passed by the engine's clock, all shards; stops at LAPSED_SEEN_MAX. */
   lapsed(): Promise<readonly LapsedHold[]>
   /** change_seq of each account as the engine has it; null = not loaded. */
   accountChangeSeqs(accountIds: readonly string[]): Promise<readonly (number | null)[]>

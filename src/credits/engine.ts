@@ -1,7 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { INCARNATION_ROUNDS_MAX, LAPSED_BATCH_MAX } from '../kernel/limits.ts'
+import { INCARNATION_ROUNDS_MAX, LAPSED_BATCH_MAX, LAPSED_SEEN_MAX } from '../kernel/limits.ts'
 import type { CreditEngine, HoldRef, Incarnations, LapsedHold } from './commands.ts'
 import { makeNumbers } from './numbers.ts'
 import { shardOf } from './shard.ts'
@@ -72,7 +72,7 @@ export function makeEngine({ transport, incarnations, clock, ids }: EngineParts)
     },
     loadKey: ({ token }, accountId, snapshot) =>
       load('load-key', { accountId, keyId: snapshot.keyId, token, snapshot }),
-    lapsed: () => lapsedEverywhere(run, transport.shards),
+    lapsed: () => lapsedEverywhere(run, transport),
     accountChangeSeqs: (accountIds) =>
       Promise.all(accountIds.map((accountId) => on('account-seq', { accountId }))),
     keyChangeSeqs: (keys) => Promise.all(keys.map((key) => on('key-seq', key))),
@@ -91,9 +91,27 @@ function checked<T extends HoldRef>(command: T): T {
   return command
 }
 
-async function lapsedEverywhere(run: Run, shards: number): Promise<readonly LapsedHold[]> {
-  const all = Array.from({ length: shards }, (_, shard) =>
-    run('lapsed', shard, { limit: LAPSED_BATCH_MAX }),
-  )
-  return (await Promise.all(all)).flat()
+/**
+ * All that is lapsed, page by page: holds that cannot be ended (their post waits for Postgres) must
+ * not hide those behind them.
+ */
+async function lapsedEverywhere(run: Run, transport: Transport): Promise<readonly LapsedHold[]> {
+  const found: LapsedHold[] = []
+  // Each page of the embedded engine walks all its holds, and nobody else waits for it.
+  const limit = transport.kind === 'embedded' ? LAPSED_SEEN_MAX : LAPSED_BATCH_MAX
+  const read = async (shard: number): Promise<void> => {
+    let fromMs = 0
+    let skip = 0
+    while (found.length < LAPSED_SEEN_MAX) {
+      const page = await run('lapsed', shard, { fromMs, skip, limit })
+      found.push(...page)
+      const lastMs = page.at(-1)?.deadlineMs
+      if (lastMs === undefined || page.length < limit) return
+      const tied = page.filter(({ deadlineMs }) => deadlineMs === lastMs).length
+      skip = lastMs === fromMs ? skip + tied : tied
+      fromMs = lastMs
+    }
+  }
+  await Promise.all(Array.from({ length: transport.shards }, (_, shard) => read(shard)))
+  return found
 }

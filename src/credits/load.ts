@@ -4,7 +4,7 @@ import { describeError, type Log } from '../kernel/log.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { CreditEngine, LoadReply } from './commands.ts'
 import type { EngineTime } from './engine-time.ts'
-import { dayOf } from './periods.ts'
+import { dayOf } from '../ledger/periods.ts'
 
 export type LoadReason = 'missing' | 'changed' | 'drift'
 

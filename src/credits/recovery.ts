@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import { LAPSED_SEEN_MAX, RECOVERIES_MAX } from '../kernel/limits.ts'
+import { LAPSED_SEEN_MAX, PARKED_RETRY_MS, RECOVERIES_MAX } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Poster } from '../ledger/poster.ts'
 import type { PostItem } from '../ledger/receipt.ts'
@@ -10,8 +10,8 @@ import type { Loads } from './load.ts'
 import { recoveredReceipt } from './receipt-text.ts'
 
 export interface RecoveryDeps {
-  readonly engine: CreditEngine
-  readonly poster: Poster
+  readonly engine: Pick<CreditEngine, 'lapsed' | 'recover'>
+  readonly poster: Pick<Poster, 'submit'>
   readonly loads: Loads
   readonly clearing: Clearing
   readonly clock: Clock
@@ -32,26 +32,29 @@ export interface Recovery {
   readonly pending: number
 }
 
+/** What one process knows of a lapsed hold from sweep to sweep, by its monotonic clock. */
 interface Seen {
-  readonly deadlineMs: number
+  readonly hold: LapsedHold
   readonly firstSeenMs: number
+  /** The engine answered that it must be posted: without room for posts there is no use asking. */
+  owesPost: boolean
+  /** Its receipt was parked: no look before this, ms. */
+  notBeforeMs: number
 }
 
-/** Remembers lapsed holds from sweep to sweep, by this process's monotonic clock. */
-function makeNotes(
-  clock: Clock,
-  renewalMs: number,
-): (lapsed: readonly LapsedHold[]) => LapsedHold[] {
+function makeNotes(clock: Clock, renewalMs: number): (lapsed: readonly LapsedHold[]) => Seen[] {
   let seen = new Map<string, Seen>()
   return (lapsed) => {
     const nowMs = clock.monotonicMs()
     const next = new Map<string, Seen>()
-    const due: LapsedHold[] = []
+    const due: Seen[] = []
     for (const hold of lapsed.slice(0, LAPSED_SEEN_MAX)) {
       const before = seen.get(hold.holdId)
-      const same = before?.deadlineMs === hold.deadlineMs ? before : null
-      next.set(hold.holdId, same ?? { deadlineMs: hold.deadlineMs, firstSeenMs: nowMs })
-      if (same !== null && nowMs - same.firstSeenMs >= renewalMs) due.push(hold)
+      const same = before?.hold.deadlineMs === hold.deadlineMs ? before : null
+      const note = same ?? { hold, firstSeenMs: nowMs, owesPost: false, notBeforeMs: 0 }
+      next.set(hold.holdId, note)
+      if (same === null || nowMs - same.firstSeenMs < renewalMs) continue
+      if (same.notBeforeMs === 0 || nowMs >= same.notBeforeMs) due.push(same)
     }
     seen = next
     return due
@@ -68,31 +71,49 @@ async function ask({ engine, loads }: RecoveryDeps, hold: LapsedHold): Promise<R
 
 async function post(
   deps: RecoveryDeps,
-  hold: LapsedHold,
+  seen: Seen,
   reply: RecoverReply & { kind: 'post' },
 ): Promise<void> {
+  const { hold } = seen
   const item: PostItem = { receipt: recoveredReceipt(reply), unbacked: false, answer: null }
   const outcome = await deps.poster.submit(item).outcome
   deps.onRecovered('posted')
   deps.log.info({ request_id: hold.holdId, outcome: outcome.kind }, 'hold recovered and posted')
+  if (outcome.kind === 'parked') seen.notBeforeMs = deps.clock.monotonicMs() + PARKED_RETRY_MS
   await finishPosted(deps, item, outcome, true)
 }
 
+/** Holds whose post is under way; during an outage of Postgres they stay here. */
+type Posting = Set<string>
+
+const hasRoom = (posting: Posting): boolean => posting.size < RECOVERIES_MAX
+
 /** Ends one hold. `asked` is called once the engine has answered: the post may take long. */
-async function end(deps: RecoveryDeps, hold: LapsedHold, asked: () => void): Promise<void> {
+async function end(
+  deps: RecoveryDeps,
+  seen: Seen,
+  posting: Posting,
+  asked: () => void,
+): Promise<void> {
   const { loads, log } = deps
+  const { accountId, keyId, holdId } = seen.hold
   try {
-    const reply = await ask(deps, hold)
+    const reply = await ask(deps, seen.hold)
+    seen.owesPost = reply.kind === 'post'
+    const isPosted = reply.kind === 'post' && hasRoom(posting)
+    if (isPosted) posting.add(holdId)
     asked()
-    if (reply.kind === 'post') await post(deps, hold, reply)
+    // Without room it stays settled in the engine, for a later sweep.
+    if (isPosted) await post(deps, seen, reply)
     if (reply.kind === 'released') {
       deps.onRecovered('released')
-      await loads.account(hold.accountId, 'drift')
-      await loads.key(hold.accountId, hold.keyId, 'drift')
+      await loads.account(accountId, 'drift')
+      await loads.key(accountId, keyId, 'drift')
     }
   } catch (error) {
-    log.error({ request_id: hold.holdId, error: describeError(error) }, 'recovery failed')
+    log.error({ request_id: holdId, error: describeError(error) }, 'recovery failed')
   } finally {
+    posting.delete(holdId)
     asked()
   }
 }
@@ -100,11 +121,12 @@ async function end(deps: RecoveryDeps, hold: LapsedHold, asked: () => void): Pro
 export function makeRecovery(deps: RecoveryDeps): Recovery {
   const note = makeNotes(deps.clock, deps.renewalMs)
   const busy = new Set<string>()
+  const posting: Posting = new Set()
 
-  const take = (hold: LapsedHold): Promise<void> =>
+  const take = (seen: Seen): Promise<void> =>
     new Promise((asked) => {
-      busy.add(hold.holdId)
-      void end(deps, hold, asked).finally(() => busy.delete(hold.holdId))
+      busy.add(seen.hold.holdId)
+      void end(deps, seen, posting, asked).finally(() => busy.delete(seen.hold.holdId))
     })
 
   return {
@@ -112,10 +134,17 @@ export function makeRecovery(deps: RecoveryDeps): Recovery {
       return busy.size
     },
     async sweep() {
-      const free = note(await deps.engine.lapsed()).filter((hold) => !busy.has(hold.holdId))
-      const due = free.slice(0, RECOVERIES_MAX - busy.size)
-      await Promise.all(due.map(take))
-      return due.length
+      const due = note(await deps.engine.lapsed()).filter(({ hold }) => !busy.has(hold.holdId))
+      let taken = 0
+      // Who was never asked comes first: it may be a plain release, which needs no Postgres.
+      const waiting = [...due.filter((s) => !s.owesPost), ...due.filter((s) => s.owesPost)]
+      for (let at = 0; at < waiting.length; at += RECOVERIES_MAX) {
+        const turn = waiting.slice(at, at + RECOVERIES_MAX)
+        const useful = turn.filter(({ owesPost }) => !owesPost || hasRoom(posting))
+        await Promise.all(useful.map(take))
+        taken += useful.length
+      }
+      return taken
     },
   }
 }

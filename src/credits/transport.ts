@@ -25,6 +25,13 @@ export interface LoadKey extends KeyRef {
   readonly snapshot: KeySnapshot
 }
 
+/** Lapsed holds by deadline: those with `fromMs` or later, less the first `skip` of them. */
+export interface LapsedPage {
+  readonly fromMs: number
+  readonly skip: number
+  readonly limit: number
+}
+
 /** Every command by name: what goes in, what comes out. */
 export interface Commands {
   reserve: { input: c.Reserve; reply: c.ReserveReply }
@@ -37,7 +44,7 @@ export interface Commands {
   'load-account': { input: LoadAccount; reply: c.LoadReply }
   'begin-key': { input: BeginKey; reply: c.LoadToken }
   'load-key': { input: LoadKey; reply: c.LoadReply }
-  lapsed: { input: { readonly limit: number }; reply: readonly c.LapsedHold[] }
+  lapsed: { input: LapsedPage; reply: readonly c.LapsedHold[] }
   'account-seq': { input: AccountRef; reply: number | null }
   'key-seq': { input: KeyRef; reply: number | null }
   'view-account': { input: AccountRef; reply: c.AccountView | null }

@@ -91,7 +91,7 @@ class World {
     const views = async (side: Transport) => {
       const account = await side.run('view-account', shard, { accountId }, this.inc)
       const keys = KEYS.map((keyId) => side.run('view-key', shard, { accountId, keyId }, this.inc))
-      const lapsed = await side.run('lapsed', shard, { limit: 256 }, this.inc)
+      const lapsed = await side.run('lapsed', shard, { fromMs: 0, skip: 0, limit: 256 }, this.inc)
       return { account: sorted(account), keys: await Promise.all(keys), lapsed: mine(lapsed) }
     }
     const mine = (list: Reply<'lapsed'> | typeof NOSCRIPT) =>

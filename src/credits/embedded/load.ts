@@ -1,7 +1,7 @@
 import type { BudgetPeriod, KeySnapshot } from '../../ledger/ledger.ts'
 import { LOAD_TOKEN_MS } from '../../kernel/limits.ts'
 import type { LoadReply, LoadToken } from '../commands.ts'
-import { dayOf, periodStart } from '../periods.ts'
+import { dayOf, periodStart } from '../../ledger/periods.ts'
 import type * as t from '../transport.ts'
 import { full } from './bucket.ts'
 import { sumKey } from './key.ts'

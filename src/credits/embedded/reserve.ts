@@ -1,6 +1,6 @@
 import { micros } from '../../kernel/money.ts'
 import type { Reserve, ReserveReply } from '../commands.ts'
-import { dayOf, periodStart } from '../periods.ts'
+import { dayOf, periodStart } from '../../ledger/periods.ts'
 import { levelAt, UNIT, waitMs } from './bucket.ts'
 import { sumKey } from './key.ts'
 import { loaded, loadedKey, putHold, type Account, type KeyFacts, type State } from './state.ts'

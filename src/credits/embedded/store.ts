@@ -31,7 +31,7 @@ const HANDLERS: Handlers = {
   'load-account': loadAccount,
   'begin-key': beginKey,
   'load-key': loadKey,
-  lapsed: (state, { limit }, _inc, nowMs) => lapsed(state, limit, nowMs),
+  lapsed: (state, page, _inc, nowMs) => lapsed(state, page, nowMs),
   'account-seq': (state, ref, inc) => loaded(state, ref.accountId, inc)?.facts.changeSeq ?? null,
   'key-seq': (state, ref, inc) => {
     const account = state.accounts.get(ref.accountId)

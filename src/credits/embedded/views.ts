@@ -1,17 +1,27 @@
 import { micros } from '../../kernel/money.ts'
 import type { AccountView, KeyView, LapsedHold } from '../commands.ts'
-import type { AccountRef, KeyRef } from '../transport.ts'
+import { dueMember } from '../redis/record.ts'
+import type { AccountRef, KeyRef, LapsedPage } from '../transport.ts'
 import { loaded, loadedKey, type State } from './state.ts'
 
+/** Redis orders members of one score by their bytes. */
+function byName(a: LapsedHold, b: LapsedHold): number {
+  const [left, right] = [dueMember(a), dueMember(b)]
+  if (left === right) return 0
+  return left < right ? -1 : 1
+}
+
 /** Counterpart of lapsed.lua over all accounts, longest lapsed first. */
-export function lapsed(state: State, limit: number, nowMs: number): readonly LapsedHold[] {
+export function lapsed(state: State, page: LapsedPage, nowMs: number): readonly LapsedHold[] {
+  const { fromMs, skip, limit } = page
   const found: LapsedHold[] = []
   for (const [accountId, account] of state.accounts) {
     for (const [holdId, { keyId, deadlineMs }] of account.holds) {
-      if (deadlineMs < nowMs) found.push({ accountId, keyId, holdId, deadlineMs })
+      if (deadlineMs < fromMs || deadlineMs >= nowMs) continue
+      found.push({ accountId, keyId, holdId, deadlineMs })
     }
   }
-  return found.sort((a, b) => a.deadlineMs - b.deadlineMs).slice(0, limit)
+  return found.sort((a, b) => a.deadlineMs - b.deadlineMs || byName(a, b)).slice(skip, skip + limit)
 }
 
 /** Counterpart of view-account.lua. */

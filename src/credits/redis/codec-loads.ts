@@ -75,7 +75,7 @@ export const loadKey: Codec<'load-key'> = {
 export const lapsed: Codec<'lapsed'> = {
   script: 'lapsed',
   keys: (_input, shard) => [shard.due],
-  args: ({ limit }) => [limit],
+  args: ({ fromMs, skip, limit }) => [fromMs, skip, limit],
   decode(raw) {
     const reply = readReply(raw)
     const holds: LapsedHold[] = []

@@ -1,10 +1,10 @@
 #!lua flags=no-writes
 -- Holds of one shard whose lease has passed, longest first; settled ones too. Source: design §3.
 -- KEYS  1 due
--- ARGV  1 how many at most
+-- ARGV  1 first deadline ms  2 holds to skip from there on  3 how many at most
 -- Reply {member, deadline ms, …}
--- Cost  O(log holds of the shard + answered)
+-- Cost  O(log holds of the shard + skipped + answered)
 -- @include numbers
 
-return redis.call('ZRANGE', KEYS[1], '-inf', '(' .. int(now_ms()), 'BYSCORE', 'LIMIT', 0, ARGV[1],
-  'WITHSCORES')
+return redis.call('ZRANGE', KEYS[1], ARGV[1], '(' .. int(now_ms()), 'BYSCORE',
+  'LIMIT', ARGV[2], ARGV[3], 'WITHSCORES')
