@@ -51,7 +51,8 @@ it('is refused after two seconds where Redis is silent; its release follows ever
   })
   const startedMs = clock.now()
   let tookMs = Infinity
-  const request = { draft: DRAFT, wantMicros: micros(1), leastMicros: micros(1), tokens: 1 }
+  const credits = { wantMicros: micros(1), leastMicros: micros(1) }
+  const request = { draft: DRAFT, ...credits, tokens: 1, keySeq: 0 }
   const reply = reserve(request).then((refusal) => {
     tookMs = clock.now() - startedMs
     return refusal
