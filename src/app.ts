@@ -284,7 +284,6 @@ async function stop(
   }
   await core.credits.confirmed()
   const left = await core.poster.drain(SHUTDOWN_POST_MS_MAX)
-  // What is left stays settled in the engine for recovery, and cannot be waited for.
   if (left === 0) await core.credits.settledAll()
   await parts.loops.stop()
   // An event that hangs at Stripe is taken over when its lease ends.
