@@ -14,16 +14,25 @@ const baseUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https U
 const apiKey = z.string().min(1).optional().describe('The operator’s own key. Use ${ENV}.')
 const responseMsMax = milliseconds(1_000, 3_600_000).default(600_000)
 
-const modelUpstreamSchema = z.strictObject({
-  protocol: z.enum(['openai', 'anthropic']).describe('Which protocol it speaks.'),
-  base_url: baseUrl.describe('Without the protocol’s path; a trailing /v1 is allowed.'),
+/** Where the providers of a protocol answer themselves. */
+export const PROVIDER_URLS = {
+  openai: 'https://api.openai.com',
+  anthropic: 'https://api.anthropic.com',
+  gemini: 'https://generativelanguage.googleapis.com',
+} as const
+
+const modelUpstreamFields = z.strictObject({
+  protocol: z.enum(['openai', 'anthropic', 'gemini']).describe('Which protocol it speaks.'),
+  base_url: baseUrl
+    .optional()
+    .describe('Without the protocol’s path, or with /v1 or /v1beta. Default: the provider’s own.'),
   api_key: apiKey,
   models: z.array(z.string().min(1)).min(1).optional().describe('Globs of models it serves.'),
   catalogue: z.string().optional().describe('Provider id of the price catalogue; default by host.'),
   on_disconnect: z
     .enum(['abort', 'drain'])
-    .default('abort')
-    .describe('What happens to a stream whose client left.'),
+    .optional()
+    .describe('What happens to a stream whose client left. Default: abort; for gemini drain.'),
   unbounded: z
     .enum(['deny', 'cap'])
     .default('cap')
@@ -37,6 +46,13 @@ const modelUpstreamSchema = z.strictObject({
     .describe('Upstreams called in its place when it cannot be reached or is overloaded.'),
   breaker: breakerSchema.prefault({}),
 })
+
+/** What follows from the protocol where nothing is said. Source: providers.md §1 (client gone). */
+const modelUpstreamSchema = modelUpstreamFields.transform((entry) => ({
+  ...entry,
+  base_url: entry.base_url ?? PROVIDER_URLS[entry.protocol],
+  on_disconnect: entry.on_disconnect ?? (entry.protocol === 'gemini' ? 'drain' : 'abort'),
+}))
 
 const headerName = z
   .string()

@@ -22,6 +22,7 @@ export interface Environment {
   readonly workers: number
   readonly openaiApiKey: string | null
   readonly anthropicApiKey: string | null
+  readonly geminiApiKey: string | null
   /** 'live' where the Stripe key is a live one, else 'test'. Source: design §1. */
   readonly mode: 'test' | 'live'
   /** null = no key: nothing is sold here. */
@@ -82,6 +83,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     workers: wholeNumber('WORKERS', env.WORKERS === 'auto' ? '1' : env.WORKERS, 1),
     openaiApiKey: orNull(env.OPENAI_API_KEY),
     anthropicApiKey: orNull(env.ANTHROPIC_API_KEY),
+    geminiApiKey: orNull(env.GEMINI_API_KEY),
     mode: liveKey ? 'live' : 'test',
     stripe: stripeOf(env),
     cliUrl: orNull(env.FAREBOX_URL),

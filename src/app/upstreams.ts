@@ -1,5 +1,10 @@
 import type { Config, Environment } from '../config.ts'
-import type { HttpUpstreamEntry, ModelUpstreamEntry, UpstreamEntry } from '../config-upstreams.ts'
+import {
+  PROVIDER_URLS,
+  type HttpUpstreamEntry,
+  type ModelUpstreamEntry,
+  type UpstreamEntry,
+} from '../config-upstreams.ts'
 import type { BreakerSettings } from '../gateway/breaker.ts'
 import type { HttpApiConfig } from '../gateway/http/apis.ts'
 import { parseJsonPath } from '../gateway/http/units.ts'
@@ -74,13 +79,19 @@ export const httpApiConfigs = (config: Config): HttpApiConfig[] =>
     entry.protocol === 'http' ? [httpApiOf(name, entry)] : [],
   )
 
-const REAL = {
-  openai: 'https://api.openai.com',
-  anthropic: 'https://api.anthropic.com',
-} as const
+/** Whose prices the demo takes. */
+const CATALOGUES = { openai: 'openai', anthropic: 'anthropic', gemini: 'google' } as const
+const NAMES = ['openai', 'anthropic', 'gemini'] as const
+
+type ProviderName = (typeof NAMES)[number]
+
+const keysOf = (environment: Environment): Record<ProviderName, string | null> => ({
+  openai: environment.openaiApiKey,
+  anthropic: environment.anthropicApiKey,
+  gemini: environment.geminiApiKey,
+})
 
 const base = {
-  on_disconnect: 'abort',
   unbounded: 'cap',
   unbounded_reserve_tokens: 16_384,
   response_ms_max: 600_000,
@@ -89,7 +100,7 @@ const base = {
 } satisfies Partial<ModelUpstreamEntry>
 
 /**
- * A configuration without upstreams gets the two providers: real where the environment has their
+ * A configuration without upstreams gets the three providers: real where the environment has their
  * key, else played by the demo at `demoUrl`, at the real one's prices; null = left out.
  */
 export function withDefaultUpstreams(
@@ -98,15 +109,17 @@ export function withDefaultUpstreams(
   demoUrl: string | null,
 ): Config {
   if (Object.keys(config.upstreams).length > 0) return config
-  const keys = { openai: environment.openaiApiKey, anthropic: environment.anthropicApiKey }
+  const keys = keysOf(environment)
   const upstreams: Config['upstreams'] = {}
   const prices = [...config.prices]
-  for (const name of ['openai', 'anthropic'] as const) {
+  for (const name of NAMES) {
     const key = keys[name]
+    const onDisconnect = name === 'gemini' ? ('drain' as const) : ('abort' as const)
+    const rest = { ...base, protocol: name, on_disconnect: onDisconnect }
     if (key !== null) {
-      upstreams[name] = { ...base, protocol: name, base_url: REAL[name], api_key: key }
+      upstreams[name] = { ...rest, base_url: PROVIDER_URLS[name], api_key: key }
     } else if (demoUrl !== null) {
-      upstreams[name] = { ...base, protocol: name, base_url: demoUrl, catalogue: name }
+      upstreams[name] = { ...rest, base_url: demoUrl, catalogue: CATALOGUES[name] }
       prices.push({
         upstream: name,
         model: 'demo-*',
@@ -119,7 +132,5 @@ export function withDefaultUpstreams(
 }
 
 /** Providers that the demo plays. */
-export const demoNames = (environment: Environment): string[] => [
-  ...(environment.openaiApiKey === null ? ['openai'] : []),
-  ...(environment.anthropicApiKey === null ? ['anthropic'] : []),
-]
+export const demoNames = (environment: Environment): string[] =>
+  NAMES.filter((name) => keysOf(environment)[name] === null)

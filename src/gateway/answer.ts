@@ -119,7 +119,8 @@ function endBroken(exchange: Exchange, failure: Error): void {
 }
 
 const OPERATOR_TROUBLE = new Set([401, 402, 403])
-const OPERATOR_QUOTA = /insufficient_quota|billing_hard_limit|credit balance is too low/i
+const OPERATOR_QUOTA =
+  /insufficient_quota|billing_hard_limit|credit balance is too low|API_KEY_INVALID/i
 
 /** An upstream's error that is about the operator's own account, not about the request. */
 function operatorTrouble(status: number, body: Buffer): Refusal | null {

@@ -103,6 +103,7 @@ function boundAt(
     webSearchesMax: view.webSearchesMax,
     serviceTier: view.serviceTier,
     absent: view.absentBuckets ?? [],
+    ...(view.unitsMax === undefined ? {} : { unitsMax: view.unitsMax }),
   }
   const wantMicros = deps.prices.boundMicros(price, query, limits)
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null

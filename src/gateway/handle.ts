@@ -115,8 +115,11 @@ function makeExchange(
   }
 }
 
-const isEventStream = (headers: IncomingHttpHeaders): boolean =>
-  headers['content-type']?.toLowerCase().startsWith('text/event-stream') === true
+const isStream = ({ view, protocol }: Exchange, headers: IncomingHttpHeaders): boolean => {
+  const type = headers['content-type']?.toLowerCase() ?? ''
+  if (type.startsWith('text/event-stream')) return true
+  return view.stream && protocol.streamType !== undefined && type.startsWith(protocol.streamType)
+}
 
 function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[]): void {
   callUpstream(
@@ -146,7 +149,7 @@ function chooseSink(
   done: (status: number, charged: Charged | null) => void,
 ): BodySink {
   const make =
-    status >= 300 ? makeErrorSink : isEventStream(headers) ? makeStreamSink : makeAnswerSink
+    status >= 300 ? makeErrorSink : isStream(exchange, headers) ? makeStreamSink : makeAnswerSink
   return make(deps, exchange, status, headers, flow, done)
 }
 

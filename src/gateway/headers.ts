@@ -5,6 +5,7 @@ const INBOUND_DROPPED = new Set([
   'authorization',
   'x-api-key',
   'x-goog-api-key',
+  'x-goog-user-project',
   'cookie',
   'host',
   'connection',

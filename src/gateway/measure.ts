@@ -63,7 +63,8 @@ function complete(
   const usage: Usage = { ...report.usage }
   if (inputTokens !== null) usage.input_tokens = inputTokens
   if (outputTokens !== null) {
-    usage.output_tokens = Math.max(outputTokens, usage.output_reasoning_tokens ?? 0)
+    const least = Math.max(usage.output_reasoning_tokens ?? 0, report.outputTokensLeast ?? 0)
+    usage.output_tokens = Math.max(outputTokens, least)
   }
   return usage
 }

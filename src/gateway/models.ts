@@ -1,5 +1,5 @@
-import type { FastifyInstance } from 'fastify'
-import { refuse } from '../kernel/errors.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { refuse, type Refusal } from '../kernel/errors.ts'
 import { matchesAny } from '../kernel/glob.ts'
 import type { GatewayDeps } from './context.ts'
 import { endWith } from './reply.ts'
@@ -18,31 +18,58 @@ const view = (model: { id: string; upstream: string }): Record<string, unknown> 
   display_name: model.id,
 })
 
-/** `GET /v1/models` and `/v1/models/:id`: what this key may use. Free of charge. */
+/** The same model as Google's SDK reads it. */
+const geminiView = (model: { id: string }): Record<string, unknown> => ({
+  name: `models/${model.id}`,
+  baseModelId: model.id,
+  version: model.id,
+  displayName: model.id,
+  supportedGenerationMethods: ['generateContent', 'streamGenerateContent', 'countTokens'],
+})
+
+type Listed = ReturnType<ModelList>
+
+const requestedModel = (all: Listed, id: string): Listed[number] | Refusal =>
+  all.find((model) => model.id === id) ??
+  refuse('model_not_found', `The model '${id.slice(0, 128)}' does not exist here or has no price.`)
+
+/**
+ * `GET /v1/models` and `/v1/models/:id`: what this key may use. Free of charge. Google's SDK asks
+ * under /v1 too, so those whose upstream speaks Gemini are there in its shape as well.
+ */
 export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: ModelList): void {
-  const allowed = (globs: readonly string[] | null): ReturnType<ModelList> =>
-    list().filter((model) => matchesAny(globs, model.id))
-  app.get('/v1/models', (request, reply) => {
-    const data = allowed(request.caller?.models ?? null).map(view)
+  const allowed = ({ caller }: FastifyRequest): Listed =>
+    list().filter((model) => matchesAny(caller?.models ?? null, model.id))
+  const geminis = (models: Listed): Listed => {
+    const speaking = deps.upstreams().all.filter(({ protocol }) => protocol === 'gemini')
+    return models.filter(({ upstream }) => speaking.some(({ name }) => name === upstream))
+  }
+  const send = (request: FastifyRequest, reply: FastifyReply, body: unknown): void => {
     reply.header('x-farebox-request-id', request.id)
-    void reply.send({
-      object: 'list',
-      data,
-      has_more: false,
-      first_id: data[0]?.id ?? null,
-      last_id: data.at(-1)?.id ?? null,
-    })
+    void reply.send(body)
+  }
+  app.get('/v1/models', (request, reply) => {
+    const models = allowed(request)
+    const data = models.map(view)
+    const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null }
+    const ours = { object: 'list', data, has_more: false, ...ends }
+    send(request, reply, { ...ours, models: geminis(models).map(geminiView) })
+  })
+  app.get('/v1beta/models', (request, reply) => {
+    send(request, reply, { models: geminis(allowed(request)).map(geminiView) })
   })
   app.get<{ Params: { '*': string } }>('/v1/models/*', (request, reply) => {
-    const id = request.params['*']
-    const found = allowed(request.caller?.models ?? null).find((model) => model.id === id)
-    if (found === undefined) {
-      deps.log.debug({ request_id: request.id }, 'unknown model asked for')
-      const message = `The model '${id.slice(0, 128)}' does not exist here or has no price.`
-      endWith(request, reply, 'openai', refuse('model_not_found', message))
-      return
+    const models = allowed(request)
+    const found = requestedModel(models, request.params['*'])
+    if ('ok' in found) endWith(request, reply, 'openai', found)
+    else {
+      const isGemini = geminis([found]).length > 0
+      send(request, reply, { ...view(found), ...(isGemini ? geminiView(found) : {}) })
     }
-    reply.header('x-farebox-request-id', request.id)
-    void reply.send(view(found))
+  })
+  app.get<{ Params: { '*': string } }>('/v1beta/models/*', (request, reply) => {
+    const found = requestedModel(geminis(allowed(request)), request.params['*'])
+    if ('ok' in found) endWith(request, reply, 'gemini', found)
+    else send(request, reply, geminiView(found))
   })
 }

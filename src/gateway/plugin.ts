@@ -3,7 +3,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
-import type { Protocol } from '../protocols/protocol.ts'
+import type { PathProtocols, Protocol } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
 import { actFor, authenticate, secretOf, subjectOf } from './authenticate.ts'
 import type { Arrival, GatewayDeps } from './context.ts'
@@ -26,6 +26,7 @@ declare module 'fastify' {
 export interface GatewayPluginOptions {
   readonly deps: HttpDeps
   readonly protocols: readonly Protocol[]
+  readonly pathProtocols: readonly PathProtocols[]
   readonly models: ModelList
 }
 
@@ -63,6 +64,17 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
   for (const protocol of options.protocols) {
     app.post(protocol.path, async (request, reply) => {
       await serve(deps, protocol, request, reply)
+    })
+  }
+  for (const [paths, route] of options.pathProtocols.flatMap((each) =>
+    each.routes.map((route) => [each, route] as const),
+  )) {
+    app.post(route, async (request, reply) => {
+      const protocol = paths.protocolOf(request.url)
+      if (protocol === null) {
+        const refusal = refuse('unsupported', `There is no metered endpoint at ${request.url}.`)
+        endWith(request, reply, familyOfPath(request.url), refusal)
+      } else await serve(deps, protocol, request, reply)
     })
   }
   registerModels(app, deps, options.models)

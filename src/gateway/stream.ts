@@ -164,8 +164,9 @@ class StreamSink implements BodySink {
   #tail(how: Ending): Buffer[] {
     if (how === 'terminal' || how === 'cut' || this.#tap.report().failed) return this.#finals
     const failure = upstreamFailure(new Error('the stream ended before its terminal event'))
-    const { protocol } = this.#exchange
-    return [...this.#finals, protocol.streamError(failure.code, failure.message)]
+    const { code, message } = failure
+    const said = this.#tap.streamError?.(code, message)
+    return [...this.#finals, said ?? this.#exchange.protocol.streamError(code, message)]
   }
 
   async #finish(how: Ending): Promise<void> {

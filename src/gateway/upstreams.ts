@@ -28,7 +28,7 @@ export interface UpstreamConfig {
 
 export interface Upstream extends UpstreamConfig {
   readonly origin: string
-  /** Path of the base URL without a trailing slash and without the protocol's own "/v1". */
+  /** Path of the base URL without a trailing slash and without the protocol's own "/v1" or "/v1beta". */
   readonly basePath: string
   readonly ownHeaders: readonly string[]
   readonly ownHeaderNames: ReadonlySet<string>
@@ -57,6 +57,8 @@ const authHeaders = (config: UpstreamConfig): string[] => {
       return ['authorization', `Bearer ${config.apiKey}`]
     case 'anthropic':
       return ['x-api-key', config.apiKey]
+    case 'gemini':
+      return ['x-goog-api-key', config.apiKey]
   }
 }
 
@@ -75,7 +77,7 @@ function makeUpstream(config: UpstreamConfig): Upstream & { fallbacks: Upstream[
   return {
     ...config,
     origin: url.origin,
-    basePath: url.pathname.replace(/\/+$/, '').replace(/\/v1$/, ''),
+    basePath: url.pathname.replace(/\/+$/, '').replace(/\/v1(?:beta)?$/, ''),
     ownHeaders,
     ownHeaderNames: new Set(ownHeaders.filter((_, index) => index % 2 === 0)),
     dispatcher: makeDispatcher(config.responseMsMax),

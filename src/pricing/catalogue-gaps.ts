@@ -49,6 +49,13 @@ const ANTHROPIC_LIMITS: readonly Gap[] = [
   ...limit('anthropic', 128_000, 'claude-*'),
 ]
 
+/** Output limits: ai.google.dev/gemini-api/docs/models, read 2026-11. Thoughts are inside. */
+const GOOGLE_LIMITS: readonly Gap[] = [
+  ...limit('google', 8_192, 'gemini-1*', 'gemini-2.0*'),
+  ...limit('google', 32_768, 'gemini-2.5-flash-image*'),
+  ...limit('google', 65_536, 'gemini-*'),
+]
+
 /** Prices: developers.openai.com/api/docs/pricing and …/docs/models/<model>, read 2026-11. */
 const OPENAI_PRICES: readonly Gap[] = [
   {
@@ -78,7 +85,7 @@ const OPENAI_PRICES: readonly Gap[] = [
 ]
 
 /** Hour-long cache writes are 2 times input, others 1.25 times: see GapRules. */
-const GAPS = [...OPENAI_LIMITS, ...ANTHROPIC_LIMITS, ...OPENAI_PRICES].map((gap) => ({
+const GAPS = [...OPENAI_LIMITS, ...ANTHROPIC_LIMITS, ...GOOGLE_LIMITS, ...OPENAI_PRICES].map((gap) => ({
   ...gap,
   matches: compileGlob(gap.model),
 }))

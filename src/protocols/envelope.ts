@@ -9,6 +9,20 @@ export interface Envelope {
   readonly body: string
 }
 
+/** Google's names of what an HTTP status says; it has none of its own for 402. */
+const RPC_STATUS: Readonly<Record<number, string>> = {
+  401: 'UNAUTHENTICATED',
+  402: 'RESOURCE_EXHAUSTED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  409: 'ABORTED',
+  410: 'NOT_FOUND',
+  429: 'RESOURCE_EXHAUSTED',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+}
+
 /** The JSON value of an error body. `requestId` null = unknown, as inside a stream. */
 export function errorBody(
   family: Family,
@@ -21,6 +35,17 @@ export function errorBody(
     case 'openai': {
       const { openaiType: type, openaiCode: code } = row
       return { error: { message: refusal.message, type, param: null, code, ...receipt } }
+    }
+    case 'gemini': {
+      const { status: code, openaiCode } = row
+      const info = {
+        '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
+        reason: openaiCode.toUpperCase(),
+        domain: 'farebox',
+        ...(refusal.receiptId === undefined ? {} : { metadata: receipt }),
+      }
+      const status = RPC_STATUS[code] ?? (code < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL')
+      return { error: { code, message: refusal.message, status, details: [info] } }
     }
     case 'anthropic': {
       const error = { type: row.anthropicType, message: refusal.message, ...receipt }
@@ -50,8 +75,13 @@ export function envelope(family: Family, refusal: Refusal, requestId: string): E
 /** Paths that only Anthropic's API has; shared ones (/v1/models, /v1/files) wear OpenAI's. */
 const ANTHROPIC = /^\/v1\/(?:messages|complete|skills|organizations)(?:\/|$)/
 
+/** Google's API has a version of its own, and methods behind a colon below /v1. */
+const GEMINI = /^\/v1beta(?:\/|$)|^\/v1\/models\/[^/]+(?::|%3a)[a-z]*(?:generate|embed|count)\w+$/i
+
 /** Whose envelope an error on this path wears, known or not. Takes a path or a path and query. */
 export function familyOfPath(url: string): Family {
   const [path = ''] = url.split(/[?#]/, 1)
-  return ANTHROPIC.test(path.replace(/\/{2,}/g, '/')) ? 'anthropic' : 'openai'
+  const plain = path.replace(/\/{2,}/g, '/')
+  if (GEMINI.test(plain)) return 'gemini'
+  return ANTHROPIC.test(plain) ? 'anthropic' : 'openai'
 }

@@ -2,7 +2,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { isObject } from './json.ts'
 import { makeChatTap } from './openai-chat-meter.ts'
 import { openaiChat } from './openai-chat.ts'
-import type { MeterReport, Protocol, RequestView } from './protocol.ts'
+import type { Family, MeterReport, Protocol, RequestView } from './protocol.ts'
 import { parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
 
@@ -21,19 +21,28 @@ const ONE_REQUEST: MeterReport = {
   outputCharsBeyond: 0,
 }
 
+/** A count of tokens: never charged, whatever a request of its model costs. */
+const NOTHING: MeterReport = { ...ONE_REQUEST, usage: { requests: 0 } }
+
 export interface FreeEndpoint {
   readonly name: string
+  readonly family: Family
   readonly path: string
   readonly endpoint: string
   /** The model where the body names none; null = it must. */
   readonly modelDefault: string | null
+  /** The model that the path names, so that the body need not; absent = the body does. */
+  readonly modelOfPath?: string
+  /** A price per request of its model does not count for it. */
+  readonly isCount: boolean
 }
 
-function readFree(body: unknown, modelDefault: string | null): RequestView | Refusal {
+function readFree(body: unknown, endpoint: FreeEndpoint): RequestView | Refusal {
+  const { modelDefault, modelOfPath } = endpoint
   if (!isObject(body)) return refuse('invalid_request', 'The body must be a JSON object.')
   const fields = makeFieldReader(body)
   const model = (body.model ?? null) === null && modelDefault !== null ? modelDefault : null
-  const named = model ?? fields.model()
+  const named = modelOfPath ?? model ?? fields.model()
   return (
     fields.refusal ?? {
       ok: true,
@@ -45,6 +54,7 @@ function readFree(body: unknown, modelDefault: string | null): RequestView | Ref
       wantsUsageChunk: true, // there are none
       serviceTier: null,
       unbounded: [],
+      ...(endpoint.isCount ? { unitsMax: { requests: 0 } } : {}),
       webSearchesMax: 0,
       inputText: () => [],
       inputTokensBeyondText: 0,
@@ -56,18 +66,22 @@ function readFree(body: unknown, modelDefault: string | null): RequestView | Ref
  * An endpoint whose provider takes nothing for it. It has a receipt like any other, with one
  * request in it, so that a price per request can be put on it. Source: providers.md §1.
  */
-export function makeFreeEndpoint({ modelDefault, ...names }: FreeEndpoint): Protocol {
+export function makeFreeEndpoint(endpoint: FreeEndpoint): Protocol {
+  const { name, family, path, isCount } = endpoint
+  const report = isCount ? NOTHING : ONE_REQUEST
   return {
-    ...names,
-    family: 'openai',
-    read: (body) => readFree(body, modelDefault),
+    name,
+    family,
+    path,
+    endpoint: endpoint.endpoint,
+    read: (body) => readFree(body, endpoint),
     readBytes(raw) {
       const parsed = parseBody(raw, COST_KEYS)
-      return parsed.ok ? readFree(parsed.body, modelDefault) : parsed
+      return parsed.ok ? readFree(parsed.body, endpoint) : parsed
     },
     rewrite: () => null,
-    meterAnswer: () => ONE_REQUEST,
-    meterTail: () => ONE_REQUEST,
+    meterAnswer: () => report,
+    meterTail: () => report,
     makeStreamTap: () => makeChatTap(false),
     streamError: (code, message) => openaiChat.streamError(code, message),
   }
@@ -76,15 +90,41 @@ export function makeFreeEndpoint({ modelDefault, ...names }: FreeEndpoint): Prot
 /** Source: developers.openai.com/api/reference/resources/moderations. */
 export const openaiModerations = makeFreeEndpoint({
   name: 'openai-moderations',
+  family: 'openai',
   path: '/v1/moderations',
   endpoint: 'moderations',
   modelDefault: 'omni-moderation-latest',
+  isCount: false,
 })
 
 /** Counts a request's input without running it. */
 export const openaiInputTokens = makeFreeEndpoint({
   name: 'openai-input-tokens',
+  family: 'openai',
   path: '/v1/responses/input_tokens',
   endpoint: 'responses/input_tokens',
   modelDefault: null,
+  isCount: false,
 })
+
+/** Counts a Messages request's input without running it. */
+export const anthropicCountTokens = makeFreeEndpoint({
+  name: 'anthropic-count-tokens',
+  family: 'anthropic',
+  path: '/v1/messages/count_tokens',
+  endpoint: 'messages/count_tokens',
+  modelDefault: null,
+  isCount: true,
+})
+
+/** Counts the input of a request to one Gemini model without running it. */
+export const geminiCountTokens = (base: string, model: string): Protocol =>
+  makeFreeEndpoint({
+    name: 'gemini-count-tokens',
+    family: 'gemini',
+    path: `${base}${model}:countTokens`,
+    endpoint: 'countTokens',
+    modelDefault: null,
+    modelOfPath: model,
+    isCount: true,
+  })

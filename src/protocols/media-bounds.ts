@@ -2,7 +2,7 @@ import { IMAGE_HEAD_BYTES_MAX } from '../kernel/limits.ts'
 import { imageSize, type ImageSize } from './image-size.ts'
 
 /** Whose rule counts an image: it follows from the protocol and the model's name. */
-export type ImageRule = 'openai' | 'openai-4o-mini' | 'anthropic' | 'any'
+export type ImageRule = 'openai' | 'openai-4o-mini' | 'anthropic' | 'gemini' | 'any'
 
 const OPENAI_NAME = /^(?:openai\/)?(?:ft:)?(?:gpt-|chatgpt-|o\d|computer-use)/
 
@@ -30,6 +30,16 @@ const CLAUDE_IMAGE_TOKENS_MAX = 92 * 92
 /** Open models (Qwen-VL and kin) take up to 16 384 patches of 28 px. */
 const ANY_IMAGE_TOKENS_MAX = 16_384
 
+/** The newest models take so many for any image, however small, at the highest resolution. */
+const GEMINI_IMAGE_TOKENS = 2_240
+
+/** 258 a tile; tiles are two thirds of the shorter side, from 256 to 768 px. */
+function geminiTokens(size: ImageSize): number {
+  const edge = Math.floor(Math.min(size.width, size.height) / 1.5)
+  const tiles = cells(size, Math.min(Math.max(edge, 256), 768))
+  return Math.max(258 * Math.min(tiles, 64), GEMINI_IMAGE_TOKENS)
+}
+
 const LARGEST: ImageSize = { width: 65_536, height: 65_536 }
 
 function tokensOf(size: ImageSize, rule: ImageRule): number {
@@ -43,9 +53,10 @@ function tokensOf(size: ImageSize, rule: ImageRule): number {
       return tileTokens(size, 2_833, 5_667)
     case 'anthropic':
       return Math.min(squares, CLAUDE_IMAGE_TOKENS_MAX)
+    case 'gemini':
+      return geminiTokens(size)
     case 'any': {
-      const gemini = 258 * Math.min(cells(size, 768), 64)
-      return Math.max(openai, gemini, Math.min(squares, ANY_IMAGE_TOKENS_MAX))
+      return Math.max(openai, geminiTokens(size), Math.min(squares, ANY_IMAGE_TOKENS_MAX))
     }
   }
 }

@@ -12,6 +12,8 @@ export interface Protocol {
   readonly family: Family
   /** Exact path on the gateway and, below its base URL, on the upstream. */
   readonly path: string
+  /** Content type of its streams where that is not server-sent events. */
+  readonly streamType?: string
   /** What `endpoints` of a key name, e.g. "chat/completions". */
   readonly endpoint: string
   /**
@@ -43,7 +45,19 @@ export interface Protocol {
   streamError(code: ErrorCode, message: string): Buffer
 }
 
-export type Family = 'openai' | 'anthropic'
+/**
+ * Protocols whose paths name the model. The gateway has one route for all of them and asks which
+ * one a request means: a Protocol whose `path` is that request's own. Those with an exact path
+ * have a route each and never come here.
+ */
+export interface PathProtocols {
+  /** The gateway's routes, each ending in a wildcard. */
+  readonly routes: readonly string[]
+  /** `url` with or without a query; null = none of them is meant. */
+  protocolOf(url: string): Protocol | null
+}
+
+export type Family = 'openai' | 'anthropic' | 'gemini'
 
 /** What a request asks for and at most costs, before any price is known. */
 export interface RequestView {
@@ -73,6 +87,10 @@ export interface RequestView {
   readonly serviceTier: string | null
   /** What the body alone does not bound: 'hosted_tools', 'media_by_url', …; empty = bounded. */
   readonly unbounded: readonly string[]
+  /** Units beside tokens that it may be billed for at most. Absent = one request. */
+  readonly unitsMax?: Readonly<
+    Partial<Record<'requests' | 'images' | 'seconds' | 'characters', number>>
+  >
   /** Web searches the request may cause at most, 0 = none. */
   readonly webSearchesMax: number
   /**
@@ -115,6 +133,8 @@ export interface MeterReport {
   readonly failed: boolean
   /** Text produced so far, in fragments, bounded by OUTPUT_TEXT_CHARS_MAX. For estimates. */
   readonly outputText: readonly string[]
+  /** Output tokens that are certain in an answer that is not: a running count. Absent = 0. */
+  readonly outputTokensLeast?: number
   /** Characters produced beyond `outputText` (dropped by the bound or an oversized event). */
   readonly outputCharsBeyond: number
 }
@@ -133,6 +153,8 @@ export interface StreamTap {
    * dropped: half an event before `streamError` makes the client's parser fail.
    */
   end(): TapOutput
+  /** In place of the protocol's, where what was sent so far decides how an error is said. */
+  streamError?(code: ErrorCode, message: string): Buffer
   /** The terminal event was seen: what follows, and it, are in `final`. */
   readonly terminal: boolean
   report(): MeterReport

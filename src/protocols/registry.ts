@@ -1,10 +1,11 @@
 import { anthropicMessages } from './anthropic-messages.ts'
-import { openaiInputTokens, openaiModerations } from './free.ts'
+import { anthropicCountTokens, openaiInputTokens, openaiModerations } from './free.ts'
+import { geminiPaths } from './gemini.ts'
 import { openaiChat } from './openai-chat.ts'
 import { openaiCompletions } from './openai-completions.ts'
 import { openaiEmbeddings } from './openai-embeddings.ts'
 import { openaiResponses } from './openai-responses.ts'
-import type { Protocol } from './protocol.ts'
+import type { PathProtocols, Protocol } from './protocol.ts'
 
 /** Every protocol this gateway meters. A new one is a new line here. */
 export const PROTOCOLS: readonly Protocol[] = [
@@ -15,10 +16,17 @@ export const PROTOCOLS: readonly Protocol[] = [
   openaiModerations,
   openaiInputTokens,
   anthropicMessages,
+  anthropicCountTokens,
 ]
+
+/** Those whose path names the model. */
+export const PATH_PROTOCOLS: readonly PathProtocols[] = [geminiPaths]
 
 /** The protocol of a path, or of a path and query; null = not metered here. */
 export function protocolOfPath(url: string): Protocol | null {
   const [path] = url.split(/[?#]/, 1)
-  return PROTOCOLS.find((protocol) => protocol.path === path) ?? null
+  const exact = PROTOCOLS.find((protocol) => protocol.path === path)
+  if (exact !== undefined) return exact
+  const named = PATH_PROTOCOLS.map((paths) => paths.protocolOf(url))
+  return named.find((protocol) => protocol !== null) ?? null
 }

@@ -3,13 +3,17 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { MeterReport, Protocol } from '../../src/protocols/protocol.ts'
-import { PROTOCOLS } from '../../src/protocols/registry.ts'
+import { PROTOCOLS, protocolOfPath } from '../../src/protocols/registry.ts'
 import { everyByte, feed, randomCuts } from './support.ts'
 
 const Counts = z.record(z.string(), z.number())
 const Cassette = z.object({
   protocol: z.string(),
-  request: z.object({ body: z.unknown(), request_synthesised: z.boolean().optional() }),
+  request: z.object({
+    path: z.string(),
+    body: z.unknown(),
+    request_synthesised: z.boolean().optional(),
+  }),
   response: z.object({
     status: z.number(),
     headers: z.record(z.string(), z.string()),
@@ -38,8 +42,8 @@ const cassettes = names
     cassette: Cassette.safeParse(JSON.parse(readFileSync(join(directory ?? '', name), 'utf8'))),
   }))
   .flatMap(({ name, cassette }) => {
-    const protocol = PROTOCOLS.find((each) => each.name === cassette.data?.protocol)
-    return protocol === undefined || !cassette.success ? [] : [{ ...cassette.data, name, protocol }]
+    const protocol = cassette.success ? protocolFor(cassette.data) : null
+    return protocol === null || !cassette.success ? [] : [{ ...cassette.data, name, protocol }]
   })
 console.log(
   directory === undefined
@@ -47,8 +51,15 @@ console.log(
     : `cassettes: ${cassettes.length} of ${names.length} speak a protocol metered here`,
 )
 
-const isStream = ({ response }: Recording): boolean =>
-  (response.headers['content-type'] ?? '').startsWith('text/event-stream')
+/** Recorded paths have prefixes of their own; a Gemini path names model and method. */
+function protocolFor({ protocol, request }: z.infer<typeof Cassette>): Protocol | null {
+  const exact = PROTOCOLS.find((each) => each.name === protocol)
+  const method = /\/models\/.*$/.exec(request.path)?.[0]
+  return exact ?? (method === undefined ? null : protocolOfPath(`/v1beta${method}`))
+}
+
+const isStream = ({ response }: Recording, protocol: Protocol): boolean =>
+  (response.headers['content-type'] ?? '').startsWith(protocol.streamType ?? 'text/event-stream')
 
 function expectReport(report: MeterReport, { expected }: Recording): void {
   expect(report.model).toBe(expected.model)
@@ -82,14 +93,17 @@ function withoutUsageChunk(text: string): string {
 }
 
 function viewOf(protocol: Protocol): Parameters<Protocol['makeStreamTap']>[0] {
+  const content = { contents: [{ parts: [{ text: 'x' }] }] }
   const view = protocol.read(
-    {
-      model: 'm',
-      max_tokens: 1,
-      stream: true,
-      messages: [{ role: 'user', content: 'x' }],
-      ...(protocol.name === 'openai-completions' ? { prompt: 'x' } : { input: 'x' }),
-    },
+    protocol.family === 'gemini'
+      ? content
+      : {
+          model: 'm',
+          max_tokens: 1,
+          stream: true,
+          messages: [{ role: 'user', content: 'x' }],
+          ...(protocol.name === 'openai-completions' ? { prompt: 'x' } : { input: 'x' }),
+        },
     80,
   )
   if (!view.ok) throw new Error(view.message)
@@ -110,7 +124,7 @@ describe.skipIf(directory === undefined)('recorded answers', () => {
       'in random pieces': randomCuts(bytes, 1, 7),
       'in larger random pieces': randomCuts(bytes, 2, 700),
     }
-    if (!isStream(cassette)) {
+    if (!isStream(cassette, protocol)) {
       it(`${name}: whole answer`, () => {
         expectReport(protocol.meterAnswer(bytes), cassette)
       })

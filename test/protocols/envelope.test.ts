@@ -35,6 +35,26 @@ describe('a refusal', () => {
     })
   })
 
+  it('wears Gemini’s envelope, our own code as its reason', () => {
+    const sent = envelope('gemini', refuse('credits_held', 'Wait.', { receiptId: 'r' }), 'req-3')
+    expect(sent.status).toBe(429)
+    expect(JSON.parse(sent.body)).toEqual({
+      error: {
+        code: 429,
+        message: 'Wait.',
+        status: 'RESOURCE_EXHAUSTED',
+        details: [
+          {
+            '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
+            reason: 'CREDITS_HELD',
+            domain: 'farebox',
+            metadata: { receipt_id: 'r' },
+          },
+        ],
+      },
+    })
+  })
+
   it('names the receipt of an answer that was not kept', () => {
     const refusal = refuse('idempotency_result_gone', 'Charged.', { receiptId: 'r-9' })
     for (const family of ['openai', 'anthropic'] as const) {
@@ -68,10 +88,19 @@ describe('a path', () => {
       expect(familyOfPath(path)).toBe('anthropic')
     }
     for (const path of [
+      '/v1beta/models/x:generateContent',
+      '/v1/models/x:streamGenerateContent?alt=sse',
+      '/v1beta',
+      '//v1beta/files?key=x',
+    ]) {
+      expect(familyOfPath(path)).toBe('gemini')
+    }
+    for (const path of [
       '/v1/chat/completions',
       '/v1/messagesx',
       '/',
       '/v1/models',
+      '/v1/models/ft:gpt-4o:org::id',
       '/x?/v1/messages',
       '',
     ]) {
@@ -83,7 +112,7 @@ describe('a path', () => {
     for (const protocol of PROTOCOLS) {
       expect(protocolOfPath(protocol.path)).toBe(protocol)
       expect(protocolOfPath(`${protocol.path}?beta=true`)).toBe(protocol)
-      expect(protocolOfPath(`${protocol.path}/count_tokens`)).toBeNull()
+      expect(protocolOfPath(`${protocol.path}/other`)).toBeNull()
     }
     expect(protocolOfPath('/v1/realtime')).toBeNull()
   })

@@ -25,6 +25,7 @@ const RATES: Readonly<Record<string, number>> = {
   cache_write_5m_tokens: 150,
   cache_write_1h_tokens: 240,
   input_audio_tokens: 960,
+  input_image_tokens: 120,
   output_tokens: 480,
   web_search_requests: 1_200_000,
   images: 6_000_000,

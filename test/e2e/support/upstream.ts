@@ -45,8 +45,14 @@ function parse(raw: Buffer): Record<string, unknown> {
 export async function startUpstream(): Promise<FakeUpstream> {
   const all: Call[] = []
   const scripts = new Map<string, Script>()
-  const modelOf = (call: Call): string =>
-    typeof call.json.model === 'string' ? call.json.model : ''
+  const modelOf = (call: Call): string => {
+    if (typeof call.json.model === 'string') return call.json.model
+    const inPath = /\/models\/([^:]+):/.exec(call.path)?.[1]
+    const inForm = /name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)\r\n/.exec(
+      call.raw.toString('latin1'),
+    )
+    return inPath ?? inForm?.[1] ?? ''
+  }
   const server = createServer((request, out) => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))

@@ -8,7 +8,11 @@ import { until } from '../../support/until.ts'
 import { chargeFor, CREDITS, MICROS, PRICES } from './money.ts'
 import { startUpstream, type FakeUpstream } from './upstream.ts'
 
-export const OPERATOR_KEYS = { openai: 'sk-operator-openai', anthropic: 'sk-ant-operator' } as const
+export const OPERATOR_KEYS = {
+  openai: 'sk-operator-openai',
+  anthropic: 'sk-ant-operator',
+  gemini: 'operator-gemini',
+} as const
 export const OUTPUT_DEFAULT = 1_024
 
 export type FamilyName = 'openai' | 'anthropic'
@@ -31,6 +35,8 @@ export interface WorldOptions {
   readonly config?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
   readonly embedded?: boolean
+  /** Prices before the ones that every upstream has for every model. */
+  readonly prices?: readonly Readonly<Record<string, unknown>>[]
   /** Stores of the test's own, the database empty. */
   readonly stores?: { readonly databaseUrl: string; readonly redisUrl: string }
 }
@@ -49,7 +55,11 @@ export async function deadPort(): Promise<number> {
  * drain-, dead- (nobody listens), slow- (must answer in a second), deny- (nothing unbounded).
  * Models unpriced-* have an upstream and no price.
  */
-function configFor(upstreamUrl: string, dead: number): Record<string, unknown> {
+function configFor(
+  upstreamUrl: string,
+  dead: number,
+  more: readonly Readonly<Record<string, unknown>>[],
+): Record<string, unknown> {
   const base = (family: FamilyName): Record<string, unknown> => ({
     protocol: family,
     base_url: family === 'openai' ? `${upstreamUrl}/v1` : upstreamUrl,
@@ -68,13 +78,17 @@ function configFor(upstreamUrl: string, dead: number): Record<string, unknown> {
     upstreams[`${family}-deny`] = { ...base(family), models: ['deny-*'], unbounded: 'deny' }
     upstreams[`${family}-unpriced`] = { ...base(family), models: ['unpriced-*'] }
   }
+  const gemini = { protocol: 'gemini', base_url: upstreamUrl, api_key: OPERATOR_KEYS.gemini }
+  upstreams.gemini = gemini
+  upstreams['gemini-deny'] = { ...gemini, models: ['deny-*'], unbounded: 'deny' }
+  upstreams['gemini-cut'] = { ...gemini, models: ['cut-*'], on_disconnect: 'abort' }
   const priced = Object.keys(upstreams).filter((name) => !name.endsWith('unpriced'))
   return {
     credits: CREDITS,
     shutdown_ms: 1_000, // a test that failed left requests open
     holds: { lease_ms: 30_000, fit_to_balance: true, max_output_tokens_default: OUTPUT_DEFAULT },
     upstreams,
-    prices: priced.map((upstream) => ({ upstream, model: '*', ...PRICES })),
+    prices: [...more, ...priced.map((upstream) => ({ upstream, model: '*', ...PRICES }))],
   }
 }
 
@@ -85,7 +99,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const database = embedded || options.stores ? null : await freshDatabase()
   const stores =
     database === null ? (options.stores ?? {}) : { databaseUrl: database.url, redisUrl: redisUrl() }
-  const config = { ...configFor(upstream.url, await deadPort()), ...options.config }
+  const config = {
+    ...configFor(upstream.url, await deadPort(), options.prices ?? []),
+    ...options.config,
+  }
   const start = (more: Readonly<Record<string, unknown>> = {}): Promise<Gateway> =>
     startGateway({ ...stores, config: { ...config, ...more }, env: options.env ?? {} })
   const gateway = await start()

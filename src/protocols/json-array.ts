@@ -1,0 +1,140 @@
+import { SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
+import { HeldBytes } from './held-bytes.ts'
+import type { TapOutput } from './protocol.ts'
+import type { SseVerdict } from './sse-event.ts'
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d
+const OPEN_ARRAY = 0x5b
+const CLOSE_ARRAY = 0x5d
+
+export interface ArrayHandler {
+  /** Called once per element that is an object or array, with its text. Must not throw. */
+  element(json: string): SseVerdict
+  /** An element outgrew the bound and passed unread; called once, at its end. */
+  oversized(bytes: number): void
+}
+
+export interface ArraySplitter {
+  push(chunk: Buffer): TapOutput
+  end(): TapOutput
+  /** Elements that left, or wait as final. */
+  readonly elements: number
+  /** The array was closed. */
+  readonly closed: boolean
+}
+
+/**
+ * Splits a JSON array that arrives in pieces: what goes out is what came in, byte for byte, and at
+ * most the current element (with the comma before it) is held back. An element beyond
+ * `elementBytesMax` passes without being read. The closing bracket and what follows are final. A
+ * text that is not an array has one element. Linear in the bytes, whatever the pieces.
+ */
+export function makeArraySplitter(
+  handler: ArrayHandler,
+  elementBytesMax = SSE_EVENT_BYTES_MAX,
+): ArraySplitter {
+  return new Splitter(handler, elementBytesMax)
+}
+
+class Splitter implements ArraySplitter {
+  readonly #handler: ArrayHandler
+  readonly #bytesMax: number
+  readonly #held = new HeldBytes()
+  #depth = 0
+  /** Depth at which elements begin: 1 in an array. */
+  #base = 0
+  #started = false
+  #inString = false
+  #escaped = false
+  #unread = 0
+  #final = false
+  elements = 0
+  closed = false
+
+  constructor(handler: ArrayHandler, bytesMax: number) {
+    this.#handler = handler
+    this.#bytesMax = bytesMax
+  }
+
+  push(chunk: Buffer): TapOutput {
+    const out = { pass: [] as Buffer[], final: [] as Buffer[] }
+    let start = 0
+    for (let at = 0; at < chunk.length; at += 1) {
+      if (!this.#step(chunk[at] ?? 0)) continue
+      this.#finish(out, chunk.subarray(start, at + 1))
+      start = at + 1
+    }
+    this.#hold(out, chunk.subarray(start))
+    return out
+  }
+
+  end(): TapOutput {
+    const rest = this.#held.take()
+    return this.#final ? { pass: [], final: rest } : { pass: rest, final: [] }
+  }
+
+  /** Takes one byte; true = it ends an element or the array. */
+  #step(byte: number): boolean {
+    if (this.#inString) {
+      if (this.#escaped) this.#escaped = false
+      else if (byte === BACKSLASH) this.#escaped = true
+      else if (byte === QUOTE) this.#inString = false
+      return false
+    }
+    switch (byte) {
+      case QUOTE:
+        this.#inString = true
+        return false
+      case OPEN_ARRAY:
+      case OPEN_OBJECT:
+        if (!this.#started && byte === OPEN_ARRAY) this.#base = 1
+        this.#started = true
+        this.#depth += 1
+        return false
+      case CLOSE_ARRAY:
+      case CLOSE_OBJECT:
+        this.#depth -= 1
+        if (this.#depth < this.#base) this.closed = true
+        return this.#depth <= this.#base
+      default:
+        return false
+    }
+  }
+
+  #finish(out: { pass: Buffer[]; final: Buffer[] }, last: Buffer): void {
+    if (this.#unread + this.#held.size + last.length > this.#bytesMax) {
+      this.#handler.oversized(this.#unread + this.#held.size + last.length)
+      this.#unread = 0
+      this.elements += 1
+      out[this.#final ? 'final' : 'pass'].push(...this.#held.take(), last)
+      return
+    }
+    const pieces = [...this.#held.take(), last]
+    if (!this.closed) {
+      // Before the element are white space and a comma, before the first one the bracket.
+      const text = Buffer.concat(pieces)
+        .toString('utf8')
+        .replace(/^\s*[[,]?\s*/, '')
+      if (this.#handler.element(text) === 'final') this.#final = true
+      this.elements += 1
+      if (this.#base === 0) this.closed = true
+    }
+    if (this.closed) this.#final = true
+    out[this.#final ? 'final' : 'pass'].push(...pieces)
+  }
+
+  /** Keeps the element that is not complete yet; lets it go once it is too large. */
+  #hold(out: { pass: Buffer[]; final: Buffer[] }, rest: Buffer): void {
+    if (rest.length === 0) return
+    if (this.#unread === 0 && this.#held.size + rest.length <= this.#bytesMax) {
+      this.#held.add(rest)
+      return
+    }
+    const pieces = [...this.#held.take(), rest]
+    this.#unread += pieces.reduce((sum, piece) => sum + piece.length, 0)
+    out[this.#final ? 'final' : 'pass'].push(...pieces)
+  }
+}
