@@ -85,10 +85,12 @@ const OPENAI_PRICES: readonly Gap[] = [
 ]
 
 /** Hour-long cache writes are 2 times input, others 1.25 times: see GapRules. */
-const GAPS = [...OPENAI_LIMITS, ...ANTHROPIC_LIMITS, ...GOOGLE_LIMITS, ...OPENAI_PRICES].map((gap) => ({
-  ...gap,
-  matches: compileGlob(gap.model),
-}))
+const GAPS = [...OPENAI_LIMITS, ...ANTHROPIC_LIMITS, ...GOOGLE_LIMITS, ...OPENAI_PRICES].map(
+  (gap) => ({
+    ...gap,
+    matches: compileGlob(gap.model),
+  }),
+)
 
 export interface GapFill {
   readonly maxOutputTokens: number | null
