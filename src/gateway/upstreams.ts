@@ -28,7 +28,7 @@ export interface UpstreamConfig {
 
 export interface Upstream extends UpstreamConfig {
   readonly origin: string
-  /** Path of the base URL without a trailing slash and without the protocol's own "/v1" or "/v1beta". */
+  /** Path of the base URL without a trailing slash and the protocol's own "/v1" or "/v1beta". */
   readonly basePath: string
   readonly ownHeaders: readonly string[]
   readonly ownHeaderNames: ReadonlySet<string>

@@ -142,7 +142,7 @@ export function makeGeminiTap(view: RequestView): StreamTap {
   }
 }
 
-/** A tap for the JSON array that Google streams without `alt=sse`. Its end is the terminal event. */
+/** A tap for the JSON array that Google streams without `alt=sse`: its end is the terminal event */
 export function makeGeminiArrayTap(
   view: RequestView,
   failure: (code: ErrorCode, message: string) => string,

@@ -59,7 +59,7 @@ function decoded(path: string): string | null {
   }
 }
 
-/** `/v1beta/models/<model>:<method>` and its like under /v1; what is not one of the methods below is not metered here. */
+/** `/v1beta/models/<model>:<method>` and its like under /v1. Other methods are not metered. */
 export const geminiPaths: PathProtocols = {
   routes: ['/v1beta/models/*', '/v1/models/*'],
   protocolOf(url) {
