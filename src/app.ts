@@ -28,7 +28,7 @@ import { makeMetrics, type Metrics } from './ops/metrics.ts'
 import { opsPlugin } from './ops/plugin.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from './portal/plugin.ts'
 import { makeTokenizer, type Tokenizer } from './pricing/tokenizer.ts'
-import { PATH_PROTOCOLS, PROTOCOLS } from './protocols/registry.ts'
+import { METERED } from './protocols/registry.ts'
 
 export interface AppOptions {
   readonly environment: Environment
@@ -166,12 +166,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const portal = makePortalSurface(portalDeps)
   const models = makeModelList({ book: prices.book, upstreams: gateway.deps.upstreams, clock })
   const { version, adminToken } = parts
-  server.register(sync(gatewayPlugin), {
-    deps: gateway.deps,
-    protocols: PROTOCOLS,
-    pathProtocols: PATH_PROTOCOLS,
-    models,
-  })
+  server.register(sync(gatewayPlugin), { deps: gateway.deps, ...METERED, models })
   server.register(sync(adminPlugin), {
     prefix: ADMIN_PREFIX,
     surface: admin,

@@ -22,6 +22,9 @@ export const PROTOCOLS: readonly Protocol[] = [
 /** Those whose path names the model. */
 export const PATH_PROTOCOLS: readonly PathProtocols[] = [geminiPaths]
 
+/** Both, as the gateway takes them. */
+export const METERED = { protocols: PROTOCOLS, pathProtocols: PATH_PROTOCOLS }
+
 /** The protocol of a path, or of a path and query; null = not metered here. */
 export function protocolOfPath(url: string): Protocol | null {
   const [path] = url.split(/[?#]/, 1)
