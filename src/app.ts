@@ -15,6 +15,7 @@ import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
 import { openStores, type Stores } from './app/stores.ts'
+import type { Control } from './app/workers/worker.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
@@ -39,6 +40,7 @@ export interface AppOptions {
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
+  readonly control: Pick<Control, 'metrics' | 'shows'>
 }
 
 /** A gateway process, composed and not yet listening. */
@@ -74,7 +76,8 @@ export async function makeApp(options: AppOptions): Promise<App> {
   const { config, clock, log } = options
   const stores = await openStores(options)
   const prices = await openPrices(stores.db, config, clock)
-  const metrics = makeMetrics()
+  const metrics = makeMetrics(options.environment.worker)
+  options.control.shows(metrics.text)
   const notify = makeNotify({ ...options, db: stores.db, metrics })
   const { alongside } = notify
   const core = makeCore({ ...options, stores, prices, metrics, alongside })
@@ -177,7 +180,11 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const checkout = registerBilling(server, { ...parts, ...core, authenticator })
   const holds = registerHolds(server, { ...parts, ...core, db, engine, authenticator, subjects })
   server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, checkout, holds] })
-  server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics, version })
+  server.register(sync(opsPlugin), {
+    health: makeReadiness(parts),
+    metrics: { contentType: metrics.contentType, text: () => parts.control.metrics() },
+    version,
+  })
   watchFigures(parts, authenticator, gateway)
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
   return { server, gateway }

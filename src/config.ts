@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { LineCounter, parseDocument, type Document } from 'yaml'
 import type { z } from 'zod'
 import { configSchema, type Config } from './config-schema.ts'
@@ -20,6 +21,8 @@ export interface Environment {
   readonly adminToken: string | null
   readonly logLevel: string
   readonly workers: number
+  /** Which worker of a supervisor this process is, from 1; null = none. */
+  readonly worker: number | null
   readonly openaiApiKey: string | null
   readonly anthropicApiKey: string | null
   readonly geminiApiKey: string | null
@@ -51,6 +54,14 @@ function wholeNumber(name: string, value: string | undefined, fallback: number):
   throw new ConfigError(`${name} must be a whole number from 0 to 65535, not "${value}".`)
 }
 
+function workersOf(value: string | undefined): number {
+  const workers = value === 'auto' ? availableParallelism() : wholeNumber('WORKERS', value, 1)
+  if (workers >= 1 && workers <= 1_024) return workers
+  throw new ConfigError(
+    `WORKERS must be "auto" or a whole number from 1 to 1024, not "${workers}".`,
+  )
+}
+
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent']
 
 function logLevelOf(value: string | undefined): string {
@@ -80,7 +91,8 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     configPath: orNull(env.FAREBOX_CONFIG),
     adminToken: orNull(env.FAREBOX_ADMIN_TOKEN),
     logLevel: logLevelOf(env.LOG_LEVEL),
-    workers: wholeNumber('WORKERS', env.WORKERS === 'auto' ? '1' : env.WORKERS, 1),
+    workers: workersOf(env.WORKERS),
+    worker: env.FAREBOX_WORKER === undefined ? null : Number(env.FAREBOX_WORKER),
     openaiApiKey: orNull(env.OPENAI_API_KEY),
     anthropicApiKey: orNull(env.ANTHROPIC_API_KEY),
     geminiApiKey: orNull(env.GEMINI_API_KEY),

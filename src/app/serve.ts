@@ -18,6 +18,8 @@ import {
   type QuickstartSetup,
 } from './quickstart.ts'
 import { demoNames, withDefaultUpstreams } from './upstreams.ts'
+import { supervise } from './workers/supervisor.ts'
+import { signalControl, workerControl, type Control } from './workers/worker.ts'
 
 /** No configuration at all: embedded stores, an account, credits, a key, perhaps the demo. */
 const isQuickstart = ({ configPath, databaseUrl, redisUrl }: Environment): boolean =>
@@ -33,20 +35,42 @@ function checkCombination(environment: Environment, config: Config): void {
   if (environment.redisUrl === null && environment.workers > 1) {
     throw new ConfigError('WORKERS above 1 needs REDIS_URL: the embedded engine is one process.')
   }
-  if (environment.workers > 1) throw new ConfigError('WORKERS above 1 is not supported yet.')
+  if (environment.databaseUrl === null && environment.workers > 1) {
+    throw new ConfigError('WORKERS above 1 needs DATABASE_URL: PGlite has one owner.')
+  }
   if (environment.redisUrl === null && config.durability === 'settled') {
     throw new ConfigError('durability: settled needs REDIS_URL: nothing else keeps the charge.')
   }
 }
 
+/** Runs WORKERS gateways on one port until a signal ends them. Answers the exit code. */
+async function serveMany(environment: Environment): Promise<number> {
+  const config = loadConfig(environment)
+  checkCombination(environment, config)
+  return supervise({
+    count: environment.workers,
+    shutdownMs: config.shutdown_ms,
+    clock: systemClock,
+    log: makeLog({ level: environment.logLevel }),
+    ready(port) {
+      const host = environment.host.includes(':') ? `[${environment.host}]` : environment.host
+      const text = `is listening on http://${host}:${port} (${environment.workers} workers)`
+      process.stdout.write(`Farebox ${programVersion()} ${text}\n`)
+    },
+  })
+}
+
 /** Runs a gateway until a signal ends it. Answers the exit code. Source: design §10. */
 export async function serve(environment: Environment): Promise<number> {
+  if (environment.workers > 1 && environment.worker === null) return serveMany(environment)
+  const isWorker = environment.worker !== null
   const quickstart = isQuickstart(environment)
   const clock = systemClock
   const ids = makeIds(clock)
   // In quickstart a person reads the terminal: only what is wrong.
   const level = quickstart && environment.logLevel === 'info' ? 'warn' : environment.logLevel
   const log = makeLog({ level })
+  const control = isWorker ? workerControl(clock) : signalControl()
   const demo = await startDemo(environment, quickstart)
   try {
     const config = withDefaultUpstreams(loadConfig(environment), environment, demo?.baseUrl ?? null)
@@ -55,18 +79,20 @@ export async function serve(environment: Environment): Promise<number> {
       environment.adminToken ??
       (quickstart ? (readQuickstart(DATA_DIR)?.admin_token ?? ids.secret(32)) : null)
     const version = programVersion()
-    const options = { environment, config, adminToken, version, clock, ids, log }
+    const options = { environment, config, adminToken, version, clock, ids, log, control }
     const app = await makeApp({ ...options, dataDir: DATA_DIR })
     const url = await listen(app, environment)
-    process.stdout.write(`Farebox ${version} is listening on ${url}\n`)
+    if (!isWorker) process.stdout.write(`Farebox ${version} is listening on ${url}\n`)
     if (quickstart && adminToken !== null) {
       const made = await prepareQuickstart(DATA_DIR, url, adminToken, setupOf(app))
       const demos = demo === null ? [] : demoNames(environment)
       process.stdout.write(quickstartText(made, 'gpt-4o-mini', demos))
     }
-    return await untilStopped({ app, environment, config, log, demoUrl: demo?.baseUrl ?? null })
+    const demoUrl = demo?.baseUrl ?? null
+    return await untilStopped({ app, environment, config, log, demoUrl, control })
   } finally {
     demo?.stop()
+    control.leave()
   }
 }
 
@@ -159,12 +185,13 @@ interface Running {
   readonly config: Config
   readonly log: Log
   readonly demoUrl: string | null
+  readonly control: Control
 }
 
 /** SIGTERM and SIGINT stop in order; a second one at once. SIGHUP reads the configuration again. */
 function untilStopped(running: Running): Promise<number> {
-  const { app, environment, config, log } = running
-  return new Promise((resolve) => {
+  const { app, environment, config, log, control } = running
+  return new Promise<number>((resolve) => {
     let stopping = false
     const onSignal = (): void => {
       if (stopping) {
@@ -187,9 +214,8 @@ function untilStopped(running: Running): Promise<number> {
         },
       )
     }
-    process.on('SIGTERM', onSignal)
-    process.on('SIGINT', onSignal)
-    process.on('SIGHUP', () => {
+    control.onStop(onSignal)
+    control.onReload(() => {
       reload(running)
     })
   })

@@ -109,6 +109,15 @@ export const PASSED_ON_BYTES_MAX = 64 * 1024
 export const BREAKER_WINDOW_MS = 10_000
 /** A trial call may take minutes; after this another one may try beside it. */
 export const BREAKER_TRIAL_MS_MAX = 10_000
+/** Pause before a worker that ended is started again; doubles while it keeps ending young. */
+export const WORKER_RESTART_MS_MIN = 200
+export const WORKER_RESTART_MS_MAX = 30_000
+/** A worker that lived so long was well: its next restart is quick again. */
+export const WORKER_STEADY_MS = 60_000
+/** What a worker may take beyond `shutdown_ms`: two rounds of SHUTDOWN_POST_MS_MAX, and closing. */
+export const WORKER_STOP_GRACE_MS = 30_000
+/** A busy worker that does not give its metrics in this time is left out of a scrape. */
+export const WORKER_METRICS_MS_MAX = 1_000
 /** Silence inside an answer. Reasoning models pause for minutes between events. */
 export const UPSTREAM_BODY_MS_MAX = 600_000
 /** A stream that goes on after its terminal event is ended for the client after this. */

@@ -29,7 +29,7 @@ export interface Metrics extends GatewayHooks, UpstreamMetrics, BillingMetrics, 
   /** Reads `sources` at each scrape from now on. */
   watch(sources: MetricSources): void
   /** Prometheus text. */
-  text(): Promise<string>
+  readonly text: () => Promise<string>
   readonly contentType: string
 }
 
@@ -176,8 +176,10 @@ function gauges(registers: Registry[]): (sources: MetricSources) => void {
   }
 }
 
-export function makeMetrics(): Metrics {
+/** `worker` tells the samples of several processes apart; null = there is only this one. */
+export function makeMetrics(worker: number | null = null): Metrics {
   const registry = new Registry()
+  if (worker !== null) registry.setDefaultLabels({ worker: String(worker) })
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   return {

@@ -1,0 +1,91 @@
+import cluster from 'node:cluster'
+import { sleep, type Clock } from '../../kernel/clock.ts'
+import { WORKER_METRICS_MS_MAX } from '../../kernel/limits.ts'
+import { readMessage, type Message } from './messages.ts'
+
+/** Who tells this process to stop or to read its configuration again, and who else serves. */
+export interface Control {
+  onStop(listener: () => void): void
+  onReload(listener: () => void): void
+  /** Where this process's metrics are had from. */
+  shows(own: () => Promise<string>): void
+  /** The metrics of all processes. */
+  metrics(): Promise<string>
+  /** Lets go of the supervisor, so that the process can end. */
+  leave(): void
+}
+
+/** A process of its own listens to signals. */
+export function signalControl(): Control {
+  let own: () => Promise<string> = () => Promise.resolve('')
+  return {
+    shows(given) {
+      own = given
+    },
+    onStop(listener) {
+      process.on('SIGTERM', listener)
+      process.on('SIGINT', listener)
+    },
+    onReload(listener) {
+      process.on('SIGHUP', listener)
+    },
+    metrics: () => own(),
+    leave: () => undefined,
+  }
+}
+
+function send(said: Message): void {
+  process.send?.(said, undefined, undefined, () => undefined)
+}
+
+/**
+ * A worker obeys its supervisor, not signals: a terminal and service managers send those to the
+ * whole group, and twice would mean at once.
+ */
+export function workerControl(clock: Clock): Control {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  const listeners = { stop: (): void => undefined, reload: (): void => undefined }
+  const waiting = new Map<number, (text: string) => void>()
+  let own: () => Promise<string> = () => Promise.resolve('')
+  let asked = 0
+  process.on('message', (value: unknown) => {
+    const said = readMessage(value)
+    if (said === null) return
+    if (said.farebox === 'metrics') waiting.get(said.id)?.(said.text)
+    else if (said.farebox !== 'ask-metrics') listeners[said.farebox]()
+    else {
+      const { id } = said
+      own().then(
+        (text) => {
+          send({ farebox: 'metrics', id, text })
+        },
+        () => undefined, // counted as silent by the supervisor
+      )
+    }
+  })
+  return {
+    onStop(listener) {
+      listeners.stop = listener
+    },
+    onReload(listener) {
+      listeners.reload = listener
+    },
+    async metrics() {
+      asked += 1
+      const id = asked
+      const answer = new Promise<string>((resolve) => waiting.set(id, resolve))
+      send({ farebox: 'ask-metrics', id })
+      try {
+        return await Promise.race([answer, sleep(clock, 2 * WORKER_METRICS_MS_MAX).then(own)])
+      } finally {
+        waiting.delete(id)
+      }
+    },
+    leave() {
+      cluster.worker?.disconnect()
+    },
+    shows(given) {
+      own = given
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import { execFileSync } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startGateway, type Gateway } from '../support/gateway.ts'
+import { until } from '../support/until.ts'
+import { CREDITS, PRICES } from '../e2e/support/money.ts'
+import { countOf, expectBooks } from './support/books.ts'
+import { OPEN_MODEL } from './support/jobs.ts'
+import { startJob, startLoad } from './support/load.ts'
+import { LEASE_MS, startFaultWorld, type FaultWorld } from './support/world.ts'
+
+let world: FaultWorld
+const gateways: Gateway[] = []
+beforeAll(async () => {
+  world = await startFaultWorld()
+})
+afterAll(async () => {
+  await Promise.all(gateways.map((one) => one.end('SIGKILL')))
+  await world.end()
+})
+
+async function serveWith(workers: string, env: Record<string, string> = {}): Promise<Gateway> {
+  const gateway = await startGateway({
+    databaseUrl: world.databaseUrl,
+    redisUrl: world.redisServer.url,
+    env: { WORKERS: workers, ...env },
+    config: {
+      credits: CREDITS,
+      shutdown_ms: 5_000,
+      holds: { lease_ms: LEASE_MS, fit_to_balance: false },
+      upstreams: {
+        fake: { protocol: 'openai', base_url: `${world.upstream.url}/v1`, api_key: 'sk' },
+      },
+      prices: [{ upstream: 'fake', model: '*', ...PRICES }],
+    },
+  })
+  gateways.push(gateway)
+  return gateway
+}
+
+/** Process ids of the workers that run, by their supervisor's log. */
+const workersOf = (gateway: Gateway): number[] =>
+  [...gateway.output().matchAll(/"worker_pid":(\d+)/g)]
+    .map((match) => Number(match[1]))
+    .filter((pid) => isAlive(pid))
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return !execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).startsWith(
+      'Z',
+    )
+  } catch {
+    return false
+  }
+}
+
+const metricsOf = async (gateway: Gateway): Promise<string> =>
+  (await fetch(`${gateway.url}/metrics`)).text()
+
+// Each starts several processes one after the other: slow on a busy machine.
+describe('WORKERS', { timeout: 120_000 }, () => {
+  test('one killed under load is started again, and the books are exact', async () => {
+    const gateway = await serveWith('2')
+    const [victim, other] = workersOf(gateway)
+    if (victim === undefined || other === undefined) throw new Error('not two workers')
+    const customers = await Promise.all([1, 2, 3].map(() => gateway.admin.customer('1000')))
+    const load = startLoad({ gateways: [gateway], customers, lanes: 16 })
+    await load.more(40)
+    process.kill(victim, 'SIGKILL')
+    await load.more(60)
+    await until(() => workersOf(gateway).length === 2)
+    expect(workersOf(gateway)).toContain(other)
+    await load.more(40)
+    const outcomes = await load.stop()
+    expect(countOf(outcomes, 'complete')).toBeGreaterThanOrEqual(140)
+    await expectBooks(world, gateway, customers, outcomes)
+    const text = await until(async () => {
+      const found = await metricsOf(gateway)
+      return (
+        found.includes('farebox_worker_up{worker="1"} 1\nfarebox_worker_up{worker="2"} 1') && found
+      )
+    })
+    expect(text).toMatch(/farebox_worker_restarts_total\{worker="[12]"\} 1/)
+    expect(text.match(/# TYPE farebox_requests_total counter/g)).toHaveLength(1)
+    for (const worker of ['1', '2']) {
+      expect(text).toMatch(new RegExp(`farebox_open_holds\\{worker="${worker}"\\} 0`))
+    }
+    expect(await gateway.end('SIGTERM')).toBe(0)
+    expect([victim, other].some((pid) => isAlive(pid))).toBe(false)
+  })
+
+  test('a signal stops them together in order, a second one at once', async () => {
+    const gateway = await serveWith('2')
+    const customer = await gateway.admin.customer('10')
+    const pids = workersOf(gateway)
+    const stream = startJob(gateway, customer.apiKey, OPEN_MODEL)
+    await stream.requestId
+    gateway.signal('SIGTERM')
+    await until(async () => {
+      const refused = await fetch(`${gateway.url}/healthz`).then(
+        () => false,
+        () => true,
+      )
+      return refused
+    })
+    expect(pids.some((pid) => isAlive(pid))).toBe(true) // one waits for its stream
+    expect(await gateway.end('SIGTERM')).toBe(1)
+    await until(() => !pids.some((pid) => isAlive(pid)))
+    expect((await stream.ended).end).toBe('broken')
+  })
+
+  test('are refused without stores that several processes can share, and where they cannot start', async () => {
+    await expect(startGateway({ env: { WORKERS: '2' } })).rejects.toThrow(/needs REDIS_URL/)
+    await expect(
+      startGateway({ redisUrl: world.redisServer.url, env: { WORKERS: '2' } }),
+    ).rejects.toThrow(/needs DATABASE_URL/)
+    await expect(startGateway({ env: { WORKERS: '0' } })).rejects.toThrow(/WORKERS must be/)
+    const { port } = new URL((await serveWith('2')).url)
+    await expect(serveWith('2', { PORT: port })).rejects.toThrow(/is taken[\s\S]*/)
+  })
+})
