@@ -15,7 +15,7 @@ import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
 import { openStores, type Stores } from './app/stores.ts'
-import type { Control } from './app/workers/worker.ts'
+import { scrapedBy, type Control } from './app/workers/worker.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
@@ -180,11 +180,8 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const checkout = registerBilling(server, { ...parts, ...core, authenticator })
   const holds = registerHolds(server, { ...parts, ...core, db, engine, authenticator, subjects })
   server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, checkout, holds] })
-  server.register(sync(opsPlugin), {
-    health: makeReadiness(parts),
-    metrics: { contentType: metrics.contentType, text: () => parts.control.metrics() },
-    version,
-  })
+  const scraped = scrapedBy(parts.control, metrics)
+  server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics: scraped, version })
   watchFigures(parts, authenticator, gateway)
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
   return { server, gateway }

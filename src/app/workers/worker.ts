@@ -89,3 +89,12 @@ export function workerControl(clock: Clock): Control {
     },
   }
 }
+
+/** What `/metrics` answers: those of all processes. */
+export const scrapedBy = (
+  control: Pick<Control, 'metrics'>,
+  { contentType }: { readonly contentType: string },
+): { readonly contentType: string; text(): Promise<string> } => ({
+  contentType,
+  text: () => control.metrics(),
+})
