@@ -14,6 +14,7 @@ import { makeModelList } from './app/models.ts'
 import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
+import { makeReadiness } from './app/readiness.ts'
 import { openStores, type Stores } from './app/stores.ts'
 import { scrapedBy, type Control } from './app/workers/worker.ts'
 import type { Config, Environment } from './config.ts'
@@ -23,7 +24,6 @@ import { sleep, type Clock } from './kernel/clock.ts'
 import type { Ids } from './kernel/ids.ts'
 import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
 import { describeError, type Log } from './kernel/log.ts'
-import { HealthError, makeHealth } from './ops/health.ts'
 import { makeLoops, type Loops } from './ops/loops.ts'
 import { makeMetrics, type Metrics } from './ops/metrics.ts'
 import { opsPlugin } from './ops/plugin.ts'
@@ -212,44 +212,6 @@ const sync =
     plugin(app, options)
     await Promise.resolve()
   }
-
-function makeReadiness(parts: Parts): ReturnType<typeof makeHealth> {
-  const { stores, core, state, clock, log } = parts
-  return makeHealth({
-    clock,
-    log,
-    checks: [
-      {
-        name: 'accepting',
-        needed: 'always',
-        run: () => {
-          if (state.draining) throw new HealthError('stopping')
-        },
-      },
-      {
-        name: 'postgres',
-        needed: 'once',
-        run: async () => {
-          await stores.db.query('SELECT 1')
-        },
-      },
-      {
-        name: 'credits',
-        needed: 'always',
-        run: async () => {
-          await stores.engine.timeMs()
-        },
-      },
-      {
-        name: 'backlog',
-        needed: 'always',
-        run: () => {
-          if (core.poster.full) throw new HealthError('too many charges wait for Postgres')
-        },
-      },
-    ],
-  })
-}
 
 /**
  * Stops listening and resolves when the last connection is gone. Clients keep a connection alive
