@@ -2,16 +2,18 @@ import type { CachingAuthenticator } from '../access/authenticator.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import type { Clock } from '../kernel/clock.ts'
 import {
-  ALERT_POLL_MS,
   CHANGED_SWEEP_MS,
   IDEMPOTENT_DROP_MAX,
   KEY_POLL_MS,
   LOTS_TURN_MAX,
-  NOTIFICATION_POLL_MS,
   PRICES_POLL_MS,
   RENEW_TICK_MS,
-  STRIPE_INBOX_POLL_MS,
 } from '../kernel/limits.ts'
+import {
+  ALERT_POLL_MS,
+  NOTIFICATION_POLL_MS,
+  STRIPE_INBOX_POLL_MS,
+} from '../kernel/limits-outside.ts'
 import type { Loops } from '../ops/loops.ts'
 import type { Billing } from './billing.ts'
 import type { Core } from './credits.ts'

@@ -1,6 +1,6 @@
 import type Stripe from 'stripe'
 import type { Clock } from '../kernel/clock.ts'
-import { STRIPE_EVENTS_KEPT_MS, STRIPE_SYNC_EVENTS_MAX } from '../kernel/limits.ts'
+import { STRIPE_EVENTS_KEPT_MS, STRIPE_SYNC_EVENTS_MAX } from '../kernel/limits-outside.ts'
 import { readEvent } from './event.ts'
 import type { Inbox } from './inbox.ts'
 import { whyIgnored } from './webhook.ts'

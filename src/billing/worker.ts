@@ -4,7 +4,7 @@ import {
   STRIPE_EVENT_RETRY_MS_MIN,
   STRIPE_EVENT_TRIES_MAX,
   STRIPE_EVENTS_AT_ONCE_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits-outside.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { Tx } from '../store/db.ts'

@@ -2,7 +2,6 @@
  * Every bound of the program, with the reason for its value. Units are last in the names.
  * Source: style rule 11.
  */
-
 /** Largest request body. Providers accept up to 32 MB; ten covers text and a few images. */
 export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024
 /** Slowest body we wait for. A client that needs longer is gone or hostile. */
@@ -253,45 +252,6 @@ export const DEMO_START_MS_MAX = 15_000
 export const QUICKSTART_MICROS = 1_000_000_000
 /** How often a stopping server closes connections that fell idle: a deploy waits for the last. */
 export const CLOSE_IDLE_MS = 50
-/** One event of Stripe. The largest, invoices with many lines, stay below 300 kB. */
-export const STRIPE_EVENT_BYTES_MAX = 1024 * 1024
-/** Age of a signature, either way: Stripe's own tolerance, for clocks and a slow network. */
-export const STRIPE_SIGNATURE_AGE_MS_MAX = 300_000
-/** One call of Stripe. Most take less than a second; creating a subscription some. */
-export const STRIPE_CALL_MS_MAX = 20_000
-/** Who works on an event longer than this is taken for gone: several calls and their repeats. */
-export const STRIPE_EVENT_LEASE_MS = 120_000
-/** Tries of one event; with the pauses below some ten hours, longer than Stripe has been away. */
-export const STRIPE_EVENT_TRIES_MAX = 20
-export const STRIPE_EVENT_RETRY_MS_MIN = 2_000
-export const STRIPE_EVENT_RETRY_MS_MAX = 3_600_000
-/** Events worked on at once by one process; each needs a connection only while it is written. */
-export const STRIPE_EVENTS_AT_ONCE_MAX = 8
-/** How often the inbox is looked into. A look that finds nothing costs one index probe. */
-export const STRIPE_INBOX_POLL_MS = 200
-/** Looks at one object in a row while other processes look at it too; each has one at a time. */
-export const STRIPE_LOOKS_MAX = 16
-/** Events fetched by one sync: a month of a large account; the rest is a second sync. */
-export const STRIPE_SYNC_EVENTS_MAX = 200_000
-/** Stripe keeps events this long. Source: Stripe, API reference, events. */
-export const STRIPE_EVENTS_KEPT_MS = 30 * 24 * 3_600_000
-/** One mail or webhook: a receiver that is slower is tried again. */
-export const NOTIFICATION_SEND_MS_MAX = 10_000
-/** Who sends one longer than this is taken for gone: a mail has three steps of the above. */
-export const NOTIFICATION_LEASE_MS = 60_000
-export const NOTIFICATIONS_AT_ONCE_MAX = 8
-/** Tries of one notification; with the pauses below some three days. */
-export const NOTIFICATION_TRIES_MAX = 20
-export const NOTIFICATION_RETRY_MS_MIN = 5_000
-export const NOTIFICATION_RETRY_MS_MAX = 6 * 3_600_000
-/** How often the outbox is looked into. A look that finds nothing costs one index probe. */
-export const NOTIFICATION_POLL_MS = 500
-/** How often findings are looked at, how many at once, and how far back after an upgrade. */
-export const ALERT_POLL_MS = 10_000
-export const ALERT_FINDINGS_MAX = 100
-export const ALERT_FINDINGS_MS = 24 * 3_600_000
-/** Stripe forgets an idempotency key after 24 h; an hour less, for clocks and slow calls. */
-export const STRIPE_KEY_KEPT_MS = 23 * 3_600_000
 /** A success page polls; Stripe is asked about one checkout at most this often. */
 export const CHECKOUT_LOOK_MS_MIN = 1_000
 /** Longest URL that every browser and Stripe take. */

@@ -1,4 +1,4 @@
-import { ALERT_FINDINGS_MAX, ALERT_FINDINGS_MS } from '../kernel/limits.ts'
+import { ALERT_FINDINGS_MAX, ALERT_FINDINGS_MS } from '../kernel/limits-outside.ts'
 import type { Db } from '../store/db.ts'
 import { numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

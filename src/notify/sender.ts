@@ -4,7 +4,7 @@ import {
   NOTIFICATION_RETRY_MS_MIN,
   NOTIFICATION_TRIES_MAX,
   NOTIFICATIONS_AT_ONCE_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits-outside.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { NotifyConfig } from './config.ts'

@@ -6,7 +6,7 @@ import {
   STRIPE_EVENT_RETRY_MS_MAX,
   STRIPE_EVENT_TRIES_MAX,
   STRIPE_EVENTS_AT_ONCE_MAX,
-} from '../../src/kernel/limits.ts'
+} from '../../src/kernel/limits-outside.ts'
 import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
 import type { Db } from '../../src/store/db.ts'
 import { testDb } from '../store/databases.ts'
