@@ -14,7 +14,7 @@ export function answerTo(prompt: string, maxTokens: number): { pieces: string[];
 /** A stand-in for a tokenizer: four characters a token, at least one. */
 export const tokensOf = (text: string): number => Math.max(1, Math.ceil(text.length / 4))
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 
 /** Text of a message's content, whatever parts it has. */
@@ -35,7 +35,7 @@ export interface DemoRequest {
   readonly tool: string | null
 }
 
-const numberOr = (value: unknown, fallback: number): number =>
+export const numberOr = (value: unknown, fallback: number): number =>
   typeof value === 'number' && Number.isFinite(value) ? value : fallback
 
 /** Name of a tool in either protocol's shape. */

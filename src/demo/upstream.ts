@@ -3,11 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { answerAnthropic } from './anthropic-demo.ts'
 import { readRequest } from './answer-text.ts'
+import { answerGemini, geminiCall, geminiEvents, type GeminiCall } from './gemini-demo.ts'
 import { answerOpenai, type DemoAnswer } from './openai-demo.ts'
 
 /**
- * The demo upstream: a process of its own that answers like OpenAI and Anthropic so that a newcomer
- * sees the gateway work without a provider's key. `--port n` (default: a free one); prints
+ * The demo upstream: a process of its own that answers like OpenAI, Anthropic and Gemini so that a
+ * newcomer sees the gateway work without a provider's key. `--port n` (default: a free one); prints
  * `{"port":n}` when it listens and ends when its standard input closes. A request may ask for
  * trouble with the header `x-demo-fault`: error (500), rate-limit (429), reset, hang; in streams
  * also cut, error-midstream, no-usage, slow.
@@ -48,8 +49,9 @@ async function sendEvents(
   response: ServerResponse,
   events: readonly string[],
   fault: string,
+  type = 'text/event-stream',
 ): Promise<void> {
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'x-demo': 'farebox' })
+  response.writeHead(200, { 'content-type': type, 'x-demo': 'farebox' })
   const broken = fault === 'cut' || fault === 'error-midstream'
   const cutAt = broken ? Math.ceil(events.length / 2) : events.length
   for (const event of events.slice(0, cutAt)) {
@@ -76,11 +78,36 @@ function answerOf(path: string, body: unknown): { answer: DemoAnswer; stream: bo
   return { answer, stream: request.stream }
 }
 
+/** Gemini names model and method in the path, and whether it streams events in the query. */
+async function handleGemini(
+  call: GeminiCall,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const answer = answerGemini(call, await readBody(request))
+  if (answer === null) {
+    sendJson(response, 400, {
+      error: { code: 400, message: 'No contents.', status: 'INVALID_ARGUMENT' },
+    })
+  } else if (call.method === 'streamGenerateContent') {
+    const isSse = /[?&]alt=sse(?:&|$)/.test(request.url ?? '')
+    const type = isSse ? 'text/event-stream' : 'application/json'
+    await sendEvents(response, geminiEvents(answer.chunks, isSse), '', type)
+  } else {
+    sendJson(response, 200, answer.json)
+  }
+}
+
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const [path = ''] = (request.url ?? '').split('?')
   const fault = String(request.headers['x-demo-fault'] ?? '')
   if (path === '/v1/models') {
     sendJson(response, 200, { object: 'list', data: [{ id: 'demo-1', object: 'model' }] })
+    return
+  }
+  const gemini = geminiCall(path)
+  if (request.method === 'POST' && gemini !== null) {
+    await handleGemini(gemini, request, response)
     return
   }
   if (request.method !== 'POST' || !/^\/v1\/(chat\/completions|messages)$/.test(path)) {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import Anthropic from '@anthropic-ai/sdk'
+import { GoogleGenAI } from '@google/genai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -176,4 +177,35 @@ test('ends when its standard input closes', async () => {
   const exited = once(child, 'exit')
   child.stdin?.end()
   expect(await exited).toEqual([0, null])
+})
+
+describe('the Gemini API', () => {
+  const gemini = () =>
+    new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: demo.url, apiVersion: 'v1beta' } })
+
+  test('is read by the Google SDK, whole and streamed, with the usage of the whole answer', async () => {
+    const ask = { model: 'demo-1', contents: 'hello', config: { maxOutputTokens: 12 } }
+    const whole = await gemini().models.generateContent(ask)
+    expect(whole.candidates?.[0]?.finishReason).toBe('MAX_TOKENS')
+    expect(whole.usageMetadata).toMatchObject({ candidatesTokenCount: 12 })
+    let text = ''
+    let usage: unknown
+    for await (const chunk of await gemini().models.generateContentStream(ask)) {
+      text += chunk.text ?? ''
+      usage = chunk.usageMetadata
+    }
+    expect(text).toBe(whole.text)
+    expect(usage).toEqual(whole.usageMetadata)
+    const counted = await gemini().models.countTokens({ model: 'demo-1', contents: 'hello' })
+    expect(counted.totalTokens).toBe(whole.usageMetadata?.promptTokenCount)
+  })
+
+  test('streams a JSON array where no events are asked for', async () => {
+    const answer = await fetch(`${demo.url}/v1beta/models/demo-1:streamGenerateContent`, {
+      method: 'POST',
+      body: JSON.stringify({ contents: [{ role: 'user', parts: [{ text: 'hello' }] }] }),
+    })
+    const chunks = z.array(z.looseObject({ modelVersion: z.string() })).parse(await answer.json())
+    expect(chunks.length).toBeGreaterThan(3)
+  })
 })
