@@ -11,6 +11,7 @@ import {
   type CliDeps,
 } from './app/cli/context.ts'
 import { keyCommands } from './app/cli/keys.ts'
+import { correctionCommands } from './app/cli/corrections.ts'
 import { moneyCommands } from './app/cli/money.ts'
 import { operationCommands } from './app/cli/operations.ts'
 import { priceCommands } from './app/cli/prices.ts'
@@ -89,6 +90,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     accountCommands,
     keyCommands,
     moneyCommands,
+    correctionCommands,
     priceCommands,
     operationCommands,
     notificationCommands,

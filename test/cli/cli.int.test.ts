@@ -79,6 +79,27 @@ describe('the command line', () => {
     expect((await farebox(['reverse', holdId, '--reason', 'bad'])).out).toContain('before')
   })
 
+  it('adjusts up and down, once a reference', async () => {
+    const { accountId } = await aCustomer(world)
+    const adjust = (credits: string, reference: string) =>
+      farebox(['adjust', accountId, credits, '--reason', 'goodwill', '--reference', reference])
+    expect((await adjust('2.5', 'up')).out).toBe('Moved 2.5 credits.')
+    expect((await adjust('2.5', 'up')).out).toMatch(/^Was done before: 2.5 credits/)
+    expect((await adjust('-1', 'down')).out).toBe('Moved -1 credits.')
+    expect((await farebox(['ledger', accountId])).out).toMatch(/adjustment +-1 /)
+    expect((await farebox(['adjust', accountId, '1'])).code).toBe(2)
+  })
+
+  it('shows what needs a person', async () => {
+    await world.db.query(
+      `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
+       VALUES ($1, 'paid_not_granted', 'urgent', 'pi_cli', '{}', $2, $2)`,
+      [world.ids.uuid(), new Date()],
+    )
+    expect((await farebox(['findings'])).out).toMatch(/urgent +paid_not_granted +pi_cli +open/)
+    expect((await farebox(['findings', '--state', 'fixed'])).out).toBe('No findings.')
+  })
+
   it('shows which price rules, and overrides it', async () => {
     const which = ['prices', '--upstream', 'openai', '--model', 'gpt-4o']
     expect((await farebox(which)).out).toMatch(/^rules +seed/m)

@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import { more, pageQuery } from './accounts.ts'
+import { optionsOf, type Cli } from './context.ts'
+import { table } from './table.ts'
+
+const adjustment = z.object({
+  credits: z.string(),
+  account_id: z.string(),
+  reference_id: z.string(),
+  created: z.boolean(),
+})
+
+const findings = z.object({
+  data: z.array(
+    z.object({
+      id: z.string(),
+      kind: z.string(),
+      severity: z.string(),
+      subject: z.string(),
+      state: z.string(),
+      first_seen: z.string().nullable(),
+      last_seen: z.string().nullable(),
+    }),
+  ),
+  next_cursor: z.string().nullable(),
+})
+
+const HEADINGS = ['FIRST SEEN', 'LAST SEEN', 'SEVERITY', 'KIND', 'SUBJECT', 'STATE', 'ID']
+
+const adjustOptions = z.object({ reason: z.string(), reference: z.string().optional() })
+const findingOptions = z.object({ state: z.string().optional() })
+
+/** `farebox adjust`, `farebox findings`: what a person puts right, and what waits for one. */
+export function correctionCommands({ run, program, deps, client, show }: Cli): void {
+  program
+    .command('adjust <account> <credits>')
+    .description('move credits by hand, up or down (-5), once per --reference')
+    .allowUnknownOption()
+    .requiredOption('--reason <text>')
+    .option('--reference <id>', 'names it; repeat a failed command with the same one')
+    .action((account: string, credits: string, given: unknown) =>
+      run(async () => {
+        const { reason, ...options } = optionsOf(adjustOptions, given)
+        const reference = options.reference ?? deps.newReference()
+        // Told before it is sent: who repeats a command that got no answer needs it.
+        if (options.reference === undefined) deps.err(`reference: ${reference}`)
+        const path = `/accounts/${encodeURIComponent(account)}/adjustments`
+        const body = { credits, reason, reference_id: reference }
+        return show(await client().send('POST', path, body), adjustment, (one) =>
+          one.created
+            ? `Moved ${one.credits} credits.`
+            : `Was done before: ${one.credits} credits (${one.reference_id}).`,
+        )
+      }),
+    )
+  program
+    .command('findings')
+    .description('what needs a person, newest first')
+    .option('--state <state>', 'open, explained, fixed, gone or any')
+    .option('--limit <rows>')
+    .option('--cursor <cursor>')
+    .action((given: unknown) =>
+      run(async () => {
+        const { state } = optionsOf(findingOptions, given)
+        const page = pageQuery(given)
+        const filter = state === undefined ? '' : `${page === '' ? '?' : '&'}state=${state}`
+        const answer = await client().send('GET', `/findings${page}${filter}`)
+        return show(answer, findings, ({ data, next_cursor: next }) => {
+          if (data.length === 0) return 'No findings.'
+          const rows = data.map((one) => [
+            ...[one.first_seen, one.last_seen, one.severity, one.kind, one.subject],
+            ...[one.state, one.id],
+          ])
+          return `${table(HEADINGS, rows)}${more(next)}`
+        })
+      }),
+    )
+}
