@@ -88,7 +88,10 @@ export async function makeApp(options: AppOptions): Promise<App> {
     metrics,
     core,
     notify,
-    billing: makeBilling({ ...options, ...core, db: stores.db, hooks: metrics }),
+    billing: makeBilling({
+      ...{ ...options, ...core, db: stores.db, hooks: metrics },
+      tell: (...told) => notify.outbox.add(...told),
+    }),
     tokenizer: makeTokenizer({ clock }),
     loops: makeLoops({
       clock,

@@ -12,6 +12,7 @@ import type { BillingHooks } from '../billing/hooks.ts'
 import { makeInbox, type Inbox } from '../billing/inbox.ts'
 import { makeStripe } from '../billing/stripe.ts'
 import { makeSync, type Sync } from '../billing/sync.ts'
+import type { Tell } from '../billing/tell.ts'
 import { makeInboxWorker } from '../billing/worker.ts'
 import type { Config, Environment } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -45,6 +46,7 @@ export interface BillingParts {
   readonly accounts: Accounts
   readonly reload: Reload
   readonly hooks: BillingHooks
+  readonly tell: Tell
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log

@@ -8,6 +8,8 @@ import { makeEventEffect } from '../../src/billing/effects/of-event.ts'
 import { takenBack } from '../../src/billing/effects/share.ts'
 import { makeFindings } from '../../src/billing/findings.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import { notifyConfigSchema } from '../../src/notify/config.ts'
+import { makeOutbox } from '../../src/notify/outbox.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { item, makeLedgerOn, T0, expectSound } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
@@ -31,8 +33,11 @@ async function makeWorld(policies: object = {}) {
   const stripe = stripeConfigSchema.parse({ policies })
   const catalogue = makeCatalogue({ packs, plans: [], stripe })
   const clock = { now: () => T0, monotonicMs: () => 0, after: () => () => undefined }
+  const webhooks = [{ id: 'main', url: 'https://x.example', secret: `whsec_${'A'.repeat(32)}` }]
+  const outbox = makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({ webhooks }) })
   const makeProcess = () =>
     makeEffects({
+      tell: (...told) => outbox.add(...told),
       ...{
         db,
         reader: shop.reader,
@@ -94,6 +99,11 @@ async function makeWorld(policies: object = {}) {
   const posted = async (id: string) => (await books.balance(id))?.postedMicros
   return {
     ...{ db, shop, effects, elsewhere, inbox, books, ledger, account, checkout, posted, reloaded },
+    /** What its owner is told. */
+    told: async (id: string) =>
+      (await db.query('SELECT kind, data FROM notifications WHERE account_id = $1', [id])).map(
+        ({ kind, data }) => ({ kind, ...(data as object) }),
+      ),
     state: async (id: string) => (await checkoutRows.find(db, { id }))?.state,
     status: async (id: string) =>
       (await db.query('SELECT status FROM accounts WHERE id = $1', [id]))[0]?.status,
@@ -148,6 +158,8 @@ describe('a purchase', () => {
       expect(await world.posted(id)).toBe(GRANT)
       expect(await world.state(checkout)).toBe('granted')
       expect(world.reloaded.filter((one) => one === id)).toHaveLength(1)
+      const told = { kind: 'credits_received', credits: '10.000001', available: '10.000001' }
+      expect(await world.told(id)).toEqual([told])
     }
   })
 
@@ -317,6 +329,20 @@ describe('refunds and disputes', () => {
     refund.stands = false
     await world.tell(['refund.failed', refund.id])
     expect(await world.books.balance(id)).toMatchObject({ debtMicros: 0, postedMicros: 0 })
+  })
+
+  test('who is refunded before the grant is told of what is left, or of nothing', async () => {
+    const world = await makeWorld()
+    for (const [amount, credits] of [
+      [500, ['5']],
+      [1_000, []],
+    ] as const) {
+      const id = await world.account()
+      const { session, payment } = await world.checkout(id)
+      world.shop.payment(payment).refunds.push({ id: `re_${payment}`, amount, stands: true })
+      await world.tell(['refund.created', `re_${payment}`], ['checkout.session.completed', session])
+      expect(await world.told(id)).toMatchObject(credits.map((one) => ({ credits: one })))
+    }
   })
 
   test('a look that read before another one wrote is read again, not written over it', async () => {

@@ -5,6 +5,7 @@ import { loadSql } from '../../store/sql.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { checkoutRows, type Checkout } from '../checkout-rows.ts'
 import type { Findings } from '../findings.ts'
+import type { Tell } from '../tell.ts'
 import { checkoutStateOf, decideForeign, decideOwn, nothing, type Decision } from './decide.ts'
 import type { PaymentFacts, SessionFacts } from './facts.ts'
 import type { Look } from './look.ts'
@@ -19,6 +20,8 @@ export interface LooksDeps {
   readonly catalogue: () => Catalogue
   readonly findings: Findings
   readonly ids: Ids
+  /** Absent = nobody is told. */
+  readonly tell?: Tell
 }
 
 export const none = (outcome: string): Written => ({

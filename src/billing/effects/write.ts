@@ -5,10 +5,12 @@ import { settleSales, type Sale } from '../../ledger/sale.ts'
 import type { Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 import type { Findings } from '../findings.ts'
+import type { Tell } from '../tell.ts'
 import type { Decision, SaleItem } from './decide.ts'
 import { writeDisputes, type DisputeWriter } from './disputes.ts'
 import type { PaymentFacts } from './facts.ts'
 import { takenBack, type MoneyBack } from './share.ts'
+import { tellGranted, type GrantedSale } from './tell-granted.ts'
 
 const sql = loadSql(new URL('../sql/', import.meta.url), [
   'insert-sales',
@@ -82,6 +84,8 @@ export interface Written {
 export interface WriteDeps extends DisputeWriter {
   readonly ids: Ids
   readonly findings: Findings
+  /** Absent = nobody is told. */
+  readonly tell?: Tell
 }
 
 /** Brings ledger, sales and disputes to what was seen of a payment, in one transaction. */
@@ -100,12 +104,15 @@ export async function writePayment(
   }
   const stored = await noteSales(tx, payment, accountId, sales, nowMs)
   const { taken, granted, changed } = await settle(tx, deps, stored, payment, nowMs)
+  for (const [id, sales] of Map.groupBy(granted, (sale) => sale.accountId)) {
+    if (deps.tell !== undefined) await tellGranted(tx, deps.tell, id, sales, nowMs)
+  }
   const of = { accountId, paymentId: payment.id }
   const isFrozen = await writeDisputes(tx, deps, of, payment.disputes, nowMs)
   return {
-    outcome: `${why}: ${granted} granted, ${taken} micros taken back`,
+    outcome: `${why}: ${granted.length} granted, ${taken} micros taken back`,
     accounts: [...new Set([...changed, ...(isFrozen ? [accountId] : [])])],
-    grantedOfMs: granted > 0 ? payment.paidAtMs : null,
+    grantedOfMs: granted.length > 0 ? payment.paidAtMs : null,
     isStuck,
   }
 }
@@ -139,15 +146,18 @@ async function settle(
   nowMs: number,
 ) {
   const byAccount = Map.groupBy(stored, (sale) => sale.accountId)
-  let [taken, granted] = [0, 0]
+  let taken = 0
+  const granted: (GrantedSale & { readonly accountId: string })[] = []
   const changed: string[] = []
   for (const id of [...byAccount.keys()].toSorted()) {
     const sales = (byAccount.get(id) ?? []).map((item) => saleOf(item, payment))
     const context = { nowMs, newId: () => deps.ids.uuid() }
     const settled = (await settleSales(tx, id, sales, context)) ?? []
     for (const one of settled) {
-      taken += one.takenMicros
-      if (one.granted) granted += 1
+      const { takenMicros } = one
+      taken += takenMicros
+      const item = one.granted ? stored.find(({ key }) => key === one.key) : undefined
+      if (item !== undefined) granted.push({ ...item, takenMicros })
       if (one.granted || one.takenMicros !== 0) changed.push(id)
     }
   }
