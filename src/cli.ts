@@ -17,6 +17,7 @@ import { operationCommands } from './app/cli/operations.ts'
 import { priceCommands } from './app/cli/prices.ts'
 import { notificationCommands } from './app/cli/notifications.ts'
 import { stripeCommands } from './app/cli/stripe.ts'
+import { configJsonSchema } from './config-schema.ts'
 import { describeError } from './kernel/log.ts'
 
 function makeProgram(deps: CliDeps): Command {
@@ -24,6 +25,7 @@ function makeProgram(deps: CliDeps): Command {
     .description(
       'A usage metering gateway for AI: prepaid credits, exactly one charge per request.',
     )
+    .version(deps.version)
     .option('--json', 'answers as JSON')
     .option('--url <url>', 'a running server; default FAREBOX_URL, then .farebox/quickstart.json')
     .exitOverride()
@@ -75,8 +77,9 @@ function makeCli(program: Command, deps: CliDeps, exit: { code: number }): Cli {
 }
 
 /**
- * Runs one command. `args` without node and script. Answers the exit code: 0 done, 1 refused,
- * failed or breached, 2 wrong use. Source: design §5 (commands go through the running server).
+ * Runs one command. `args` without node and script; none = serve. Answers the exit code: 0 done,
+ * 1 refused, failed or breached, 2 wrong use. Source: design §5 (commands go through the running
+ * server).
  */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
   const program = makeProgram(deps)
@@ -86,6 +89,15 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     .command('serve')
     .description('run the gateway')
     .action(() => cli.run(() => deps.serve()))
+  program
+    .command('schema')
+    .description('the JSON Schema of farebox.yaml, for editors')
+    .action(() =>
+      cli.run(() => {
+        deps.out(JSON.stringify(configJsonSchema(), null, 2))
+        return Promise.resolve(OK)
+      }),
+    )
   for (const register of [
     accountCommands,
     keyCommands,
@@ -99,7 +111,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     register(cli)
   }
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await program.parseAsync(args.length === 0 ? ['serve'] : [...args], { from: 'user' })
     return exit.code
   } catch (error) {
     return explain(error, deps)

@@ -47,3 +47,7 @@ const fields = z.strictObject({
 export const configSchema = fields.superRefine(checkUnitPrices)
 
 export type Config = z.infer<typeof configSchema>
+
+/** The configuration as JSON Schema, for editors. Source: design §10. */
+export const configJsonSchema = (): z.core.JSONSchema.JSONSchema =>
+  z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })

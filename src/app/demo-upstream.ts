@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { programFile } from '../kernel/program-file.ts'
 
 /** The demo upstream as a process of its own; it ends with this one. */
 export interface DemoUpstream {
@@ -12,8 +14,8 @@ const readySchema = z.object({ port: z.int().positive() })
 
 /** Starts it on a free port. Throws when it does not come up within `waitMs`. */
 export function startDemoUpstream(waitMs: number): Promise<DemoUpstream> {
-  const file = new URL('../demo/upstream.ts', import.meta.url)
-  const child = spawn(process.execPath, [file.pathname], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const file = fileURLToPath(programFile('../demo/upstream', import.meta.url))
+  const child = spawn(process.execPath, [file], { stdio: ['pipe', 'pipe', 'inherit'] })
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
       clearTimeout(timer)

@@ -7,6 +7,7 @@ import {
   TOKENIZER_SLICE_MS_MAX,
   TOKENIZER_WAIT_MS_MAX,
 } from '../kernel/limits.ts'
+import { programFile } from '../kernel/program-file.ts'
 import { encodingFor } from './encodings.ts'
 import { runEnd } from './token-runs.ts'
 import type { SliceAnswer, SliceRequest } from './tokenizer-worker.ts'
@@ -44,9 +45,7 @@ interface Job {
   readonly settle: (tokens: number | null) => void
 }
 
-/** The file beside this one, as TypeScript in development and JavaScript once built. */
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const WORKER_URL = new URL(`./tokenizer-worker.${extension}`, import.meta.url)
+const WORKER_URL = programFile('./tokenizer-worker', import.meta.url)
 
 /** Takes the next slice off a job; null = all of it was taken. Ends at a run's end. */
 function nextSlice(job: Job): string | null {

@@ -20,6 +20,7 @@ async function farebox(args: readonly string[], over: Partial<CliDeps> = {}) {
     url,
     adminToken: ADMIN_TOKEN,
     quickstart: null,
+    version: '0.0.0-test',
     serve: () => Promise.resolve(0),
     migrate: null,
     openLocal: null,

@@ -15,6 +15,7 @@ export interface LocalOperations {
 }
 
 export interface CliDeps {
+  readonly version: string
   /** FAREBOX_URL; null = not set. */
   readonly url: string | null
   /** FAREBOX_ADMIN_TOKEN; null = not set. */

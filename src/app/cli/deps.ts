@@ -7,7 +7,7 @@ import { migrate } from '../../store/migrate.ts'
 import { makeCore } from '../credits.ts'
 import { openPrices } from '../prices.ts'
 import { DATA_DIR, readQuickstart } from '../quickstart.ts'
-import { serve } from '../serve.ts'
+import { programVersion, serve } from '../serve.ts'
 import { openDatabase, openStores } from '../stores.ts'
 import type { CliDeps, LocalOperations } from './context.ts'
 
@@ -47,6 +47,7 @@ async function migrateHere(environment: Environment): ReturnType<typeof migrate>
 export function cliDeps(environment: Environment): CliDeps {
   const hasDatabase = environment.databaseUrl !== null
   return {
+    version: programVersion(),
     url: environment.cliUrl,
     adminToken: environment.adminToken,
     quickstart: readQuickstart(DATA_DIR),
