@@ -15,7 +15,7 @@ const packed = z.array(
     files: z.array(z.object({ path: z.string(), mode: z.number() })),
   }),
 )
-type Packed = z.infer<typeof packed>[number]
+type Packed = z.infer<typeof packed.element>
 
 function run(command: string, args: readonly string[], cwd: string): string {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' })
@@ -23,12 +23,12 @@ function run(command: string, args: readonly string[], cwd: string): string {
   return stdout
 }
 
-/** The list stands at the end of what npm prints: the build may say something before it. */
 function pack(into: string): Packed {
   run('npm', ['run', 'build'], root)
   const text = run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', into], root)
-  const listed: unknown = JSON.parse(text)
-  const [only] = packed.parse(Array.isArray(listed) ? listed : Object.values(Object(listed)))
+  // A list, or in newer versions of npm a record by name.
+  const listed = z.union([packed, z.record(z.string(), packed.element)]).parse(JSON.parse(text))
+  const [only] = Object.values(listed)
   if (only === undefined) throw new Error('npm packed nothing')
   return only
 }
