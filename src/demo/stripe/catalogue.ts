@@ -90,6 +90,7 @@ export function makePrice(world: World, input: Obj, listed = true): Obj {
     ...pick(input, ['nickname']),
   })
   world.keep('price', made)
+  world.note(text(made, 'id')).inline = !listed
   if (listed) emit(world, 'price.created', made)
   return made
 }

@@ -1,4 +1,5 @@
 import { amountOf, makePrice } from './catalogue.ts'
+import { couponIn, couponOff, partOff } from './billing/totals.ts'
 import { expireSession } from './checkout-pay.ts'
 import { invalid } from './faults.ts'
 import {
@@ -20,15 +21,18 @@ import { change, DAY_S, shape, type World } from './world.ts'
 
 const EXPIRES_S_MIN = 1_800
 
-function lineOf(world: World, input: Obj, taxPercent: number): Obj {
+function lineOf(world: World, input: Obj, taxPercent: number, isTrial: boolean): Obj {
   const data = child(input, 'price_data')
   const id = textOr(input, 'price')
   if (id === null && !has(data, 'currency')) {
     throw invalid('You must specify either `price` or `price_data`.', 'line_items[0][price]')
   }
   const price = id === null ? makePrice(world, data, false) : world.get('price', id, 'line_items')
-  const quantity = intOr(input, 'quantity') ?? 1
-  const subtotal = amountOf(price, quantity)
+  const recurring = child(price, 'recurring')
+  const isMetered = recurring.usage_type === 'metered'
+  const isFree = isMetered || (isTrial && price.recurring !== null)
+  const quantity = isMetered ? null : (intOr(input, 'quantity') ?? 1)
+  const subtotal = isFree ? 0 : amountOf(price, quantity ?? 0)
   const tax = Math.round((subtotal * taxPercent) / 100)
   const product = world.find(ref(price, 'product'))
   return shape('item', {
@@ -46,18 +50,12 @@ function lineOf(world: World, input: Obj, taxPercent: number): Obj {
 
 /** Takes a coupon off the lines, each in its share, the last taking what rounding leaves. */
 function applyDiscount(world: World, input: Obj, lines: Obj[]): void {
-  const [first] = rows(input, 'discounts')
-  const id = first === undefined ? null : textOr(first, 'coupon')
-  if (id === null) return
-  const coupon = world.get('coupon', id, 'discounts[0][coupon]')
-  const total = sum(lines, 'amount_subtotal')
-  const percent = Number(text(coupon, 'percent_off') || 0)
-  const off = Math.min(total, intOr(coupon, 'amount_off') ?? Math.round((total * percent) / 100))
-  let left = off
-  for (const [index, line] of lines.entries()) {
-    const share = Math.round((off * int(line, 'amount_subtotal')) / Math.max(1, total))
-    const taken = index === lines.length - 1 ? left : Math.min(left, share)
-    left -= taken
+  const coupon = couponIn(world, input)
+  if (coupon === null) return
+  const amounts = lines.map((line) => int(line, 'amount_subtotal'))
+  const off = couponOff(coupon, sum(lines, 'amount_subtotal'))
+  for (const [index, taken] of partOff(amounts, off).entries()) {
+    const line = lines[index] ?? {}
     const net = int(line, 'amount_subtotal') - taken
     const tax = Math.round((net * world.settings.tax_percent) / 100)
     change(line, { amount_discount: taken, amount_tax: tax, amount_total: net + tax })
@@ -75,21 +73,30 @@ function expiryOf(world: World, input: Obj): number {
   return at
 }
 
-function create(world: World, { input }: Call): Obj {
-  const mode = textOr(input, 'mode') ?? 'payment'
-  if (mode === 'subscription') throw invalid('Subscriptions are not simulated.', 'mode')
-  const customer = textOr(input, 'customer')
-  if (customer !== null) world.get('customer', customer, 'customer')
-  const lines = rows(input, 'line_items').map((one) =>
-    lineOf(world, one, world.settings.tax_percent),
-  )
+/** The lines of a session, as its mode allows them. */
+function linesIn(world: World, input: Obj, mode: string): Obj[] {
+  const isTrial = has(child(input, 'subscription_data'), 'trial_period_days')
+  const asked = rows(input, 'line_items')
+  const lines = asked.map((one) => lineOf(world, one, world.settings.tax_percent, isTrial))
   if (mode !== 'setup' && lines.length === 0) {
     throw invalid('Missing required param: line_items.', 'line_items', 'parameter_missing')
   }
-  if (lines.some((line) => child(line, 'price').type === 'recurring')) {
+  const recurring = lines.some((line) => child(line, 'price').type === 'recurring')
+  if (recurring && mode !== 'subscription') {
     throw invalid('You specified `payment` mode but passed a recurring price.', 'mode')
   }
+  if (!recurring && mode === 'subscription') {
+    throw invalid('You must provide at least one recurring price in `subscription` mode.', 'mode')
+  }
   applyDiscount(world, input, lines)
+  return lines
+}
+
+function create(world: World, { input }: Call): Obj {
+  const mode = textOr(input, 'mode') ?? 'payment'
+  const customer = textOr(input, 'customer')
+  if (customer !== null) world.get('customer', customer, 'customer')
+  const lines = linesIn(world, input, mode)
   const id = `cs_test_${world.random.letters(58)}`
   const total = sum(lines, 'amount_total')
   const made = shape('checkout.session', {
@@ -120,7 +127,7 @@ function create(world: World, { input }: Call): Obj {
   Object.assign(
     world.note(id),
     { lines },
-    pick(input, ['payment_intent_data', 'setup_intent_data']),
+    pick(input, ['payment_intent_data', 'setup_intent_data', 'subscription_data', 'discounts']),
   )
   world.timeline.schedule(int(made, 'expires_at'), () => {
     if (made.status === 'open') expireSession(world, made)

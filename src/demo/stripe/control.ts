@@ -1,12 +1,15 @@
 import type { ApiTroubles } from './api-faults.ts'
 import type { Deliveries } from './delivery.ts'
+import { payInvoicePage } from './billing/invoice-routes.ts'
 import { chargeOf } from './charges.ts'
 import { paySession } from './checkout-pay.ts'
 import { act, DISPUTE_ACTIONS, makeDispute, makeWarning } from './disputes.ts'
 import { invalid, missing } from './faults.ts'
-import { child, flag, has, int, intOr, ref, text, texts, type Obj } from './json.ts'
+import { child, flag, has, int, intOr, text, textOr, texts, type Obj } from './json.ts'
 import { behaviourOf, setBehaviour } from './payment-methods.ts'
 import { makeRefund, turn } from './refunds.ts'
+import { changeSettings } from './settings.ts'
+import { authenticateSetup } from './setup-intents.ts'
 import type { Simulator } from './simulator.ts'
 import { TEST_METHODS } from './test-cards.ts'
 import type { WebhookTroubles } from './webhook-faults.ts'
@@ -31,31 +34,11 @@ function chargeNamed(world: World, input: Obj): Obj {
   return charge
 }
 
-async function advance({ simulator, deliveries, flush }: Control, input: Obj): Promise<Obj> {
+async function advance({ simulator }: Control, input: Obj): Promise<Obj> {
   const { world } = simulator
   const by = int(input, 'seconds') + int(input, 'days') * 86_400
-  await world.timeline.advanceTo(intOr(input, 'to') ?? world.now() + by, async () => {
-    await flush()
-    await deliveries.idle()
-  })
+  await world.advance(intOr(input, 'to') ?? world.now() + by)
   return { now: world.now() }
-}
-
-function setSettings(world: World, input: Obj): Obj {
-  const { settings } = world
-  for (const key of Object.keys(input)) {
-    if (!(key in settings)) throw invalid(`No such setting: ${key}`, key)
-  }
-  settings.tax_percent = intOr(input, 'tax_percent') ?? settings.tax_percent
-  settings.delayed_payment_s = intOr(input, 'delayed_payment_s') ?? settings.delayed_payment_s
-  settings.refund_fail_s = intOr(input, 'refund_fail_s') ?? settings.refund_fail_s
-  if (has(input, 'signature_clock')) {
-    settings.signature_clock = input.signature_clock === 'stripe' ? 'stripe' : 'wall'
-  }
-  if (Array.isArray(input.webhook_retry_s)) {
-    settings.webhook_retry_s = input.webhook_retry_s.map(Number)
-  }
-  return { ...settings }
 }
 
 function rotate(world: World, input: Obj): Obj {
@@ -96,6 +79,11 @@ function pay({ simulator }: Control, input: Obj): Obj {
 
 function settle({ simulator }: Control, input: Obj): Obj {
   const { world, payments } = simulator
+  const setup = world.find(textOr(input, 'setup_intent'))
+  if (setup !== null) {
+    authenticateSetup(world, setup, !flag(input, 'fails'))
+    return setup
+  }
   const intent = world.get('payment_intent', text(input, 'payment_intent'), 'payment_intent')
   if (intent.status === 'requires_action') payments.authenticate(intent, !flag(input, 'fails'))
   else payments.settle(intent, !flag(input, 'fails'))
@@ -114,7 +102,7 @@ const ACTS: ReadonlyMap<string, Act> = new Map<string, Act>([
   ['advance', advance],
   ['pay', pay],
   ['settle', settle],
-  ['settings', ({ simulator }, input) => setSettings(simulator.world, input)],
+  ['settings', ({ simulator }, input) => changeSettings(simulator.world.settings, input)],
   ['rotate', ({ simulator }, input) => rotate(simulator.world, input)],
   ['dispute', ({ simulator }, input) => dispute(simulator.world, input)],
   ['behave', ({ simulator }, input) => behave(simulator.world, input)],
@@ -200,11 +188,31 @@ export function submitPage(simulator: Simulator, id: string, input: Obj): string
   const found = world.find(id)
   if (found?.object === 'payment_intent') {
     payments.authenticate(found, text(input, 'action') === 'pass')
-    const back = text(world.note(id), 'return_url')
-    return back === '' ? null : back
+    const session = textOr(world.note(id), 'session')
+    return session === null
+      ? textOr(world.note(id), 'return_url')
+      : afterSession(world, world.get('checkout.session', session))
+  }
+  if (found?.object === 'setup_intent') {
+    const back = textOr(child(child(found, 'next_action'), 'redirect_to_url'), 'return_url')
+    authenticateSetup(world, found, text(input, 'action') === 'pass')
+    return back
+  }
+  if (found?.object === 'invoice') {
+    payInvoicePage(simulator, found, text(input, 'method'))
+    return `/pay/${id}`
   }
   if (found?.object !== 'checkout.session') return null
   paySession(simulator, found, text(input, 'method'))
-  const done = found.status === 'complete' ? text(found, 'success_url') : `/pay/${id}`
-  return done.replaceAll('{CHECKOUT_SESSION_ID}', ref(found, 'id') ?? '')
+  return afterSession(world, found)
+}
+
+/** Where the payer of a session goes: back to the shop, to the bank, or to try again. */
+function afterSession(world: World, session: Obj): string {
+  const id = text(session, 'id')
+  const intent = world.find(textOr(world.note(id), 'intent'))
+  if (session.status === 'complete') {
+    return text(session, 'success_url').replaceAll('{CHECKOUT_SESSION_ID}', id)
+  }
+  return `/pay/${intent?.status === 'requires_action' ? text(intent, 'id') : id}`
 }

@@ -46,7 +46,7 @@ export function emit(world: World, type: string, source: Obj, previous: Obj = {}
   })
   world.outbox.push({ type, eventId: text(event, 'id') })
   const url = URLS[text(source, 'object')]
-  if (url === undefined) return
+  if (url === undefined || source.id === undefined) return
   emitThin(world, `v1.${type}`, {
     related_object: {
       id: text(source, 'id'),

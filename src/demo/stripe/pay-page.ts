@@ -11,9 +11,9 @@ body{font:16px system-ui;max-width:32rem;margin:3rem auto;padding:0 1rem}
 button,select{font:inherit;padding:.5rem 1rem;margin:.25rem 0}</style></head>
 <body><p><small>Stripe simulator. No money moves.</small></p>${inner}</body></html>`
 
-/** The page of an open session: which test method to pay with. Works without script. */
-export function sessionPage(session: Obj, lines: readonly Obj[]): string {
-  const amount = `${(int(session, 'amount_total') / 100).toFixed(2)} ${text(session, 'currency')}`
+/** The page of an open session or invoice: which test method to pay with. Works without script. */
+export function payablePage(session: Obj, cents: number, lines: readonly Obj[]): string {
+  const amount = `${(cents / 100).toFixed(2)} ${text(session, 'currency')}`
   const items = lines.map((line) => {
     const name = escapeHtml(text(line, 'description'))
     return `<li>${int(line, 'quantity')} × ${name}</li>`

@@ -9,6 +9,8 @@ import { change, type World } from './world.ts'
 export interface Aftermath {
   /** Called once, when the money is in, or (`false`) when a delayed payment failed. */
   settled(intent: Obj, paid: boolean): void
+  /** Called whenever it was declined at once. */
+  declined(intent: Obj): void
 }
 
 export interface Payments {
@@ -57,6 +59,11 @@ function decline(till: Till, intent: Obj, method: Obj, why: Decline): void {
     },
   })
   emit(till.world, 'payment_intent.payment_failed', intent)
+}
+
+function declineNow(till: Till, intent: Obj, method: Obj, why: Decline): void {
+  decline(till, intent, method, why)
+  till.aftermath.declined(intent)
 }
 
 function succeed(till: Till, intent: Obj, method: Obj): void {
@@ -127,12 +134,13 @@ function attempt(till: Till, intent: Obj, method: Obj, offSession: boolean): voi
   intent.payment_method = text(method, 'id')
   if (intent.setup_future_usage !== null && customer !== null) attach(till.world, method, customer)
   const how = behaviourOf(till.world, method)
-  if (how.kind === 'declines') decline(till, intent, method, declineOf(how.code, how.declineCode))
-  else if (how.kind === 'delays') delay(till, intent, method, how.fails)
+  if (how.kind === 'declines') {
+    declineNow(till, intent, method, declineOf(how.code, how.declineCode))
+  } else if (how.kind === 'delays') delay(till, intent, method, how.fails)
   else if (how.kind !== 'authenticates') succeed(till, intent, method)
   else if (offSession) {
     const code = 'authentication_required'
-    decline(till, intent, method, declineOf(code, code))
+    declineNow(till, intent, method, declineOf(code, code))
   } else askTheBank(till, intent)
 }
 
@@ -152,7 +160,7 @@ export function makePayments(world: World, aftermath: Aftermath): Payments {
       if (passed) succeed(till, intent, method)
       else {
         const code = 'payment_intent_authentication_failure'
-        decline(till, intent, method, declineOf(code, 'generic_decline'))
+        declineNow(till, intent, method, declineOf(code, 'generic_decline'))
       }
     },
     cancel(intent, reason) {

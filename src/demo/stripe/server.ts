@@ -1,14 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { makeApiTroubles } from './api-faults.ts'
+import { allLines } from './billing/lines.ts'
 import { makeApi, type Answered } from './api.ts'
 import { linesOf } from './checkout.ts'
 import { runControl, submitPage, type Control } from './control.ts'
 import { makeDeliveries } from './delivery.ts'
 import { ApiFault } from './faults.ts'
 import { parseForm } from './form.ts'
-import { parseObject, rows, type Obj } from './json.ts'
-import { bankPage, plainPage, sessionPage } from './pay-page.ts'
+import { int, parseObject, rows, text, type Obj } from './json.ts'
+import { bankPage, plainPage, payablePage } from './pay-page.ts'
 import { makeSimulator, type Simulator } from './simulator.ts'
 import { makeWebhookTroubles } from './webhook-faults.ts'
 import { API_VERSION, type WorldOptions } from './world.ts'
@@ -66,10 +67,14 @@ function sendAnswer(response: ServerResponse, answered: Answered, key: string | 
 function sendPage(response: ServerResponse, simulator: Simulator, id: string): void {
   const found = simulator.world.find(id)
   response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
-  if (found?.object === 'payment_intent' && found.status === 'requires_action') {
-    response.end(bankPage(found))
-  } else if (found?.object === 'checkout.session' && found.status === 'open') {
-    response.end(sessionPage(found, rows(linesOf(simulator.world, found), 'data')))
+  const isIntent = found?.object === 'payment_intent' || found?.object === 'setup_intent'
+  if (isIntent && found.status === 'requires_action') response.end(bankPage(found))
+  else if (found?.object === 'checkout.session' && found.status === 'open') {
+    const lines = rows(linesOf(simulator.world, found), 'data')
+    response.end(payablePage(found, int(found, 'amount_total'), lines))
+  } else if (found?.object === 'invoice' && /^(open|uncollectible)$/.test(text(found, 'status'))) {
+    const lines = allLines(simulator.world, found)
+    response.end(payablePage(found, int(found, 'amount_remaining'), lines))
   } else response.end(plainPage('Nothing to pay here.'))
 }
 
@@ -149,6 +154,11 @@ export interface ServeOptions extends WorldOptions {
 export async function serveStripe(options: ServeOptions): Promise<StripeSimulator> {
   const simulator = makeSimulator(options)
   const control = makeControl(simulator)
+  simulator.world.advance = (toS) =>
+    simulator.world.timeline.advanceTo(toS, async () => {
+      await control.flush()
+      await control.deliveries.idle()
+    })
   const handle = makeHandler(control)
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => {

@@ -29,6 +29,16 @@ export interface Settings {
   signature_clock: 'wall' | 'stripe'
   /** Waits between tries of a delivery. */
   webhook_retry_s: number[]
+  /** How long an invoice of a period stays a draft. */
+  finalize_s: number
+  /** How long before its period ends a subscription's next invoice is announced. */
+  upcoming_s: number
+  /** What was not paid by then is `incomplete_expired`. */
+  incomplete_expires_s: number
+  /** Waits between tries to collect an invoice; after the last one `dunning_end` rules. */
+  dunning_days: number[]
+  dunning_end: 'cancel' | 'unpaid' | 'past_due' | 'pause'
+  dunning_invoice: 'leave' | 'uncollectible'
 }
 
 const SETTINGS: Settings = {
@@ -37,6 +47,12 @@ const SETTINGS: Settings = {
   refund_fail_s: 2 * DAY_S,
   signature_clock: 'wall',
   webhook_retry_s: [60, 300, 1800, HOUR_S, 6 * HOUR_S, 12 * HOUR_S, DAY_S],
+  finalize_s: HOUR_S,
+  upcoming_s: 3 * DAY_S,
+  incomplete_expires_s: 23 * HOUR_S,
+  dunning_days: [3, 5, 7],
+  dunning_end: 'cancel',
+  dunning_invoice: 'leave',
 }
 
 /** Everything the simulated Stripe knows. Objects are the API's own; `notes` are its secrets. */
@@ -60,6 +76,8 @@ export interface World {
   drop(kind: string, id: string): void
   /** What is known of `id` beside its object. */
   note(id: string): Obj
+  /** Moves the clock, with what falls due on the way; set by who delivers the events. */
+  advance: (toS: number) => Promise<void>
 }
 
 /** A fresh object of `kind`: every required field at its neutral value. */
@@ -123,6 +141,7 @@ export function makeWorld(options: WorldOptions): World {
       notes.set(key, known)
       return known
     },
+    advance: (toS) => timeline.advanceTo(toS, () => Promise.resolve()),
   }
 }
 
