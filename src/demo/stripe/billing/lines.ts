@@ -97,7 +97,7 @@ export function lineOfItem(
   })
 }
 
-/** What a period begins with: licensed items for `next`, metered ones for what was used in `last`. */
+/** What a period begins with: licensed items for `next`, metered ones for what `last` used. */
 export function linesOfPeriod(
   world: World,
   subscription: Obj,
