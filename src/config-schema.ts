@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { checkUnitPrices, milliseconds, upstreamsSchema } from './config-upstreams.ts'
-import { packsSchema, plansSchema, stripeConfigSchema } from './billing/config.ts'
+import { accessConfigSchema, checkDefaultPlan, plansSchema } from './access/plans/config.ts'
+import { packsSchema, stripeConfigSchema } from './billing/config.ts'
 import { notifyConfigSchema } from './notify/config.ts'
 import {
   creditsAboveZero,
@@ -37,6 +38,7 @@ const fields = z.strictObject({
   sell: sellConfigSchema.prefault([]),
   packs: packsSchema.prefault([]),
   plans: plansSchema.prefault([]),
+  access: accessConfigSchema.prefault({}),
   stripe: stripeConfigSchema.prefault({}),
   subjects: subjectsSchema.prefault({}),
   notify: notifyConfigSchema.prefault({}),
@@ -44,7 +46,7 @@ const fields = z.strictObject({
 })
 
 /** farebox.yaml. Source: design §10. */
-export const configSchema = fields.superRefine(checkUnitPrices)
+export const configSchema = fields.superRefine(checkUnitPrices).superRefine(checkDefaultPlan)
 
 export type Config = z.infer<typeof configSchema>
 

@@ -1,4 +1,5 @@
-import type { Pack, Plan, Policies } from './config.ts'
+import type { Plan } from '../access/plans/config.ts'
+import type { Pack, Policies } from './config.ts'
 
 /** What is for sale, by Stripe's prices. The only source of amounts beside our own intents. */
 export interface Catalogue {

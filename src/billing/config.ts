@@ -1,9 +1,6 @@
 import { z } from 'zod'
-import { ZERO } from '../kernel/money.ts'
+import { itemId as id, stripePrice as price } from '../access/plans/config.ts'
 import { creditsAmount as credits } from '../pricing/config.ts'
-
-const id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
-const price = z.string().regex(/^price_\w{1,240}$/, 'name a price of Stripe, like "price_…"')
 
 const days = z.int().positive().max(36_500)
 
@@ -14,24 +11,10 @@ const packSchema = z.strictObject({
   expires_days: days.optional().describe('From the payment; absent = never.'),
 })
 
-const planSchema = z.strictObject({
-  id,
-  stripe_prices: z.array(price).min(1).describe('Recurring prices, such as month and year.'),
-  included_credits: credits.default(ZERO),
-  rollover: z.int().min(0).max(120).default(0).describe('Periods that unused credits outlive.'),
-  overage: z.strictObject({ meter: z.string().min(1), limit: credits }).optional(),
-})
-
 export const packsSchema = z
   .array(packSchema)
   .refine((packs) => isUnique(packs.flatMap((pack) => [pack.id, pack.stripe_price])), {
     error: 'each pack needs an id and a price of its own',
-  })
-
-export const plansSchema = z
-  .array(planSchema)
-  .refine((plans) => isUnique(plans.flatMap((plan) => [plan.id, ...plan.stripe_prices])), {
-    error: 'each plan needs an id and prices of its own',
   })
 
 const isUnique = (names: readonly string[]): boolean => new Set(names).size === names.length
@@ -52,10 +35,23 @@ export const policiesSchema = z.strictObject({
     .enum(['freeze', 'flag'])
     .default('freeze')
     .describe('While a dispute is open or lost.'),
+  pause_collection: z
+    .enum(['keep', 'suspend'])
+    .default('keep')
+    .describe(
+      'A subscription whose collection is paused: kept until its paid period ends, or not.',
+    ),
+  early_fraud_warning: z
+    .enum(['flag', 'ignore'])
+    .default('flag')
+    .describe('A warning of Radar: told, and no automatic recharge any more; or nothing.'),
+  credit_note: z
+    .enum(['finding', 'ignore'])
+    .default('finding')
+    .describe('Money credited to the balance or paid back outside of Stripe.'),
 })
 
 export const stripeConfigSchema = z.strictObject({ policies: policiesSchema.prefault({}) })
 
 export type Pack = z.infer<typeof packSchema>
-export type Plan = z.infer<typeof planSchema>
 export type Policies = z.infer<typeof policiesSchema>

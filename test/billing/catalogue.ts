@@ -1,5 +1,6 @@
 import { makeCatalogue, type Catalogue } from '../../src/billing/catalogue.ts'
-import { packsSchema, plansSchema, stripeConfigSchema } from '../../src/billing/config.ts'
+import { plansSchema } from '../../src/access/plans/config.ts'
+import { packsSchema, stripeConfigSchema } from '../../src/billing/config.ts'
 
 /** A pack of 50 credits, plans of 100, of 410 that roll over once, and of none. */
 export function catalogueOf(policies: object = {}): Catalogue {

@@ -281,16 +281,23 @@ test('an account whose customer was deleted is frozen once and told', async () =
   expect(await world.findings('stripe_customer_deleted')).toEqual([customer])
 })
 
-test('a credit note to the balance is told; one that refunds is left to its refund', async () => {
-  const world = await makeWorld()
-  const { customer, sub, invoice } = await world.subscriber()
-  world.shop.invoices.set(invoice(1), paidInvoice(invoice(1), customer, sub, []))
-  const note = { invoice: invoice(1), status: 'issued', elsewhere: 500 }
-  world.shop.notes.set('cn_balance', note)
-  world.shop.notes.set('cn_refund', { ...note, elsewhere: 0 })
-  world.shop.notes.set('cn_void', { ...note, status: 'void' })
-  await world.tell(
-    ...['cn_balance', 'cn_refund', 'cn_void'].map((id) => ['credit_note.created', id] as const),
-  )
-  expect(await world.findings('stripe_credit_note')).toEqual(['cn_balance'])
-})
+test.each([
+  ['finding', ['cn_balance']],
+  ['ignore', []],
+])(
+  'a credit note to the balance, by policy: %s; a refund is left to itself',
+  async (policy, told) => {
+    const world = await makeWorld({ credit_note: policy })
+    await world.db.query("DELETE FROM findings WHERE kind = 'stripe_credit_note'")
+    const { customer, sub, invoice } = await world.subscriber()
+    world.shop.invoices.set(invoice(1), paidInvoice(invoice(1), customer, sub, []))
+    const note = { invoice: invoice(1), status: 'issued', elsewhere: 500 }
+    world.shop.notes.set('cn_balance', note)
+    world.shop.notes.set('cn_refund', { ...note, elsewhere: 0 })
+    world.shop.notes.set('cn_void', { ...note, status: 'void' })
+    await world.tell(
+      ...['cn_balance', 'cn_refund', 'cn_void'].map((id) => ['credit_note.created', id] as const),
+    )
+    expect(await world.findings('stripe_credit_note')).toEqual(told)
+  },
+)

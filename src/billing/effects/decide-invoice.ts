@@ -1,7 +1,7 @@
 import { micros, microsFromBigInt, subMicros, type Micros } from '../../kernel/money.ts'
 import { INCLUDED_OVERLAP_MS } from '../../kernel/limits.ts'
+import type { Plan } from '../../access/plans/config.ts'
 import type { Catalogue } from '../catalogue.ts'
-import type { Plan } from '../config.ts'
 import type { Finding } from '../findings.ts'
 import { expiryAfter, nothing, unknownPrice, type Decision, type SaleItem } from './decide.ts'
 import type { InvoiceFacts, InvoiceLine, PriceFacts, SubscriptionFacts } from './read-invoice.ts'

@@ -9,7 +9,7 @@ export type Target = { readonly id: string; readonly findings: readonly Finding[
   | { readonly kind: 'session' | 'invoice' | 'subscription' | 'customer' }
 )
 
-export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices'>
+export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices' | 'catalogue'>
 
 /** A payment is of a session, or of an invoice; else it is none of ours: null. */
 async function ofPayment(
@@ -38,7 +38,8 @@ async function ofWarning(deps: TargetDeps, id: string): Promise<Target | null> {
   const { payment, actionable } = await deps.reader.warning(id)
   const evidence = { payment, actionable }
   const finding = { kind: 'stripe_early_fraud_warning', severity: 'review', subject: id } as const
-  return ofPayment(deps, payment, [{ ...finding, evidence }])
+  const isTold = deps.catalogue().policies.early_fraud_warning === 'flag'
+  return ofPayment(deps, payment, isTold ? [{ ...finding, evidence }] : [])
 }
 
 /** Where the money that a subject is about is to be looked at. null = it is none of ours. */
@@ -63,7 +64,8 @@ export async function targetOf(deps: TargetDeps, { kind, id }: Subject): Promise
       return { kind, id, findings: [] }
     case 'credit_note': {
       const note = await invoices.creditNote(id)
-      const findings = creditNoteFinding(id, note)
+      const isTold = deps.catalogue().policies.credit_note === 'finding'
+      const findings = isTold ? creditNoteFinding(id, note) : []
       return note.invoice === '' ? null : { kind: 'invoice', id: note.invoice, findings }
     }
   }
