@@ -6,6 +6,7 @@ import { systemClock } from '../src/kernel/clock.ts'
 import { makeIds } from '../src/kernel/ids.ts'
 import { silentLog } from '../src/kernel/log.ts'
 import { micros, ZERO } from '../src/kernel/money.ts'
+import { oneNode } from '../src/store/redis-nodes.ts'
 import { openRedis } from '../src/store/redis.ts'
 import { durableRedis } from './durable.ts'
 import { number, print } from './table.ts'
@@ -89,7 +90,7 @@ async function lane(engine: CreditEngine, lane: number, untilMs: number): Promis
 export async function benchPairs(seconds: number): Promise<void> {
   const redis = await durableRedis()
   const transport = makeRedisTransport({
-    redis: openRedis({ url: redis.url, log: silentLog }),
+    nodes: oneNode(openRedis({ url: redis.url, log: silentLog })),
     scripts: readScripts(),
   })
   const incarnations = {

@@ -14,14 +14,14 @@ import type { Db } from '../store/db.ts'
 import { migrate } from '../store/migrate.ts'
 import { openPglite } from '../store/pglite.ts'
 import { openPostgres } from '../store/postgres.ts'
-import { openRedis, type RedisStore } from '../store/redis.ts'
+import { openRedisNodes, type RedisNodes } from '../store/redis-nodes.ts'
 
 /** The two stores, migrated and ready: Postgres or PGlite, Redis or the embedded engine. */
 export interface Stores {
   readonly db: Db
   readonly engine: CreditEngine
   /** null = embedded engine. */
-  readonly redis: RedisStore | null
+  readonly redis: RedisNodes | null
   close(): Promise<void>
 }
 
@@ -57,11 +57,11 @@ export async function openStores(options: StoreOptions): Promise<Stores> {
     throw error
   }
   const { redisUrl } = environment
-  const redis = redisUrl === null ? null : openRedis({ url: redisUrl, log })
+  const redis = redisUrl === null ? null : await openRedisNodes({ url: redisUrl, log })
   const transport: Transport =
     redis === null
       ? makeEmbeddedStore({ clock }).connect()
-      : makeRedisTransport({ redis, scripts: readScripts() })
+      : makeRedisTransport({ nodes: redis, scripts: readScripts() })
   const engine = makeEngine({
     transport,
     incarnations: makeIncarnations({ db, clock }),

@@ -28,6 +28,12 @@ export const REDIS_QUEUE_MAX = 20_000
 export const REDIS_GROUP_MAX = 128
 /** A socket with commands under way that stays silent this long is dead. */
 export const REDIS_SILENCE_MS_MAX = 5_000
+/** Nodes whose scripts' SHAs are kept; more than a cluster of 256 shards has use for. */
+export const REDIS_NODES_MAX = 256
+/** How old the known places of a Redis cluster's slots may be while nothing goes wrong. */
+export const CLUSTER_LOOK_MS = 5_000
+/** Between two looks at a cluster while something does. */
+export const CLUSTER_LOOK_MS_MIN = 200
 /** How long a command may lie in a socket before Redis must ignore it (`not_after`). */
 export const RESERVE_VALID_MS = 3_000
 /** Repeats of one command with the same ids before a request is refused with 503. */

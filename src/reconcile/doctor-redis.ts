@@ -1,4 +1,5 @@
 import { fail, fine, warn } from './advice.ts'
+import type { RedisNode } from '../store/redis-nodes.ts'
 import type { Advice, DoctorDeps } from './doctor.ts'
 
 /** The lines of INFO, by name. */
@@ -55,13 +56,37 @@ function checkRole(info: Info): Advice {
   return fail('redis role', role, 'Point REDIS_URL at the primary: a replica refuses writes.')
 }
 
+/** Leases are told by the clock of the node that has them, asked of any. */
+async function checkNodeClocks(nodes: readonly RedisNode[]): Promise<Advice[]> {
+  if (nodes.length < 2) return []
+  const replies = await Promise.all(nodes.map(({ store }) => store.send('TIME')))
+  const seconds = replies.map((reply) => Number(Array.isArray(reply) ? reply[0] : Number.NaN))
+  const apart = Math.max(...seconds) - Math.min(...seconds)
+  if (apart <= 1) return [fine('redis clocks', `${nodes.length} nodes agree`)]
+  const detail = `the nodes' clocks are ${apart} s apart`
+  return [fail('redis clocks', detail, 'Run NTP on every node: holds lapse by these clocks.')]
+}
+
+async function checkNode({ name, store }: RedisNode): Promise<Advice[]> {
+  const reply = await store.send('INFO')
+  const info = parseInfo(typeof reply === 'string' ? reply : '')
+  const found = [checkVersion, checkEviction, checkMemory, checkAof, checkRole].map((check) =>
+    check(info),
+  )
+  const place = info.get('cluster_enabled') === '1' ? `${name.slice(0, 8)}: ` : ''
+  return found.map((advice) => ({ ...advice, detail: `${place}${advice.detail}` }))
+}
+
 /** Only what INFO tells: managed services refuse CONFIG. Source: design §4. */
 export async function checkRedis(deps: DoctorDeps): Promise<Advice[]> {
   if (deps.redis === null) {
     const detail = 'embedded: one process; its open holds end with it'
     return [warn('credit engine', detail, 'Set REDIS_URL to run more than one process.')]
   }
-  const reply = await deps.redis.send('INFO')
-  const info = parseInfo(typeof reply === 'string' ? reply : '')
-  return [checkVersion, checkEviction, checkMemory, checkAof, checkRole].map((check) => check(info))
+  const nodes = deps.redis.all()
+  if (nodes.length === 0) {
+    return [fail('redis', 'no node of the cluster answers', 'Look at REDIS_URL and the cluster.')]
+  }
+  const found = await Promise.all(nodes.map(checkNode))
+  return [...found.flat(), ...(await checkNodeClocks(nodes))]
 }

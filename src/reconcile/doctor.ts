@@ -3,7 +3,7 @@ import type { CreditEngine } from '../credits/commands.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { describeError } from '../kernel/log.ts'
 import type { Db } from '../store/db.ts'
-import type { RedisStore } from '../store/redis.ts'
+import type { RedisNodes } from '../store/redis-nodes.ts'
 import { checkAdminToken, checkFindings, checkMigrations, checkPrices } from './doctor-house.ts'
 import { checkClocks, checkPostgres } from './doctor-postgres.ts'
 import { checkRedis } from './doctor-redis.ts'
@@ -24,7 +24,7 @@ export interface DoctorDeps {
   readonly db: Db
   readonly engine: CreditEngine
   /** null = embedded engine. */
-  readonly redis: Pick<RedisStore, 'send'> | null
+  readonly redis: Pick<RedisNodes, 'all'> | null
   readonly clock: Clock
   readonly adminToken: string | null
   /** Whether a model has a price now. */

@@ -28,6 +28,7 @@ import { makePricesTable } from '../../src/pricing/prices-table.ts'
 import { makeDoctor } from '../../src/reconcile/doctor.ts'
 import { makeVerify } from '../../src/reconcile/verify.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
+import { oneNode } from '../../src/store/redis-nodes.ts'
 import { openRedis } from '../../src/store/redis.ts'
 import { freshDatabase, startRedis } from '../support/stores.ts'
 
@@ -44,7 +45,7 @@ export async function makeWorld() {
   const db = openPostgres({ url: database.url, poolMax: 8, log })
   const redis = openRedis({ url: redisServer.url, log })
   const engine = makeEngine({
-    transport: makeRedisTransport({ redis, scripts: readScripts() }),
+    transport: makeRedisTransport({ nodes: oneNode(redis), scripts: readScripts() }),
     incarnations: makeIncarnations({ db, clock }),
     clock,
     ids,
@@ -86,7 +87,7 @@ export async function makeWorld() {
   const hasPrice = (upstream: string, model: string) =>
     book.explain({ upstream, model }, clock.now()) !== null
   const doctor = makeDoctor({
-    ...{ db, engine, redis, clock, hasPrice },
+    ...{ db, engine, redis: oneNode(redis), clock, hasPrice },
     adminToken: ADMIN_TOKEN,
     migrations: ['0001-core'],
   })

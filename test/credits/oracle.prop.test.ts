@@ -14,6 +14,7 @@ import {
 import { micros } from '../../src/kernel/money.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import type { BudgetPeriod, KeySnapshot } from '../../src/ledger/ledger.ts'
+import { oneNode } from '../../src/store/redis-nodes.ts'
 import { openRedis, type RedisStore } from '../../src/store/redis.ts'
 import { startRedis, type RedisServer } from '../support/stores.ts'
 
@@ -38,7 +39,7 @@ beforeAll(async () => {
       return [name, { ...source, body }]
     }),
   )
-  lua = makeRedisTransport({ redis, scripts })
+  lua = makeRedisTransport({ nodes: oneNode(redis), scripts })
 })
 
 afterAll(async () => {
@@ -82,7 +83,7 @@ class World {
   async incarnation(inc: number): Promise<void> {
     this.inc = inc
     await this.embedded.loadScripts('', inc)
-    await lua.loadScripts('', inc)
+    await lua.loadScripts(lua.nodeOf(0), inc)
   }
 
   async compareViews(): Promise<void> {

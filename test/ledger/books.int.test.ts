@@ -3,7 +3,6 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { checkLedger } from '../../src/ledger/checks.ts'
-import { makeIncarnations } from '../../src/ledger/incarnations.ts'
 import { testDb } from '../store/databases.ts'
 import { addAccount, DAY_MS, expectSound, grant, ids, item, makeLedgerOn, T0 } from './support.ts'
 
@@ -170,20 +169,6 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     expect(await books.usage(query)).toMatchObject([{ rev: 1, micros: 1 }])
     await ledger.post([item({ ...one.receipt, rev: 2, micros: 2 })], T0)
     expect(await books.usage(query)).toMatchObject([{ rev: 2, micros: 2 }])
-  })
-
-  test('incarnations grow, are drawn once per number seen, and differ between nodes', async () => {
-    const incarnations = makeIncarnations(db)
-    const first = await incarnations.read('n1')
-    expect(await incarnations.read('n1')).toBe(first)
-    const other = await incarnations.read('n2')
-    expect(other).toBeGreaterThan(first)
-    const bumps = await Promise.all([1, 2, 3].map(() => incarnations.bump('n1', first)))
-    expect(bumps.filter(({ drawn }) => drawn)).toHaveLength(1)
-    expect(new Set(bumps.map(({ number }) => number)).size).toBe(1)
-    expect(bumps[0]?.number).toBeGreaterThan(other)
-    const reads = await Promise.all([1, 2, 3].map(() => incarnations.read('n3')))
-    expect(new Set(reads).size).toBe(1)
   })
 
   test('the checks find what was tampered with', async () => {

@@ -162,7 +162,10 @@ describe('doctor', () => {
   it('tells a Redis that evicts and has no AOF', async () => {
     const info =
       'redis_version:6.2.1\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:0\r\nrole:slave'
-    const redis = { send: () => Promise.resolve(info) }
+    const never = new Promise<unknown>(() => undefined)
+    const send = () => Promise.resolve(info)
+    const idle = { sendLate: () => never, onReconnect: noop, close: () => Promise.resolve() }
+    const redis = { all: () => [{ name: 'redis', store: { ...idle, send } }] }
     const report = await doctor({ redis })
     const failed = report.findings.filter((one) => one.status === 'fail').map((one) => one.check)
     expect(report.ok).toBe(false)
@@ -205,3 +208,7 @@ describe('doctor', () => {
     expect(await of('admin token', { adminToken })).toMatchObject({ status })
   })
 })
+
+function noop(): void {
+  // nobody reconnects
+}

@@ -7,6 +7,7 @@ import type { ShardKeys } from './keys.ts'
 
 /** Calls a script; the call is built when it is written, so that it may grow until then. */
 export type LateCall = (
+  shard: ShardKeys,
   script: string,
   inc: number,
   build: () => { keys: readonly string[]; args: readonly (string | number)[] },
@@ -47,7 +48,7 @@ export function makeGroups<N extends CommandName>(codec: GroupCodec<N>, call: La
       close()
       return { keys: codec.keys(first, shard), args: group.args }
     }
-    call(codec.script, inc, build).then(
+    call(shard, codec.script, inc, build).then(
       (raw) => {
         deal(codec, group, raw)
       },

@@ -1,13 +1,15 @@
-import { SHARDS } from '../../kernel/limits.ts'
+import { REDIS_NODES_MAX, SHARDS } from '../../kernel/limits.ts'
 import { digestOf, loadLua, numbered, type LuaSource } from '../../store/lua.ts'
-import { NoScriptError, type RedisStore } from '../../store/redis.ts'
+import { isElsewhere, type RedisNode, type RedisNodes } from '../../store/redis-nodes.ts'
+import { NoScriptError } from '../../store/redis.ts'
+import { UnknownOutcomeError } from '../../kernel/errors.ts'
 import { NOSCRIPT, type CommandName, type Input, type Transport } from '../transport.ts'
 import type { Codec } from './codec.ts'
 import * as groups from './codec-groups.ts'
 import * as holds from './codec-holds.ts'
 import * as loads from './codec-loads.ts'
 import { makeGroups, type LateCall, type Runner } from './groups.ts'
-import { keysOf } from './keys.ts'
+import { keysOf, type ShardKeys } from './keys.ts'
 import { readReply } from './reply.ts'
 
 /** The scripts of all commands, by file name. */
@@ -21,51 +23,68 @@ export function readScripts(): Scripts {
 }
 
 /**
- * Commands as Lua scripts in one Redis ≥ 7 or Valkey. Only EVALSHA is sent. The incarnation row is
- * named after the node and the scripts' digest: during a rolling release each release loads its
- * own scripts under numbers of its own. Source: design §4.
+ * Commands as Lua scripts in Redis ≥ 7 or Valkey, or the masters of a cluster. Only EVALSHA is
+ * sent. The incarnation row is named after the node and the scripts' digest: during a rolling
+ * release each release loads its own scripts under numbers of its own. Source: design §4.
  */
 export function makeRedisTransport(parts: {
-  readonly redis: RedisStore
+  readonly nodes: RedisNodes
   readonly scripts: Scripts
-  /** Name of the node in the table of incarnations; default `redis`. */
-  readonly node?: string
 }): Transport {
-  const { redis, scripts: sources } = parts
-  const node = `${parts.node ?? 'redis'}:${digestOf(sources.values())}`
-  const shas = makeShas(sources)
+  const { nodes, scripts: sources } = parts
+  const digest = digestOf(sources.values())
   const keys = Array.from({ length: SHARDS }, (_, shard) => keysOf(shard))
+  const shardKeys = (shard: number): ShardKeys => keys[shard] ?? keysOf(shard)
+  const rowOf = ({ name }: RedisNode): string => `${name}:${digest}`
 
-  const run = makeRunners(redis, shas)
+  const run = makeRunners(nodes, makeShas(sources))
 
   return {
     kind: 'redis',
     shards: SHARDS,
-    nodeOf: () => node,
+    nodeOf: (shard) => rowOf(nodes.of(shardKeys(shard).slot)),
     run<N extends CommandName>(name: N, shard: number, input: Input<N>, inc: number) {
       const runner: Runner<N> = run[name]
-      return runner(input, keys[shard] ?? keysOf(shard), inc)
+      const reply = runner(input, shardKeys(shard), inc)
+      return nodes.isCluster ? orElsewhere(nodes, reply) : reply
     },
-    async loadScripts(_node, inc) {
+    async loadScripts(row, inc) {
+      // A node that left the cluster meanwhile has nothing to learn.
+      const node = nodes.all().find((one) => rowOf(one) === row)
+      if (node === undefined) return
       const texts = [...sources.values()].map((source) => numbered(source, inc).text)
-      await Promise.all(texts.map((text) => redis.send('SCRIPT', 'LOAD', text)))
+      await Promise.all(texts.map((text) => node.store.send('SCRIPT', 'LOAD', text)))
     },
     onReconnect: (listener) => {
-      redis.onReconnect(listener)
+      nodes.onReconnect(listener)
     },
     async timeMs() {
-      const reply = readReply(await redis.send('TIME'))
+      const { store } = nodes.of(shardKeys(0).slot)
+      const reply = readReply(await store.send('TIME'))
       return reply.int(0) * 1_000 + Math.floor(reply.int(1) / 1_000)
     },
-    close: () => redis.close(),
+    close: () => nodes.close(),
+  }
+}
+
+/** A node that has not the shard any more has lost its state, as far as we are concerned. */
+async function orElsewhere<T>(nodes: RedisNodes, reply: Promise<T>): Promise<T | typeof NOSCRIPT> {
+  try {
+    return await reply
+  } catch (error) {
+    // A silent node may have been replaced: who repeats the command should find that out.
+    if (error instanceof UnknownOutcomeError) void nodes.look()
+    if (!isElsewhere(error)) throw error
+    await nodes.look()
+    return NOSCRIPT
   }
 }
 
 type Runners = { readonly [N in CommandName]: Runner<N> }
 
-function makeRunners(redis: RedisStore, shas: Shas): Runners {
-  const lateCall: LateCall = (script, inc, build) =>
-    redis.sendLate(() => {
+function makeRunners(nodes: RedisNodes, shas: Shas): Runners {
+  const lateCall: LateCall = (shard, script, inc, build) =>
+    nodes.of(shard.slot).store.sendLate(() => {
       const { keys, args } = build()
       return ['EVALSHA', shas.of(script, inc), keys.length, ...keys, ...args]
     })
@@ -75,7 +94,8 @@ function makeRunners(redis: RedisStore, shas: Shas): Runners {
       const sha = shas.of(codec.script, inc)
       const keys = codec.keys(input, shard)
       try {
-        const raw = await redis.send('EVALSHA', sha, keys.length, ...keys, ...codec.args(input))
+        const { store } = nodes.of(shard.slot)
+        const raw = await store.send('EVALSHA', sha, keys.length, ...keys, ...codec.args(input))
         return codec.decode(raw, input)
       } catch (error) {
         if (error instanceof NoScriptError) return NOSCRIPT
@@ -105,17 +125,18 @@ interface Shas {
   of(script: string, inc: number): string
 }
 
-/** SHAs by script for the number used last: there is one in force at a time. */
+/** SHAs by script for the numbers in force: one a node. */
 function makeShas(sources: Scripts): Shas {
-  let number = -1
-  let shas = new Map<string, string>()
+  const byNumber = new Map<number, ReadonlyMap<string, string>>()
+  const shasOf = (inc: number): ReadonlyMap<string, string> => {
+    if (byNumber.size >= REDIS_NODES_MAX) byNumber.clear()
+    const shas = new Map([...sources].map(([name, source]) => [name, numbered(source, inc).sha]))
+    byNumber.set(inc, shas)
+    return shas
+  }
   return {
     of(script: string, inc: number): string {
-      if (inc !== number) {
-        shas = new Map([...sources].map(([name, source]) => [name, numbered(source, inc).sha]))
-        number = inc
-      }
-      const sha = shas.get(script)
+      const sha = (byNumber.get(inc) ?? shasOf(inc)).get(script)
       if (sha === undefined) throw new Error(`unknown script ${script}`)
       return sha
     },

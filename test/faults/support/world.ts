@@ -28,6 +28,8 @@ export interface FaultWorld {
 }
 
 export interface FaultWorldOptions {
+  /** Another Redis for the gateways than the world's own. */
+  readonly redisUrl?: string
   readonly redis?: RedisOptions
   /** A private cluster, where Postgres itself goes away. Default: a database of the shared one. */
   readonly postgres?: PostgresServer
@@ -58,7 +60,7 @@ export async function startFaultWorld(options: FaultWorldOptions = {}): Promise<
     redis,
     databaseUrl,
     gateway(index) {
-      const stores = { databaseUrl, redisUrl: redisServer.url }
+      const stores = { databaseUrl, redisUrl: options.redisUrl ?? redisServer.url }
       return (gateways[index] ??= startGateway({ ...stores, config }))
     },
     async kill(gateway) {
