@@ -3,6 +3,7 @@ import { checkUnitPrices, milliseconds, upstreamsSchema } from './config-upstrea
 import { accessConfigSchema, checkDefaultPlan, plansSchema } from './access/plans/config.ts'
 import { packsSchema, stripeConfigSchema } from './billing/config.ts'
 import { notifyConfigSchema } from './notify/config.ts'
+import { checkMeters, metersSchema } from './reporting/config.ts'
 import {
   creditsAboveZero,
   creditsConfigSchema,
@@ -39,6 +40,7 @@ const fields = z.strictObject({
   packs: packsSchema.prefault([]),
   plans: plansSchema.prefault([]),
   access: accessConfigSchema.prefault({}),
+  meters: metersSchema.default({}),
   stripe: stripeConfigSchema.prefault({}),
   subjects: subjectsSchema.prefault({}),
   notify: notifyConfigSchema.prefault({}),
@@ -46,7 +48,10 @@ const fields = z.strictObject({
 })
 
 /** farebox.yaml. Source: design §10. */
-export const configSchema = fields.superRefine(checkUnitPrices).superRefine(checkDefaultPlan)
+export const configSchema = fields
+  .superRefine(checkUnitPrices)
+  .superRefine(checkDefaultPlan)
+  .superRefine(checkMeters)
 
 export type Config = z.infer<typeof configSchema>
 

@@ -21,11 +21,24 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'read-traces',
 ])
 
+export interface BooksOptions {
+  readonly db: Db
+  readonly ids: Ids
+  /** Called in the transaction that reverses a hold, and by how much the overage fell. */
+  readonly reversed?:
+    | ((
+        tx: Tx,
+        reversal: { readonly holdId: string; readonly overageMicros: Micros },
+        nowMs: number,
+      ) => Promise<void>)
+    | undefined
+}
+
 /**
  * Grants, adjustments, reversals, and the passing of time. Each is one transaction under the
  * account's lock that raises version and change_seq. Source: design §5.
  */
-export function makeBooks({ db, ids }: { readonly db: Db; readonly ids: Ids }): Books {
+export function makeBooks({ db, ids, reversed }: BooksOptions): Books {
   const contextAt = (nowMs: number) => ({ nowMs, newId: () => ids.uuid() })
 
   async function turnOne(tx: Tx, accountId: string, nowMs: number): Promise<boolean> {
@@ -61,7 +74,8 @@ export function makeBooks({ db, ids }: { readonly db: Db; readonly ids: Ids }): 
         // Locked once without its lots: what the hold took is only certain under the lock.
         const locked = await openSheet(tx, accountId, [], contextAt(nowMs))
         invariant(locked !== null, `account ${accountId} has receipts and does not exist`)
-        return reverseIn(tx, accountId, holdId.toLowerCase(), reason, contextAt(nowMs))
+        const context = { ...contextAt(nowMs), reversed }
+        return reverseIn(tx, accountId, holdId.toLowerCase(), reason, context)
       })
     },
 
@@ -143,7 +157,7 @@ async function reverseIn(
   accountId: string,
   holdId: string,
   reason: string,
-  context: { nowMs: number; newId: () => string },
+  context: SheetContext & Pick<BooksOptions, 'reversed'>,
 ) {
   const op = reverseOpOf(holdId, reason)
   const [rows, known] = await Promise.all([
@@ -157,7 +171,10 @@ async function reverseIn(
   const lotIds = taken.flatMap(({ lotId }) => (lotId === null ? [] : [lotId]))
   const sheet = await openSheet(tx, accountId, lotIds, context)
   invariant(sheet !== null, `account ${accountId} does not exist`)
+  const before = sheet.account.overageMicros
   giveBack(sheet, taken, op)
   await writeChange(tx, sheet)
+  const overageMicros = subMicros(before, sheet.account.overageMicros)
+  await context.reversed?.(tx, { holdId, overageMicros }, context.nowMs)
   return { micros: micros(total), created: true }
 }

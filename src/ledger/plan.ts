@@ -38,6 +38,8 @@ export interface Posting {
   readonly deltaMicros: Micros
   /** The part of the delta that went on the overage line. */
   readonly overageMicros: Micros
+  /** Its hold was given back before, so it moves nothing. */
+  readonly isVoid: boolean
   /** Kept with it for duplicates of the request. */
   readonly answer: StoredAnswer | null
 }
@@ -132,6 +134,7 @@ function planOne(
     version: sheet.account.version,
     deltaMicros: delta,
     overageMicros: subMicros(sheet.account.overageMicros, overageBefore),
+    isVoid: trace?.isReversed === true,
     answer,
   }
 }

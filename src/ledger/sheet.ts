@@ -25,6 +25,8 @@ export interface LotState {
 export interface AccountState {
   readonly id: string
   readonly overageLimitMicros: Micros
+  /** The plan that decides what of its usage Stripe bills; null = nothing. */
+  readonly meterPlan: string | null
   postedMicros: Micros
   debtMicros: Micros
   overageMicros: Micros

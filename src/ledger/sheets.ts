@@ -32,6 +32,7 @@ export async function lockAccounts(tx: Tx, ids: readonly string[]): Promise<Acco
     changeSeq: numberOf(row, 'change_seq'),
     entrySeq: numberOf(row, 'entry_seq'),
     nextChangeAtMs: orNull(row, 'next_change_at', numberOf),
+    meterPlan: orNull(row, 'meter_plan', textOf),
   }))
 }
 

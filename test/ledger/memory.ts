@@ -39,6 +39,7 @@ export function makeMemoryAccount(id: string, overageLimit: number): MemoryAccou
     changeSeq: 0,
     entrySeq: 0,
     nextChangeAtMs: null,
+    meterPlan: null,
   }
   const lots: LotState[] = []
   const entries: Entry[] = []

@@ -72,7 +72,7 @@ function ruleOf(plan: Plan): PlanRule {
     tokens_per_minute: plan.rates.tokens_per_minute ?? null,
     max_concurrency: plan.rates.max_concurrency ?? null,
     credit_limit_micros: plan.credit_limit,
-    overage_limit_micros: plan.overage?.limit ?? ZERO,
+    overage_limit_micros: plan.overage?.limit ?? plan.usage?.credit_limit ?? ZERO,
     overage_meter: plan.overage?.meter ?? null,
     fallback: plan.fallback ?? null,
     is_retired: false,

@@ -43,6 +43,10 @@ const planSchema = z.strictObject({
   rates: ratesSchema.prefault({}),
   credit_limit: credits.default(ZERO).describe('How far below zero the account may go.'),
   overage: z.strictObject({ meter: z.string().min(1), limit: credits }).optional(),
+  usage: z
+    .strictObject({ meters: z.array(z.string().min(1)).min(1), credit_limit: credits })
+    .optional()
+    .describe('Pay as you go: meters that report all usage, and how much may be unbilled.'),
   fallback: itemId.optional().describe('The plan after grace; absent = access.default_plan.'),
 })
 

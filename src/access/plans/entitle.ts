@@ -67,6 +67,7 @@ const hotOf = (it: Entitlements) => [
   it.maxConcurrency,
   it.creditLimitMicros,
   it.overageLimitMicros,
+  it.planId,
 ]
 
 /** For the record: what changes of itself as time goes on is no change. */
@@ -95,7 +96,8 @@ async function write(
     await writeAudit(tx, deps.ids, entry, nowMs)
   }
   if (isDeepStrictEqual(hotOf(old), hotOf(next))) return false
-  await tx.query(sql['entitle-account'], [accountId, next.overageLimitMicros, new Date(nowMs)])
+  const plan = [next.overageLimitMicros, next.planId]
+  await tx.query(sql['entitle-account'], [accountId, ...plan, new Date(nowMs)])
   return true
 }
 

@@ -1,13 +1,11 @@
 import { emit } from './events.ts'
 import { invalid } from './faults.ts'
 import { child, int, intOr, pick, text, textOr, type Obj } from './json.ts'
+import { cancel, meterSettings, record } from './meter-events.ts'
 import { listOf, matching, page } from './paging.ts'
 import { route, type Call, type Route } from './route.ts'
 import { change, DAY_S, HOUR_S, shape, type World } from './world.ts'
 
-const PAST_DAYS_MAX = 35
-const AHEAD_S_MAX = 300
-const DIGITS_MAX = 15
 const MINUTE_S = 60
 
 function makeMeter(world: World, { input }: Call): Obj {
@@ -34,67 +32,20 @@ function makeMeter(world: World, { input }: Call): Obj {
   return made
 }
 
-function checked(world: World, input: Obj): { meter: Obj; value: number; customer: string } {
-  const name = text(input, 'event_name')
-  const meter = world
-    .all('billing.meter')
-    .find((m) => m.event_name === name && m.status === 'active')
-  if (meter === undefined) {
-    throw invalid(`No active meter found for event name ${name}`, 'event_name', 'no_meter')
-  }
-  const payload = child(input, 'payload')
-  const customerKey = text(child(meter, 'customer_mapping'), 'event_payload_key')
-  const valueKey = text(child(meter, 'value_settings'), 'event_payload_key')
-  const raw = text(payload, valueKey)
-  const value = Number(raw)
-  if (raw === '' || !Number.isFinite(value) || raw.replaceAll(/[^0-9]/g, '').length > DIGITS_MAX) {
-    throw invalid(`Invalid value for payload key ${valueKey}: ${raw}`, `payload[${valueKey}]`)
-  }
-  const customer = text(payload, customerKey)
-  world.get('customer', customer, `payload[${customerKey}]`)
-  return { meter, value, customer }
-}
-
-/** Records usage; the same identifier within a day is refused: it is already there. */
-function record(world: World, input: Obj, atS: number): Obj {
-  const { meter, value, customer } = checked(world, input)
-  const identifier = textOr(input, 'identifier') ?? world.id('idmp')
-  if (atS < world.now() - PAST_DAYS_MAX * DAY_S) {
-    throw invalid('The timestamp is too far in the past.', 'timestamp', 'timestamp_too_far_in_past')
-  }
-  if (atS > world.now() + AHEAD_S_MAX) {
-    throw invalid('The timestamp is in the future.', 'timestamp', 'timestamp_in_future')
-  }
-  const known = world
-    .all('usage')
-    .some((one) => one.identifier === identifier && int(one, 'received') > world.now() - DAY_S)
-  if (known) throw invalid(`An event already exists with identifier ${identifier}.`)
-  world.keep('usage', {
-    ...{ id: world.id('use'), identifier, meter: text(meter, 'id'), customer, value, at: atS },
-    received: world.now(),
-    canceled: false,
-  })
-  return shape('billing.meter_event', {
-    created: world.now(),
-    event_name: text(input, 'event_name'),
-    identifier,
-    payload: child(input, 'payload'),
-    timestamp: atS,
-  })
-}
-
-/** What a meter says of a customer in a window. Source: docs.stripe.com/api/billing/meter */
+/** What a meter says of a customer in a window; summaries lag, invoices do not. Source: docs.stripe.com/api/billing/meter */
 export function aggregate(
   world: World,
   meter: Obj,
   customer: string,
   from: number,
   to: number,
+  receivedBefore = Infinity,
 ): number {
   const used = world
     .all('usage')
     .filter((one) => one.meter === meter.id && one.customer === customer && one.canceled !== true)
     .filter((one) => int(one, 'at') >= from && int(one, 'at') < to)
+    .filter((one) => int(one, 'received') <= receivedBefore)
   const formula = text(child(meter, 'default_aggregation'), 'formula')
   if (formula === 'count') return used.length
   if (formula === 'last') return int(used.at(-1) ?? {}, 'value')
@@ -111,6 +62,7 @@ function summaries(world: World, { path, input, url }: Call): Obj {
   if (from % whole !== 0 || to % whole !== 0 || to <= from) {
     throw invalid('start_time and end_time must be aligned with the window.', 'start_time')
   }
+  const seen = world.now() - (intOr(meterSettings(world), 'lag_s') ?? 0)
   const data: Obj[] = []
   for (let at = from; at < to; at += step) {
     data.unshift(
@@ -119,25 +71,13 @@ function summaries(world: World, { path, input, url }: Call): Obj {
         meter: text(meter, 'id'),
         start_time: at,
         end_time: at + step,
-        aggregated_value: aggregate(world, meter, text(input, 'customer'), at, at + step),
+        aggregated_value: aggregate(world, meter, text(input, 'customer'), at, at + step, seen),
       }),
     )
   }
-  return listOf(data, false, url)
-}
-
-function cancel(world: World, { input }: Call): Obj {
-  const identifier = text(child(input, 'cancel'), 'identifier')
-  const found = world.all('usage').find((one) => one.identifier === identifier)
-  if (found === undefined || int(found, 'received') < world.now() - DAY_S) {
-    throw invalid('No event of the last 24 hours has this identifier.', 'cancel[identifier]')
-  }
-  found.canceled = true
-  return shape('billing.meter_event_adjustment', {
-    cancel: { identifier },
-    event_name: text(input, 'event_name'),
-    status: 'pending',
-  })
+  const after = data.findIndex(({ id }) => id === input.starting_after) + 1
+  const most = intOr(input, 'limit') ?? 10
+  return listOf(data.slice(after, after + most), data.length > after + most, url)
 }
 
 export function meterRoutes(world: World): Route[] {
@@ -167,6 +107,6 @@ export function meterRoutes(world: World): Route[] {
     route('POST /v1/billing/meter_events', ({ input }) =>
       record(world, input, intOr(input, 'timestamp') ?? world.now()),
     ),
-    route('POST /v1/billing/meter_event_adjustments', (call) => cancel(world, call)),
+    route('POST /v1/billing/meter_event_adjustments', ({ input }) => cancel(world, input)),
   ]
 }

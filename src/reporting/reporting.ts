@@ -1,0 +1,70 @@
+import type Stripe from 'stripe'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
+import type { WorkPool } from '../kernel/work-pool.ts'
+import type { BooksOptions } from '../ledger/ledger-books.ts'
+import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
+import type { Db } from '../store/db.ts'
+import { makeMeterBook, type MeterBook, type MeterSettings } from './config.ts'
+import { makeMeterDirectory, type MeterDirectory } from './directory.ts'
+import type { NoteFinding } from './findings.ts'
+import { makeLanes } from './lanes.ts'
+import { meterStatements, takeBackHold } from './outbox.ts'
+import { replaceReport } from './replace.ts'
+import { makeReporter, type ReporterDeps } from './reporter.ts'
+import { makeSealer } from './seal.ts'
+import { makeStripeSender } from './sender.ts'
+
+/** What the ledger writes for meters. */
+export interface MeterOutbox {
+  readonly book: () => MeterBook
+  readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
+  readonly reversed: NonNullable<BooksOptions['reversed']>
+  configure(settings: MeterSettings): void
+}
+
+export function makeMeterOutbox(settings: MeterSettings): MeterOutbox {
+  let book = makeMeterBook(settings)
+  return {
+    book: () => book,
+    alongside: (postings, nowMs) => meterStatements(postings, book, nowMs),
+    reversed: takeBackHold,
+    configure(next) {
+      book = makeMeterBook(next)
+    },
+  }
+}
+
+export interface ReportingDeps extends Pick<ReporterDeps, 'random' | 'onCall'> {
+  readonly db: Db
+  readonly stripe: Pick<Stripe, 'billing'>
+  readonly book: () => MeterBook
+  readonly note: NoteFinding
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly log: Log
+}
+
+/** Usage on its way out, in one process. */
+export interface Reporting {
+  /** Seals what is due; answers how many receipts. */
+  seal(): Promise<number>
+  /** Sends what is sealed. */
+  readonly reporter: WorkPool
+  readonly directory: MeterDirectory
+}
+
+export function makeReporting(deps: ReportingDeps): Reporting {
+  const directory = makeMeterDirectory(deps)
+  const reporter = makeReporter({
+    ...deps,
+    lanes: makeLanes(deps),
+    directory,
+    sender: makeStripeSender(deps.stripe),
+    async compensate({ id }, why) {
+      await replaceReport(deps, id, { states: ['ready'], note: why, isNow: false })
+    },
+  })
+  return { seal: makeSealer(deps), reporter, directory }
+}

@@ -1,0 +1,6 @@
+-- What became of a report. Parameters: $1 report id, $2 state, $3 note or null, $4 sent at or null.
+-- Result: a row if it was still to be sent. Cost: one row.
+UPDATE meter_reports
+SET state = $2, note = $3, sent_at = $4
+WHERE id = $1 AND state = 'ready'
+RETURNING id
