@@ -15,6 +15,7 @@ import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
 import { makeReadiness } from './app/readiness.ts'
+import { makeUsageOut, type UsageOut } from './app/reporting.ts'
 import { openStores, type Stores } from './app/stores.ts'
 import { scrapedBy, type Control } from './app/workers/worker.ts'
 import type { Config, Environment } from './config.ts'
@@ -64,6 +65,7 @@ interface Parts extends AppOptions {
   /** null = no Stripe key is set. */
   readonly billing: Billing | null
   readonly notify: Notify
+  readonly usage: UsageOut
   readonly tokenizer: Tokenizer
   readonly loops: Loops
   readonly state: { draining: boolean }
@@ -79,8 +81,8 @@ export async function makeApp(options: AppOptions): Promise<App> {
   const metrics = makeMetrics(options.environment.worker)
   options.control.shows(metrics.text)
   const notify = makeNotify({ ...options, db: stores.db, metrics })
-  const { alongside } = notify
-  const core = makeCore({ ...options, stores, prices, metrics, alongside })
+  const usage = makeUsageOut({ ...options, db: stores.db, metrics })
+  const core = makeCore({ ...options, stores, prices, metrics, beside: [notify, usage] })
   const parts: Parts = {
     ...options,
     stores,
@@ -88,6 +90,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     metrics,
     core,
     notify,
+    usage,
     billing: makeBilling({
       ...{ ...options, ...core, db: stores.db, hooks: metrics },
       tell: (...told) => notify.outbox.add(...told),
@@ -115,6 +118,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
       gateway.configure(next)
       parts.billing?.configure(next)
       notify.configure(next)
+      usage.configure(next)
       parts.subjects.now = subjectSettings(next)
     },
     stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
@@ -258,6 +262,10 @@ async function stop(
   // An event that hangs at Stripe is taken over when its lease ends.
   const worked = parts.billing?.worker.idle()
   await Promise.race([worked, sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
+  await Promise.race([
+    parts.usage.reporting?.reporter.idle(),
+    sleep(parts.clock, SHUTDOWN_POST_MS_MAX),
+  ])
   await parts.notify.sender.idle()
   await parts.prices.record().catch((error: unknown) => {
     log.warn({ error: describeError(error) }, 'price versions were not recorded')

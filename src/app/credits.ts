@@ -10,7 +10,7 @@ import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Books } from '../ledger/books.ts'
 import { makePoster } from '../ledger/group-commit.ts'
-import { makeBooks } from '../ledger/ledger-books.ts'
+import { makeBooks, type BooksOptions } from '../ledger/ledger-books.ts'
 import type { Poster } from '../ledger/poster.ts'
 import { makePostingLedger, type PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { Metrics } from '../ops/metrics.ts'
@@ -32,6 +32,12 @@ export interface Core {
   readonly operations: Operations
 }
 
+/** Somebody who writes beside the ledger, such as rows of an outbox. */
+export interface Beside {
+  readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
+  readonly reversed?: BooksOptions['reversed']
+}
+
 export interface CoreDeps {
   readonly stores: Stores
   readonly prices: Prices
@@ -43,15 +49,23 @@ export interface CoreDeps {
   readonly ids: Ids
   readonly log: Log
   readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered'>
-  /** What others write in the transaction that posts. */
-  readonly alongside?: NonNullable<PostingLedgerOptions['alongside']>
+  /** Those who write in the transactions that post and that reverse. */
+  readonly beside?: readonly Beside[]
 }
+
+/** Several as one. */
+const joined = (beside: readonly Beside[]): Beside => ({
+  alongside: (...posted) => beside.flatMap((one) => one.alongside(...posted)),
+  async reversed(...reversal) {
+    for (const one of beside) await one.reversed?.(...reversal)
+  },
+})
 
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
   const { db, engine, redis } = stores
-  const { alongside } = deps
-  const ledger = makePostingLedger({ db, ids, ...(alongside && { alongside }) })
+  const beside = joined(deps.beside ?? [])
+  const ledger = makePostingLedger({ db, ids, ...beside })
   const poster = makePoster({
     ledger,
     clock,
@@ -101,6 +115,6 @@ export function makeCore(deps: CoreDeps): Core {
     renewalMs: leaseMs / 3,
   })
   const reload = makeReload(credits.loads)
-  const books = makeBooks({ db, ids })
+  const books = makeBooks({ db, ids, ...beside })
   return { stores, books, poster, credits, accounts, keys, reload, operations }
 }

@@ -19,6 +19,7 @@ import type { Billing } from './billing.ts'
 import type { Core } from './credits.ts'
 import type { Notify } from './notify.ts'
 import type { Prices } from './prices.ts'
+import { startReportingLoops, type UsageOut } from './reporting.ts'
 
 /** Everything that runs beside requests, each with the period that its promise needs. */
 export function startLoops(deps: {
@@ -29,6 +30,7 @@ export function startLoops(deps: {
   keyRows: KeyRows
   billing: Billing | null
   notify: Notify
+  usage: UsageOut
   clock: Clock
   leaseMs: number
 }): void {
@@ -78,9 +80,13 @@ export function startLoops(deps: {
     run: () => deps.notify.sender.tick(),
   })
   loops.start({ name: 'alerts', periodMs: ALERT_POLL_MS, run: () => deps.notify.alert() })
-  if (deps.billing !== null) startBillingLoops(loops, deps.billing)
+  startStripeLoops(deps)
 }
 
-function startBillingLoops(loops: Loops, { worker }: Billing): void {
+function startStripeLoops(deps: { loops: Loops; billing: Billing | null; usage: UsageOut }): void {
+  const { loops, billing, usage } = deps
+  if (usage.reporting !== null) startReportingLoops(loops, usage.reporting)
+  if (billing === null) return
+  const { worker } = billing
   loops.start({ name: 'stripe-inbox', periodMs: STRIPE_INBOX_POLL_MS, run: () => worker.tick() })
 }

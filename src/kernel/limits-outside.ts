@@ -39,7 +39,7 @@ export const ALERT_FINDINGS_MAX = 100
 export const ALERT_FINDINGS_MS = 24 * 3_600_000
 /** Stripe forgets an idempotency key after 24 h; an hour less, for clocks and slow calls. */
 export const STRIPE_KEY_KEPT_MS = 23 * 3_600_000
-/** An hour is sealed this long after its end: receipts arrive within seconds, late ones are late. */
+/** An hour is sealed this long after its end: receipts arrive within seconds, most of them. */
 export const METER_SEAL_GRACE_MS = 120_000
 /** How often sealing looks for what is due, and how many accounts a look takes. */
 export const METER_SEAL_POLL_MS = 5_000

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { GatewayHooks } from '../gateway/context.ts'
 import { makeBillingMetrics, type BillingMetrics } from './billing-metrics.ts'
 import { makeLabelCap } from './labels.ts'
+import { makeMeterMetrics, type MeterMetrics } from './meter-metrics.ts'
 import { makeNotifyMetrics, type NotifyMetrics } from './notify-metrics.ts'
 import { makeUpstreamMetrics, type UpstreamMetrics } from './upstream-metrics.ts'
 
@@ -15,7 +16,8 @@ export interface MetricSources {
 }
 
 /** Every number that operations watch. Labels never name accounts, keys or models. */
-export interface Metrics extends GatewayHooks, UpstreamMetrics, BillingMetrics, NotifyMetrics {
+export interface Metrics
+  extends GatewayHooks, UpstreamMetrics, BillingMetrics, NotifyMetrics, MeterMetrics {
   /** A hold that its own gateway did not end. */
   recovered(result: 'posted' | 'released'): void
   posted(batch: {
@@ -189,6 +191,7 @@ export function makeMetrics(worker: number | null = null): Metrics {
     ...makeUpstreamMetrics(registers),
     ...makeBillingMetrics(registers),
     ...makeNotifyMetrics(registers),
+    ...makeMeterMetrics(registers),
     watch: gauges(registers),
     text: () => registry.metrics(),
     contentType: registry.contentType,

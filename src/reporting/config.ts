@@ -46,8 +46,7 @@ export const metersSchema = z.record(eventName, meterSchema)
 interface PlanOfMeters {
   readonly id: string
   readonly overage?: { readonly meter: string; readonly limit: Micros } | undefined
-  readonly usage?:
-    { readonly meters: readonly string[]; readonly credit_limit: Micros } | undefined
+  readonly usage?: { readonly meters: readonly string[]; readonly credit_limit: Micros } | undefined
 }
 
 export interface MeterSettings {

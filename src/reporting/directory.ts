@@ -13,7 +13,7 @@ export interface StripeMeter {
   readonly valueKey: string
 }
 
-/** What Stripe says of its meters, at most METER_DIRECTORY_MS old. Throws where it cannot be asked. */
+/** What Stripe says of its meters, METER_DIRECTORY_MS old at most. Throws where it is not there. */
 export interface MeterDirectory {
   /** The active one, else an inactive one; null = there is none. */
   byEvent(eventName: string): Promise<StripeMeter | null>

@@ -21,12 +21,7 @@ export interface ReplaceDeps {
 const HOUR_MS = 3_600_000
 
 /** The same usage as another event: under a name of its own, and at a time that is still open. */
-async function successorOf(
-  tx: Tx,
-  row: Row,
-  nowMs: number,
-  isNow: boolean,
-): Promise<NewReport> {
+async function successorOf(tx: Tx, row: Row, nowMs: number, isNow: boolean): Promise<NewReport> {
   const series: Series = {
     accountId: textOf(row, 'account_id'),
     customerId: textOf(row, 'customer_id'),

@@ -12,9 +12,10 @@ import type { NoteFinding } from './findings.ts'
 import { makeLanes } from './lanes.ts'
 import { meterStatements, takeBackHold } from './outbox.ts'
 import { replaceReport } from './replace.ts'
-import { makeReporter, type ReporterDeps } from './reporter.ts'
+import { makeReporter } from './reporter.ts'
 import { makeSealer } from './seal.ts'
 import { makeStripeSender } from './sender.ts'
+import type { StepDeps } from './step.ts'
 
 /** What the ledger writes for meters. */
 export interface MeterOutbox {
@@ -36,7 +37,7 @@ export function makeMeterOutbox(settings: MeterSettings): MeterOutbox {
   }
 }
 
-export interface ReportingDeps extends Pick<ReporterDeps, 'random' | 'onCall'> {
+export interface ReportingDeps extends Pick<StepDeps, 'random' | 'onCall'> {
   readonly db: Db
   readonly stripe: Pick<Stripe, 'billing'>
   readonly book: () => MeterBook

@@ -43,9 +43,7 @@ export function readReady(row: Row): ReadyReport {
     firstTriedMs: orNull(row, 'first_tried_at', numberOf),
     lastTriedMs: orNull(row, 'last_tried_at', numberOf),
     canceled:
-      canceled === null
-        ? null
-        : { identifier: canceled, isSent: row.canceled_state === 'sent' },
+      canceled === null ? null : { identifier: canceled, isSent: row.canceled_state === 'sent' },
     gone: orNull(row, 'gone', textOf),
     final: orNull(row, 'final', textOf),
   }

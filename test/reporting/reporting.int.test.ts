@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { expectSound } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
-import { CREDIT, HOUR, makeWorld, settings, type MeterWorld } from './world.ts'
+import { CREDIT, HOUR, makeWorld, type MeterWorld } from './world.ts'
 
 let own: TestDb
 let world: MeterWorld

@@ -28,6 +28,12 @@ export const settings = (
   meters: object = {},
 ): MeterSettings => ({ meters: metersSchema.parse(meters), plans })
 
+async function all<T>(from: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const one of from) list.push(one)
+  return list
+}
+
 /** As `makeReporting` takes it: wraps what a process uses, so that a test can end it anywhere. */
 export interface Wraps {
   readonly db?: (db: Db) => Db
@@ -54,6 +60,9 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
     return (await answer.json()) as Record<string, unknown>
   }
 
+  const meters = (eventName: string) =>
+    world.all('billing.meter').flatMap((one) => (one.event_name === eventName ? [one.id] : []))
+
   /** A process that seals and sends; several share a database. */
   function makeProcess({ db: wrap = (one) => one, timeoutMs = 250 }: Wraps = {}) {
     return makeReporting({
@@ -70,7 +79,12 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
   }
   const noteOn = (on: Db) =>
     async function note(
-      { kind, severity, subject, evidence }: Parameters<Parameters<typeof makeReporting>[0]['note']>[0],
+      {
+        kind,
+        severity,
+        subject,
+        evidence,
+      }: Parameters<Parameters<typeof makeReporting>[0]['note']>[0],
       tx: Pick<Db, 'query'> = on,
     ) {
       await tx.query(
@@ -120,7 +134,20 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
   }
 
   return {
-    ...{ db, sim, stripe, clock, control, book, makeProcess, process, ledger, books, meter, account },
+    ...{
+      db,
+      sim,
+      stripe,
+      clock,
+      control,
+      book,
+      makeProcess,
+      process,
+      ledger,
+      books,
+      meter,
+      account,
+    },
     use,
     grant: (of: { readonly id: string }, amount: number, fields: object = {}) =>
       books.grant(grant(of.id, amount, fields), clock.now()),
@@ -132,10 +159,7 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
       world
         .all('usage')
         .filter((one) => one.customer === customer && one.canceled === false)
-        .filter((one) => {
-          const of = world.find(String(one.meter))
-          return of?.event_name === eventName
-        })
+        .filter((one) => meters(eventName).includes(one.meter))
         .reduce((sum, one) => sum + Number(one.value), 0),
     reports: async (of: { readonly id: string }) =>
       db.query(
@@ -151,7 +175,7 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
         )
       ).map(({ kind }) => String(kind)),
     compare: (of: { readonly id: string }) =>
-      Array.fromAsync(
+      all(
         compareMeters(
           { db, directory: process.directory, nowMs: clock.now() },
           { fromMs: T0 - 40 * DAY, toMs: clock.now(), accountId: of.id, eventName: null },

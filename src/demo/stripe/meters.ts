@@ -32,7 +32,10 @@ function makeMeter(world: World, { input }: Call): Obj {
   return made
 }
 
-/** What a meter says of a customer in a window; summaries lag, invoices do not. Source: docs.stripe.com/api/billing/meter */
+/**
+ * What a meter says of a customer in a window; summaries lag, invoices do not.
+ * Source: docs.stripe.com/api/billing/meter
+ */
 export function aggregate(
   world: World,
   meter: Obj,

@@ -1,0 +1,162 @@
+import { METER_RETRY_MS_MAX, METER_RETRY_MS_MIN, METER_WAIT_MS } from '../kernel/limits-outside.ts'
+import { backoffMs } from '../kernel/work-pool.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Log } from '../kernel/log.ts'
+import { decide, type End } from './decide.ts'
+import type { MeterDirectory, StripeMeter } from './directory.ts'
+import type { NoteFinding } from './findings.ts'
+import type { Lane, Lanes } from './lanes.ts'
+import type { ReadyReport } from './rows.ts'
+import type { MeterSender, SendOutcome } from './sender.ts'
+
+export interface StepDeps {
+  readonly lanes: Lanes
+  readonly directory: MeterDirectory
+  readonly sender: MeterSender
+  /** Makes a report that lowers what a cancel could not take back. */
+  readonly compensate: (report: ReadyReport, why: string) => Promise<void>
+  readonly note: NoteFinding
+  readonly clock: Clock
+  /** Even in [0, 1). */
+  readonly random: () => number
+  readonly log: Log
+  readonly onCall: (result: SendOutcome['kind']) => void
+}
+
+/** How a lane is left. */
+export interface Leaving {
+  readonly dueMs: number | null
+  readonly isWell: boolean
+}
+
+/** The next report can have its turn, or the lane is left. */
+export type Step = Leaving | 'next'
+
+/** A report on its turn, in the lane that it is in. */
+interface Turn {
+  readonly lane: Lane
+  readonly report: ReadyReport
+  readonly meter: StripeMeter
+  /** No earlier try of it is in doubt. */
+  readonly isNew: boolean
+}
+
+const HOUR_MS = 3_600_000
+
+function evidenceOf(report: ReadyReport, why: string) {
+  const { identifier, customerId, eventName, value, atMs } = report
+  const at = new Date(atMs).toISOString()
+  const told = { customer_id: customerId, event_name: eventName, value, at, reason: why }
+  return { identifier, account_id: report.accountId, ...told }
+}
+
+/** A report that Stripe will not have, or of which nobody knows: told, and out of the way. */
+async function giveUp(
+  { lanes, note, clock }: StepDeps,
+  report: ReadyReport,
+  { state, why }: { readonly state: End['state'] | 'unclear'; readonly why: string },
+): Promise<Step> {
+  const kinds = { late: 'meter_late', refused: 'meter_refused', unclear: 'meter_unclear' } as const
+  const evidence = evidenceOf(report, why)
+  const finding = { kind: kinds[state], severity: 'urgent' } as const
+  await note({ ...finding, subject: report.identifier, evidence })
+  await lanes.end(report, state, why, clock.now())
+  return 'next'
+}
+
+/** Whether Stripe has a report, by what it says of the hour; text = neither fits, and why. */
+async function isRecorded(
+  { directory, lanes }: StepDeps,
+  { report, meter }: Turn,
+): Promise<boolean | string> {
+  const startMs = Math.floor(report.atMs / HOUR_MS) * HOUR_MS
+  const endMs = startMs + HOUR_MS
+  const { customerId, value } = report
+  const sums = await directory.summaries(meter.id, customerId, startMs / 1000, endMs / 1000)
+  const actual = sums.get(startMs / 1000) ?? 0
+  const known = await lanes.sentInHour(report, startMs, endMs)
+  if (actual === known) return false
+  if (actual === known + value) return true
+  return `Stripe has ${actual} of the hour, ${known} without it and ${known + value} with it`
+}
+
+function call({ sender }: StepDeps, { report, meter }: Turn): Promise<SendOutcome> {
+  const { canceled, identifier, eventName, tries } = report
+  if (canceled !== null) {
+    return sender.cancel(eventName, canceled.identifier, `${identifier}-${tries}`)
+  }
+  const own = {
+    [meter.customerKey]: report.customerId,
+    [meter.valueKey]: String(report.value),
+  }
+  const payload = { ...report.dimensions, ...own }
+  return sender.send({ eventName, identifier, payload, atS: report.atMs / 1000 })
+}
+
+async function refused(deps: StepDeps, { report, isNew }: Turn, why: string): Promise<Step> {
+  if (report.kind === 'usage') return giveUp(deps, report, { state: 'refused', why })
+  // Refused again it may be because it was done: the summaries know, later.
+  if (!isNew) return { dueMs: deps.clock.now() + METER_WAIT_MS, isWell: true }
+  await deps.compensate(report, why)
+  return 'next'
+}
+
+function backoff({ clock, random }: StepDeps, { tries }: Lane): Leaving {
+  const bounds = { minMs: METER_RETRY_MS_MIN, maxMs: METER_RETRY_MS_MAX }
+  return { dueMs: clock.now() + backoffMs(tries, random(), bounds), isWell: false }
+}
+
+/** The key may not tell meters anything: a person must act, and nothing was done. */
+async function denied(deps: StepDeps, { eventName }: Lane, why: string): Promise<Step> {
+  const evidence = { event_name: eventName, reason: why }
+  await deps.note({ kind: 'meter_denied', severity: 'urgent', subject: eventName, evidence })
+  return { dueMs: deps.clock.now() + METER_WAIT_MS, isWell: false }
+}
+
+async function send(deps: StepDeps, turn: Turn): Promise<Step> {
+  const { lanes, clock } = deps
+  const { lane, report, isNew } = turn
+  const isOurs = await lanes.noteTry(lane, report, isNew, clock.now())
+  if (!isOurs) return 'next' // which finds that the lane is lost
+  const outcome = await call(deps, turn)
+  deps.onCall(outcome.kind)
+  switch (outcome.kind) {
+    case 'accepted':
+    case 'duplicate':
+      await lanes.end(report, 'sent', null, clock.now())
+      return 'next'
+    case 'throttled':
+    case 'denied':
+      if (isNew) await lanes.untry(report, outcome.why)
+      return outcome.kind === 'denied' ? denied(deps, lane, outcome.why) : backoff(deps, lane)
+    case 'refused':
+      return refused(deps, turn, outcome.why)
+    case 'unknown':
+      deps.log.warn({ report: report.identifier, error: outcome.why }, 'meter event in doubt')
+      return backoff(deps, lane)
+  }
+}
+
+/** Does what is to be done with one report now. Source: stripe/facts.md §4. */
+export async function takeStep(
+  deps: StepDeps,
+  lane: Lane,
+  report: ReadyReport,
+  meter: StripeMeter,
+): Promise<Step> {
+  const decision = decide(report, deps.clock.now())
+  const turn = { lane, report, meter, isNew: report.firstTriedMs === null }
+  if (decision.kind === 'end') return giveUp(deps, report, decision.end)
+  if (decision.kind === 'wait') return { dueMs: decision.untilMs, isWell: true }
+  if (decision.kind === 'send') return send(deps, turn)
+  const found = await isRecorded(deps, turn)
+  if (typeof found === 'string') return giveUp(deps, report, { state: 'unclear', why: found })
+  if (found) {
+    await deps.lanes.end(report, 'sent', 'found in the summaries', deps.clock.now())
+    return 'next'
+  }
+  const { otherwise } = decision
+  return otherwise === 'send'
+    ? send(deps, { ...turn, isNew: true })
+    : giveUp(deps, report, otherwise)
+}
