@@ -2,6 +2,8 @@
 
 -- The plan that decides what of an account's usage Stripe bills; null = nothing.
 ALTER TABLE accounts ADD COLUMN meter_plan text;
+UPDATE accounts a SET meter_plan = e.plan_id
+FROM entitlements e WHERE e.account_id = a.id AND e.plan_id IS NOT NULL;
 
 -- What one receipt adds to a meter, decided in the transaction that posts it.
 CREATE TABLE meter_outbox (
