@@ -17,7 +17,8 @@ export interface GroupCodec<N extends CommandName> {
   shared(input: Input<N>): readonly (string | number)[]
   /** Adds the arguments of one command. */
   push(args: (string | number)[], input: Input<N>): void
-  decode(reply: unknown): Reply<N>
+  /** Reads the reply to the command that was the `at`-th of its call, from 0. */
+  decode(replies: readonly unknown[], at: number): Reply<N>
 }
 
 export const reserve: GroupCodec<'reserve'> = {
@@ -33,20 +34,34 @@ export const reserve: GroupCodec<'reserve'> = {
   push(args, r) {
     args.push(r.holdId, r.wantMicros, r.leastMicros, r.tokens, r.notAfterMs)
   },
-  decode: (raw) => decodeReserve(readReply(raw)),
+  decode(replies, at) {
+    const all = readReply(replies)
+    const nowMs = all.int(1)
+    if (Array.isArray(replies[2 * at + 2]))
+      return decodeReserve(readReply(replies[2 * at + 2]), nowMs)
+    return {
+      kind: 'ok',
+      micros: all.micros(2 * at + 2),
+      day: all.int(0),
+      reservedAtMs: nowMs,
+      nowMs,
+      availableMicros: all.micros(2 * at + 3),
+    }
+  },
 }
 
-function decodeReserve(reply: ReplyReader): c.ReserveReply {
+/** Whatever is not newly held. */
+function decodeReserve(reply: ReplyReader, nowMs: number): c.ReserveReply {
   const kind = reply.text(0)
   switch (kind) {
-    case 'ok':
+    case 'again':
       return {
-        kind,
+        kind: 'ok',
         micros: reply.micros(1),
         day: reply.int(2),
         reservedAtMs: reply.int(3),
-        nowMs: reply.int(4),
-        availableMicros: reply.micros(5),
+        nowMs,
+        availableMicros: reply.micros(4),
       }
     case 'insufficient':
       return { kind, availableMicros: reply.micros(1) }
@@ -61,7 +76,7 @@ function decodeReserve(reply: ReplyReader): c.ReserveReply {
     case 'blocked':
       return { kind: 'account_blocked', status: oneOf(['frozen', 'suspended'], reply.text(1)) }
     case 'too_late':
-      return { kind, nowMs: reply.int(1) }
+      return { kind, nowMs }
     case 'stale':
       return stale(reply)
     default:
@@ -82,10 +97,12 @@ export const settle: GroupCodec<'settle'> = {
   push(args, s) {
     args.push(s.holdId, s.micros, s.rev, s.tokens, s.receipt)
   },
-  decode(raw) {
-    const reply = readReply(raw)
-    const kind = oneOf(['ok', 'gone', 'late', 'stale'], reply.text(0))
-    if (kind === 'stale') return stale(reply)
-    return kind === 'ok' ? { kind, availableMicros: reply.micros(1) } : { kind }
+  decode(replies, at) {
+    if (!Array.isArray(replies[at])) {
+      return { kind: 'ok', availableMicros: readReply(replies).micros(at) }
+    }
+    const reply = readReply(replies[at])
+    const kind = oneOf(['gone', 'late', 'stale'], reply.text(0))
+    return kind === 'stale' ? stale(reply) : { kind }
   },
 }

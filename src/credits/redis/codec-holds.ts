@@ -85,7 +85,9 @@ export const clear: Codec<'clear'> = {
     const reply = readReply(raw)
     const kind = oneOf(['done', 'stale'], reply.text(0))
     if (kind === 'stale') return stale(reply)
-    return { kind, items: items.map((_, at) => oneOf(['ok', 'load'], reply.text(at + 1))) }
+    const toLoad = new Set<number>()
+    for (let at = 1; at < reply.length; at++) toLoad.add(reply.int(at))
+    return { kind, items: items.map((_, at) => (toLoad.has(at + 1) ? 'load' : 'ok')) }
   },
 }
 

@@ -88,7 +88,7 @@ function deal<N extends CommandName>(codec: GroupCodec<N>, { waiting }: Group<N>
   const replies = readReplies(raw)
   waiting.forEach((one, at) => {
     try {
-      one.resolve(codec.decode(replies[at]))
+      one.resolve(codec.decode(replies, at))
     } catch (error) {
       one.reject(error)
     }

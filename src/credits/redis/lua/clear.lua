@@ -4,7 +4,8 @@
 -- amount is given back. `seen` rises in any case, so that no load under way brings an older one.
 -- KEYS  1 account  2 holds  3 receipts  4 due  5… keys
 -- ARGV  1 account id  then for each hold: id, index of its key in KEYS, key id, rev, version
--- Reply {'done', 'ok' | 'load', …} one for each hold; load: account and key must be loaded
+-- Reply {'done', n, …}: for the holds of these numbers (the first is 1) account and key must be
+--       loaded
 --       {'stale', 'account'}: only `seen` rose; load, then repeat
 -- Cost  O(holds named × log holds of the shard)
 -- @include numbers hold
@@ -35,27 +36,27 @@ local back = 0
 local records = current and redis.call('HMGET', KEYS[2], unpack(ids)) or {}
 local load_version = tonumber(acct[3] or 0)
 for n = 1, current and #ids or 0 do
-  local i = 5 * n - 3
-  local key = keys[tonumber(ARGV[i + 1])]
-  local rev, version = tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
-  local answer = 'ok'
-  if records[n] and not taken[ids[n]] then
-    local h = read_hold(records[n])
-    if h.state == 'H' or h.rev ~= rev then
-      answer = 'load'
+  local i, id = 5 * n - 3, ids[n]
+  local key, version = keys[tonumber(ARGV[i + 1])], tonumber(ARGV[i + 4])
+  local must_load = false
+  if records[n] and not taken[id] then
+    local state, micros, _, rev, rest = parts_of(records[n])
+    if state == 'H' or rev ~= ARGV[i + 3] then
+      must_load = true
     else
-      if version <= load_version then back = back + h.micros end
-      if key.counts and version <= key.lver and h.day >= key.start then
-        key.back = key.back + h.micros
+      if version <= load_version then back = back + tonumber(micros) end
+      if key.counts and version <= key.lver
+        and tonumber(string.match(rest, '^%-?%d+')) >= key.start then
+        key.back = key.back + tonumber(micros)
       end
-      taken[ids[n]] = true
-      gone[#gone + 1] = ids[n]
-      members[#members + 1] = ids[n] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[1]
+      taken[id] = true
+      gone[#gone + 1] = id
+      members[#gone] = id .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[1]
     end
-  elseif version > load_version or (key.counts and version > key.lver) then
-    answer = 'load'
+  else
+    must_load = version > load_version or key.counts and version > key.lver
   end
-  reply[n + 1] = answer
+  if must_load then reply[#reply + 1] = n end
 end
 
 if acct[4] then redis.call('HSET', KEYS[1], 'seen', int(rises)) end

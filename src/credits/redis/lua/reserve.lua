@@ -5,9 +5,10 @@
 -- ARGV  1 key id  2 account id  3 fit shares  4 lease ms  5 owner
 --       6 change_seq that the key must have reached
 --       then for each hold: id, want micros, least micros, tokens, not after (engine Unix ms)
--- Reply one list for each hold
---       {'ok', micros, day, reserved ms, now ms, available micros}: held, or was before by this id
---       {'stale', 'account' | 'key'}: load it, then repeat      {'too_late', now ms}
+-- Reply day, now (engine Unix ms), then for each hold two fields: micros held and available micros;
+--       where it is not newly held a list in place of micros, then 0:
+--       {'again', micros, day, reserved ms, available micros}: was held before by this id
+--       {'stale', 'account' | 'key'}: load it, then repeat      {'too_late'}
 --       {'blocked', 'frozen' | 'suspended'}                     {'key_invalid'}
 --       {'insufficient', available}                             {'held', available, held}
 --       {'budget', left, held}
@@ -22,8 +23,11 @@ local avail, held = tonumber(acct[2] or 0), tonumber(acct[5] or 0)
 local limit, shares = tonumber(acct[3] or 0), tonumber(ARGV[3])
 local now = now_ms()
 local day = math.floor(now / 86400000)
-local due = now + tonumber(ARGV[4])
-local due_text = int(due)
+local due = int(now + tonumber(ARGV[4]))
+-- What all records and all members of this call end with.
+local record_end = ' ' .. int(now) .. ' ' .. due .. ' ' .. ARGV[1] .. ' ' .. ARGV[5]
+local member_end = ' ' .. ARGV[1] .. ' ' .. ARGV[2]
+local day_text = int(day) .. ' '
 
 local ids = {}
 for i = 7, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
@@ -80,7 +84,7 @@ local made, records, members = {}, {}, {}
 
 -- Why this hold cannot be made, or nil and what it takes: micros, tokens.
 local function refusal(i)
-  if now > tonumber(ARGV[i + 4]) then return { 'too_late', now } end
+  if now > tonumber(ARGV[i + 4]) then return { 'too_late' } end
   if key == nil then key = read_key() end
   if not key then return { 'stale', 'key' } end
   if acct[4] ~= 'active' then return { 'blocked', acct[4] } end
@@ -105,7 +109,7 @@ local function refusal(i)
   return nil, micros, tokens
 end
 
-local function take(id, micros, tokens)
+local function take(id, micros, tokens, want)
   avail, held = avail - micros, held + micros
   if key.limited then
     if key.budget then key.spend, key.held = key.spend + micros, key.held + micros end
@@ -113,28 +117,27 @@ local function take(id, micros, tokens)
     if key.tpm then key.tlvl = key.tlvl - tokens * UNIT end
     if key.conc then key.open = key.open + 1 end
   end
-  local text = write_hold({ state = 'H', micros = micros, progress = 0, rev = 0, day = day,
-    tokens = tokens, reserved = int(now), due = due_text, key = ARGV[1], owner = ARGV[5] })
+  local micros_text = micros == tonumber(want) and want or int(micros)
+  local text = '1 H ' .. micros_text .. ' 0 0 ' .. day_text .. int(tokens) .. record_end
   made[id] = text
-  records[#records + 1] = id
-  records[#records + 1] = text
-  members[#members + 1] = due_text
-  members[#members + 1] = id .. ' ' .. ARGV[1] .. ' ' .. ARGV[2]
-  return { 'ok', micros, day, now, now, avail }
+  local at = #records
+  records[at + 1], records[at + 2] = id, text
+  members[at + 1], members[at + 2] = due, id .. member_end
 end
 
-local replies = {}
+local replies = { day, now }
 for n, id in ipairs(ids) do
-  local text = old[n] or made[id]
+  local text, why, micros, tokens = old[n] or made[id], nil, nil, nil
   if not loaded then
-    replies[n] = { 'stale', 'account' }
+    why = { 'stale', 'account' }
   elseif text then
     local h = read_hold(text)
-    replies[n] = { 'ok', h.micros, h.day, tonumber(h.reserved), now, avail }
+    why = { 'again', h.micros, h.day, tonumber(h.reserved), avail }
   else
-    local why, micros, tokens = refusal(5 * n + 2)
-    replies[n] = why or take(id, micros, tokens)
+    why, micros, tokens = refusal(5 * n + 2)
+    if not why then take(id, micros, tokens, ARGV[5 * n + 3]) end
   end
+  replies[2 * n + 1], replies[2 * n + 2] = why or micros, why and 0 or avail
 end
 
 if #records > 0 then

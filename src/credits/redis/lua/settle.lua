@@ -4,8 +4,7 @@
 -- so that recovery finds what nobody posts and clears. Source: design §2.7, §3.
 -- KEYS  1 account  2 key  3 holds  4 receipts
 -- ARGV  for each hold: id, micros, rev, tokens used, receipt JSON
--- Reply one list for each hold
---       {'ok', available micros}: settled, or was before at this rev
+-- Reply for each hold: available micros (settled, or was before at this rev) or a list
 --       {'gone'}: no such hold   {'late'}: settled at another rev   {'stale', 'account'}
 -- Cost  O(holds named)
 -- @include numbers hold bucket key
@@ -17,37 +16,41 @@ local avail, held = tonumber(acct[2] or 0), tonumber(acct[3] or 0)
 local ids = {}
 for i = 1, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
 local old = loaded and redis.call('HMGET', KEYS[3], unpack(ids)) or {}
-local made, records, receipts = {}, {}, {}
+local texts, records, receipts = {}, {}, {}
 local key = nil
 
-local function settle(id, h, i)
-  local was, micros = h.micros, tonumber(ARGV[i + 1])
-  avail, held = avail + was - micros, held - was
-  key = key or read_key(KEYS[2])
-  move_read_key(key, h.day, micros - was, -was, -1, h.tokens - tonumber(ARGV[i + 3]))
-  h.state, h.micros, h.rev = 'S', micros, tonumber(ARGV[i + 2])
-  made[id] = h
-  records[#records + 1] = id
-  records[#records + 1] = write_hold(h)
-  receipts[#receipts + 1] = id
-  receipts[#receipts + 1] = ARGV[i + 4]
-  return { 'ok', avail }
+-- Moves what the hold counted in a key with limits.
+local function move(rest, micros, was, used)
+  local day, tokens = string.match(rest, '^(%-?%d+) (%d+) ')
+  move_read_key(key, tonumber(day), micros - was, -was, -1, tonumber(tokens) - tonumber(used))
 end
 
 local replies = {}
 for n, id in ipairs(ids) do
   local i = 5 * n - 4
-  local h = made[id] or old[n] and read_hold(old[n])
+  local text = texts[id] or old[n]
   if not loaded then
     replies[n] = { 'stale', 'account' }
-  elseif not h then
+  elseif not text then
     replies[n] = { 'gone' }
-  elseif h.state == 'H' then
-    replies[n] = settle(id, h, i)
-  elseif h.rev == tonumber(ARGV[i + 2]) then
-    replies[n] = { 'ok', avail }
   else
-    replies[n] = { 'late' }
+    local state, was, progress, rev, rest = parts_of(text)
+    if state == 'H' then
+      local micros, held_was = tonumber(ARGV[i + 1]), tonumber(was)
+      avail, held = avail + held_was - micros, held - held_was
+      key = key or read_key(KEYS[2])
+      if key.limited then move(rest, micros, held_was, ARGV[i + 3]) end
+      text = '1 S ' .. ARGV[i + 1] .. ' ' .. progress .. ' ' .. ARGV[i + 2] .. ' ' .. rest
+      texts[id] = text
+      local at = #records
+      records[at + 1], records[at + 2] = id, text
+      receipts[at + 1], receipts[at + 2] = id, ARGV[i + 4]
+      replies[n] = avail
+    elseif rev == ARGV[i + 2] then
+      replies[n] = avail
+    else
+      replies[n] = { 'late' }
+    end
   end
 end
 
@@ -55,6 +58,6 @@ if #records > 0 then
   redis.call('HSET', KEYS[1], 'avail', int(avail), 'held', int(held))
   redis.call('HSET', KEYS[3], unpack(records))
   redis.call('HSET', KEYS[4], unpack(receipts))
-  write_read_key(KEYS[2], key)
+  if key.limited then write_read_key(KEYS[2], key) end
 end
 return replies

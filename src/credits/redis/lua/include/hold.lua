@@ -12,6 +12,16 @@ local function read_hold(text)
   }
 end
 
+-- The same in parts, for what is done to every hold: state, micros, progress, rev and the rest, all
+-- as the text has them. Records are put together from texts: formatting numbers costs far more.
+local PARTS = '^1 (%u) (%d+) (%d+) (%d) (.*)$'
+
+local function parts_of(text)
+  local state, micros, progress, rev, rest = string.match(text, PARTS)
+  if not state then error('hold record not understood: ' .. text) end
+  return state, micros, progress, rev, rest
+end
+
 local function write_hold(h)
   return string.format('1 %s %.0f %.0f %.0f %.0f %.0f %s %s %s %s', h.state, h.micros, h.progress,
     h.rev, h.day, h.tokens, h.reserved, h.due, h.key, h.owner)

@@ -4,7 +4,7 @@ local function read_key(name)
   local k = redis.call('HMGET', name, 'inc', 'plain')
   if k[1] ~= INC or k[2] == '1' then return {} end
   k = redis.call('HMGET', name, 'budget', 'start', 'spend', 'held', 'conc', 'open', 'tpm', 'tlvl')
-  local key = {}
+  local key = { limited = true }
   if k[1] ~= '' then
     key.start, key.spend, key.held = tonumber(k[2]), tonumber(k[3]), tonumber(k[4])
   end
