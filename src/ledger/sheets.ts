@@ -1,9 +1,10 @@
 import type { Param, Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
+import { plainColumn, textColumn } from './columns.ts'
 import type { Posting } from './plan.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
-import { spendRows, usageRow } from './usage-rows.ts'
+import { spendRows, usageColumns } from './usage-rows.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'lock-accounts',
@@ -113,10 +114,9 @@ export function sheetStatements(
     [...sheet.changedLots].filter((lot) => !sheet.newLots.includes(lot)).map(changedLotJson),
   )
   const accounts = sheets.map(({ account }) => accountJson(account))
-  const rows = [accounts, changed, sheets.flatMap(entriesJson)]
-  const receipts = [postings.map(usageRow), spendRows(postings)]
-  const json = [...rows, ...receipts].map((list) => JSON.stringify(list))
-  const write = { sql: sql['write-sheets'], params: [...json, now] }
+  const json = [accounts, changed, spendRows(postings)].map((list) => JSON.stringify(list))
+  const columns = [...entryColumns(sheets), ...usageColumns(postings)]
+  const write = { sql: sql['write-sheets'], params: [...json, now, ...columns] }
   if (newLots.length === 0) return [write]
   return [{ sql: sql['insert-lots'], params: [JSON.stringify(newLots), now] }, write]
 }
@@ -157,16 +157,20 @@ const newLotJson = (sheet: Sheet, lot: LotState) => ({
   reference_id: lot.referenceId,
 })
 
-const entriesJson = ({ account, entries }: Sheet) =>
-  entries.map(({ seq, lotId, line, type, micros, op }) => ({
-    account_id: account.id,
-    seq,
-    lot_id: lotId,
-    line,
-    movement_type: type,
-    micros,
-    reason: op.reason,
-    reference_type: op.referenceType,
-    reference_id: op.referenceId,
-    op_id: op.id,
-  }))
+function entryColumns(sheets: readonly Sheet[]): string[] {
+  const rows = sheets.flatMap(({ account, entries }) =>
+    entries.map((entry) => ({ accountId: account.id, entry })),
+  )
+  return [
+    textColumn(rows, ({ accountId }) => accountId),
+    plainColumn(rows, ({ entry }) => entry.seq),
+    plainColumn(rows, ({ entry }) => entry.lotId),
+    plainColumn(rows, ({ entry }) => entry.line),
+    plainColumn(rows, ({ entry }) => entry.type),
+    plainColumn(rows, ({ entry }) => entry.micros),
+    textColumn(rows, ({ entry }) => entry.op.reason),
+    textColumn(rows, ({ entry }) => entry.op.referenceType),
+    textColumn(rows, ({ entry }) => entry.op.referenceId),
+    textColumn(rows, ({ entry }) => entry.op.id),
+  ]
+}

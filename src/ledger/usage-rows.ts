@@ -1,32 +1,35 @@
 import { addMicros, type Micros } from '../kernel/money.ts'
+import { plainColumn, textColumn } from './columns.ts'
 import type { Posting } from './plan.ts'
 
-/** A receipt as write-sheets.sql reads it. Throws RangeError for a time that is none. */
-export function usageRow({ receipt, late, version }: Posting) {
-  return {
-    hold_id: receipt.holdId,
-    rev: receipt.rev,
-    account_id: receipt.accountId,
-    key_id: receipt.keyId,
-    version,
-    micros: receipt.micros,
-    day: receipt.day,
-    reserved_at: new Date(receipt.reservedAtMs).toISOString(),
-    started_at: new Date(receipt.startedAtMs).toISOString(),
-    protocol: receipt.protocol,
-    endpoint: receipt.endpoint,
-    upstream: receipt.upstream,
-    model: receipt.model,
-    stream: receipt.stream,
-    estimated: receipt.estimated,
-    late,
-    usage: receipt.usage,
-    provider_cost_pico_usd: receipt.providerCostPicoUsd,
-    price_version: receipt.priceVersion,
-    http_status: receipt.httpStatus,
-    first_byte_ms: receipt.firstByteMs,
-    duration_ms: receipt.durationMs,
-  }
+/** Receipts as write-sheets.sql reads them. Throws RangeError for a time that is none. */
+export function usageColumns(postings: readonly Posting[]): string[] {
+  const receipts = postings.map(({ receipt }) => receipt)
+  const iso = (ms: number): string => new Date(ms).toISOString()
+  return [
+    textColumn(receipts, (r) => r.holdId),
+    plainColumn(receipts, (r) => r.rev),
+    textColumn(receipts, (r) => r.accountId),
+    textColumn(receipts, (r) => r.keyId),
+    plainColumn(postings, (p) => p.version),
+    plainColumn(receipts, (r) => r.micros),
+    plainColumn(receipts, (r) => r.day),
+    plainColumn(receipts, (r) => iso(r.reservedAtMs)),
+    plainColumn(receipts, (r) => iso(r.startedAtMs)),
+    textColumn(receipts, (r) => r.protocol),
+    textColumn(receipts, (r) => r.endpoint),
+    textColumn(receipts, (r) => r.upstream),
+    textColumn(receipts, (r) => r.model),
+    plainColumn(receipts, (r) => r.stream),
+    plainColumn(receipts, (r) => r.estimated),
+    plainColumn(postings, (p) => p.late),
+    textColumn(receipts, (r) => JSON.stringify(r.usage)),
+    plainColumn(receipts, (r) => r.providerCostPicoUsd),
+    textColumn(receipts, (r) => r.priceVersion),
+    plainColumn(receipts, (r) => r.httpStatus),
+    plainColumn(receipts, (r) => r.firstByteMs),
+    plainColumn(receipts, (r) => r.durationMs),
+  ]
 }
 
 interface SpendRow {

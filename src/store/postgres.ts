@@ -5,6 +5,7 @@ import * as limits from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Db, Param, Row, Tx, TxOptions } from './db.ts'
 import { isDefinite, sqlState, StoreAwayError } from './errors.ts'
+import { gatherWrites } from './turn-writes.ts'
 import { columnParsers } from './types.ts'
 
 export interface PostgresOptions {
@@ -127,6 +128,7 @@ async function send(
   params: readonly Param[] | undefined,
 ): Promise<readonly Row[]> {
   const config = params === undefined ? statement : { ...statement, values: [...params] }
+  gatherWrites(client.connection.stream)
   // Several statements in one text answer one result each, which the types do not say.
   const results = [await client.query<Row>(config)].flat()
   return results.at(-1)?.rows ?? []
@@ -193,6 +195,7 @@ function beginText(options: Required<TxOptions>): string {
 
 async function commit(client: pg.PoolClient): Promise<void> {
   let command: string
+  gatherWrites(client.connection.stream)
   try {
     command = (await client.query('COMMIT')).command
   } catch (error) {
