@@ -8,6 +8,7 @@ import type { HttpDeps } from '../gateway/http/exchange.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import { makeRunning } from '../gateway/running.ts'
+import { makeSoundReader } from '../gateway/sound/sound-reader.ts'
 import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -60,6 +61,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
     log,
     waitMs: () => config.idempotency_wait_ms,
   })
+  const sounds = makeSoundReader({ clock })
   return {
     deps: {
       authenticator: parts.authenticator,
@@ -67,6 +69,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       holds: parts.holds,
       prices: parts.book,
       tokens: parts.tokenizer,
+      sounds,
       idempotency,
       upstreams: () => upstreams,
       apis: () => apis,
@@ -98,6 +101,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       }
     },
     async cut() {
+      await sounds.close()
       await Promise.all(Array.from(live, (each) => each.destroy()))
     },
   }

@@ -28,6 +28,10 @@ export const unknownReport = (chars: number): MeterReport => ({
   outputCharsBeyond: chars,
 })
 
+/** Sound is listened to while it comes: only its last bytes wait. */
+const isSound = (headers: IncomingHttpHeaders): boolean =>
+  headers['content-type']?.startsWith('audio/') === true
+
 /**
  * A whole answer: read up to 1 MiB, metered, settled, posted, then sent. A larger one streams on
  * with its last chunk held back. The client's leaving changes nothing: the provider bills a whole
@@ -44,6 +48,7 @@ export function makeAnswerSink(
   const { out, times } = exchange
   const headers = clientHeaders(upstream, exchange.id, requestIdHeader(exchange.protocol.family))
   const parts: Buffer[] = []
+  const keepBytesMax = isSound(upstream) && exchange.claim === null ? 0 : ANSWER_BUFFER_BYTES_MAX
   let bytes = 0
   let sent = 0 // parts already passed on, once the answer outgrew the buffer
   exchange.hold.watch(() =>
@@ -63,7 +68,7 @@ export function makeAnswerSink(
   out.on('close', flow.resume)
 
   const finish = async (failure: Error | null): Promise<void> => {
-    const whole = bytes <= ANSWER_BUFFER_BYTES_MAX
+    const whole = bytes <= keepBytesMax
     const keep = whole && failure === null ? parts : null
     const answer = answerToKeep(exchange, status, headers, keep)
     const report = reportOf(exchange, parts, bytes, tail)
@@ -82,7 +87,7 @@ export function makeAnswerSink(
     data(chunk) {
       parts.push(chunk)
       bytes += chunk.length
-      if (bytes <= ANSWER_BUFFER_BYTES_MAX) return
+      if (bytes <= keepBytesMax) return
       tail = Buffer.concat([tail, chunk]).subarray(-ANSWER_TAIL_BYTES)
       passOn()
     },

@@ -104,6 +104,7 @@ function boundAt(
     serviceTier: view.serviceTier,
     absent: view.absentBuckets ?? [],
     ...(view.unitsMax === undefined ? {} : { unitsMax: view.unitsMax }),
+    ...(view.unitsBesideTokens === true ? { unitsBesideTokens: true } : {}),
   }
   const wantMicros = deps.prices.boundMicros(price, query, limits)
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null

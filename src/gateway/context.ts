@@ -6,7 +6,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
-import type { Protocol, RequestView } from '../protocols/protocol.ts'
+import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
 import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
 import type { Running } from './running.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
@@ -49,6 +49,7 @@ export interface GatewayDeps {
   readonly holds: Holds
   readonly prices: PriceBook
   readonly tokens: TokenCounter
+  readonly sounds: SoundReader
   readonly idempotency: Idempotency
   readonly upstreams: () => Upstreams
   readonly settings: () => GatewaySettings

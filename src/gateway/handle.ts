@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
+import { piecesOf } from '../protocols/form.ts'
 import { makeAnswerSink, makeErrorSink } from './answer.ts'
 import { bodyFor, injectsUsage } from './body.ts'
 import type { Bounded } from './bound.ts'
@@ -85,7 +86,8 @@ async function claimKey(
     return { kind: 'refused', refusal: refuse('invalid_request', message) }
   }
   const { accountId, keyId } = arrival.caller
-  const bodyHash = createHash('sha256').update(`${arrival.protocol.path}\n`).update(arrival.raw)
+  const bodyHash = createHash('sha256').update(`${arrival.protocol.path}\n`)
+  for (const piece of piecesOf(arrival.raw, arrival.headers['content-type'])) bodyHash.update(piece)
   const claim = await deps.idempotency.claim({
     accountId,
     keyId,

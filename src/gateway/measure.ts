@@ -69,6 +69,12 @@ function complete(
   return usage
 }
 
+/** What the protocol makes of request and answer together; null = reports and text tell. */
+function told(deps: MeasureDeps, exchange: Exchange, report: MeterReport): Measured | null {
+  const used = exchange.view.used?.(report)
+  return used === undefined ? null : priced(deps, exchange, report, used.usage, used.estimated)
+}
+
 const isReported = (report: MeterReport): boolean =>
   report.usage !== null && report.inputReported && report.outputReported
 
@@ -98,6 +104,8 @@ export async function measure(
   exchange: Exchange,
   report: MeterReport,
 ): Promise<Measured> {
+  const known = told(deps, exchange, report)
+  if (known !== null) return known
   if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)
   const { view } = exchange
   const input =
@@ -117,6 +125,8 @@ export async function measure(
 
 /** The same without waiting, for progress: what a crash from here would be charged. */
 export function roughly(deps: MeasureDeps, exchange: Exchange, report: MeterReport): Measured {
+  const known = told(deps, exchange, report)
+  if (known !== null) return known
   if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)
   const { view } = exchange
   const input =

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { FORM_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol } from '../protocols/protocol.ts'
@@ -40,6 +40,13 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
   app.addContentTypeParser(
     '*',
     { parseAs: 'buffer', bodyLimit: REQUEST_BODY_BYTES_MAX },
+    (_request, body, done) => {
+      done(null, body)
+    },
+  )
+  app.addContentTypeParser(
+    'multipart/form-data',
+    { parseAs: 'buffer', bodyLimit: FORM_BODY_BYTES_MAX },
     (_request, body, done) => {
       done(null, body)
     },
@@ -92,7 +99,8 @@ async function serve(
 ): Promise<void> {
   const { body, caller } = request
   const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
-  const view = readBody(protocol, raw, request.headers)
+  const read = readBody(protocol, raw, request.headers, deps.sounds)
+  const view = read instanceof Promise ? await read : read
   if (caller === null || !view.ok) {
     const refusal = view.ok ? refuse('invalid_api_key', 'Invalid API key.') : view
     endWith(request, reply, protocol.family, refusal)

@@ -1,13 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import type { Protocol, RequestView } from '../protocols/protocol.ts'
+import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
 
-/** The one reading of a body: bytes → what the protocol sees in it, or why not. */
+const FORM = /^multipart\/form-data\s*(?:;|$)/i
+
+/**
+ * The one reading of a body: bytes → what the protocol sees in it, or why not. A promise only for
+ * forms, whose files may have to be looked into.
+ */
 export function readBody(
   protocol: Protocol,
   raw: Buffer,
   headers: IncomingHttpHeaders,
-): RequestView | Refusal {
+  sounds: SoundReader,
+): RequestView | Refusal | Promise<RequestView | Refusal> {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity') {
     return refuse(
@@ -16,5 +22,9 @@ export function readBody(
     )
   }
   if (raw.length === 0) return refuse('invalid_json', 'The request body is empty; send JSON.')
+  const type = headers['content-type']
+  if (protocol.readForm !== undefined && type !== undefined && FORM.test(type)) {
+    return protocol.readForm(raw, type, sounds)
+  }
   return protocol.readBytes(raw)
 }

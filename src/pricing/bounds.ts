@@ -81,13 +81,13 @@ function otherUnits({ unitsMax, webSearchesMax }: Bound): readonly Counted[] {
 }
 
 function tokenLine(book: RateBook, bound: Bound): Line {
-  const { inputTokensMax, absent } = bound
+  const { inputTokensMax, absent, unitsBesideTokens = false } = bound
   const input = dearest(book, inputTokensMax, 0, INPUT_END, absent)
   let fixed = BigInt(inputTokensMax) * input * FRACTION_PARTS
   for (const { index, parts } of otherUnits(bound)) {
     let most = 0n
     for (const band of book.bands) {
-      for (const rates of [band.sell, band.sellAlone]) {
+      for (const rates of unitsBesideTokens ? [band.sell] : [band.sell, band.sellAlone]) {
         const rate = rates.exact[index] ?? 0n
         if (rate > most) most = rate
       }

@@ -54,6 +54,8 @@ export interface Bound {
       >
     >
   >
+  /** Units are reported beside tokens, so none has to stand for tokens. Absent = it may. */
+  readonly unitsBesideTokens?: boolean
   /**
    * Buckets that this request cannot fill: their prices do not count. A request without
    * `cache_control` cannot write a cache, one without audio cannot fill `input_audio_tokens`.

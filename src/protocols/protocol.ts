@@ -27,6 +27,15 @@ export interface Protocol {
    * JSON.parse keeps the last). This is the gateway's way in. Linear in the body. Never throws.
    */
   readBytes(raw: Buffer): RequestView | Refusal
+  /**
+   * The same for a body of multipart/form-data. Absent = the endpoint takes none. `sounds` tells
+   * how long the sound in a file is.
+   */
+  readForm?(
+    raw: Buffer,
+    contentType: string,
+    sounds: SoundReader,
+  ): RequestView | Refusal | Promise<RequestView | Refusal>
   /** How the body must change before it is sent; null = forward the bytes as they came. */
   rewrite(raw: Buffer, view: RequestView, inject: Injection): Buffer | null
   /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
@@ -58,6 +67,11 @@ export interface PathProtocols {
 }
 
 export type Family = 'openai' | 'anthropic' | 'gemini'
+
+/** Seconds of sound in a file; null = it cannot be read, or not in time. Never rejects. */
+export interface SoundReader {
+  seconds(file: Uint8Array): Promise<number | null>
+}
 
 /** What a request asks for and at most costs, before any price is known. */
 export interface RequestView {
@@ -91,6 +105,13 @@ export interface RequestView {
   readonly unitsMax?: Readonly<
     Partial<Record<'requests' | 'images' | 'seconds' | 'characters', number>>
   >
+  /** Its units come beside tokens: one reported alone is not told in tokens. Absent = no. */
+  readonly unitsBesideTokens?: boolean
+  /**
+   * What was used, from what the answer reports and what only the request tells: the characters
+   * to be spoken, the length of a sound. Absent = text is counted for what is not reported.
+   */
+  used?(report: MeterReport): { readonly usage: Usage; readonly estimated: boolean }
   /** Web searches the request may cause at most, 0 = none. */
   readonly webSearchesMax: number
   /**

@@ -4,7 +4,10 @@ import { geminiPaths } from './gemini.ts'
 import { openaiChat } from './openai-chat.ts'
 import { openaiCompletions } from './openai-completions.ts'
 import { openaiEmbeddings } from './openai-embeddings.ts'
+import { openaiImageEdits, openaiImages } from './openai-images.ts'
 import { openaiResponses } from './openai-responses.ts'
+import { openaiSpeech } from './openai-speech.ts'
+import { openaiTranscriptions, openaiTranslations } from './openai-transcriptions.ts'
 import type { PathProtocols, Protocol } from './protocol.ts'
 
 /** Every protocol this gateway meters. A new one is a new line here. */
@@ -13,6 +16,11 @@ export const PROTOCOLS: readonly Protocol[] = [
   openaiResponses,
   openaiCompletions,
   openaiEmbeddings,
+  openaiImages,
+  openaiImageEdits,
+  openaiSpeech,
+  openaiTranscriptions,
+  openaiTranslations,
   openaiModerations,
   openaiInputTokens,
   anthropicMessages,

@@ -29,6 +29,10 @@ const RATES: Readonly<Record<string, number>> = {
   output_tokens: 480,
   web_search_requests: 1_200_000,
   images: 6_000_000,
+  // Without tokens and without prices of their own: 32 audio and 8 output tokens a second, one
+  // input and two audio output tokens a character.
+  seconds: 34_560,
+  characters: 3_960,
 }
 const AUDIO_OUT = 1_920
 

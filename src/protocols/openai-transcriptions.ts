@@ -1,0 +1,171 @@
+import { refuse, type Refusal } from '../kernel/errors.ts'
+import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
+import type { Usage } from '../kernel/usage.ts'
+import { fieldsOf, readForm, type Form } from './form.ts'
+import { isObject, parseJson, textOr } from './json.ts'
+import { mediaUsage, secondsOr } from './media-usage.ts'
+import { UNREPORTED, type ReportedUsage } from './openai-chat-usage.ts'
+import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
+import { soundLength, type SoundLength } from './sound-length.ts'
+import type { MeterReport, Protocol, RequestView, SoundReader } from './protocol.ts'
+import { makeFieldReader, type FieldReader } from './request-fields.ts'
+
+/** Fields that bound the cost. A prompt is text in any script. */
+const SINGLE_FIELDS: ReadonlySet<string> = new Set(['model', 'response_format', 'stream'])
+/** As OpenAI prices them: $0.006 a minute at $6 a million tokens. */
+const TOKENS_PER_SECOND = 17
+/** Fast speech in the languages that take most tokens for it. */
+const TEXT_TOKENS_PER_SECOND = 8
+const TEXT_TOKENS_LEAST = 256
+const FORM_ONLY = 'Send the sound as multipart/form-data with a file.'
+
+const REPORT = {
+  model: null,
+  serviceTier: null,
+  failed: false,
+  outputText: [],
+  outputCharsBeyond: 0,
+} as const satisfies Partial<MeterReport>
+
+const reportsTokens = (model: string): boolean => /(?:^|\/)gpt-/.test(model)
+
+interface Heard {
+  readonly length: SoundLength
+  readonly isTokenPriced: boolean
+  readonly promptTokens: number
+}
+
+const textTokens = ({ outputText, outputCharsBeyond }: MeterReport): number =>
+  Math.ceil(
+    (outputText.reduce((sum, text) => sum + Buffer.byteLength(text), 0) + outputCharsBeyond) /
+      BYTES_PER_TOKEN,
+  )
+
+/** What the answer reports; else the length of the file, in the units that the model has. */
+function usedBy(heard: Heard, report: MeterReport): { usage: Usage; estimated: boolean } {
+  const { usage, outputReported } = report
+  if (usage !== null && outputReported) return { usage, estimated: false }
+  const { length, isTokenPriced, promptTokens } = heard
+  if (!isTokenPriced) return { usage: { seconds: length.seconds }, estimated: !length.isRead }
+  const tokens: Usage = {
+    input_tokens: promptTokens,
+    input_audio_tokens: Math.ceil(length.seconds * TOKENS_PER_SECOND),
+    output_tokens: textTokens(report),
+  }
+  return { usage: tokens, estimated: true }
+}
+
+function viewOf(fields: FieldReader, length: SoundLength): RequestView | Refusal {
+  const model = fields.model()
+  const prompt = fields.text('prompt') ?? ''
+  const stream = fields.boolean('stream')
+  const isTokenPriced = reportsTokens(model)
+  const promptBytes = Buffer.byteLength(prompt)
+  const promptTokens = Math.ceil(promptBytes / BYTES_PER_TOKEN)
+  const seconds = length.secondsMax
+  return (
+    fields.refusal ?? {
+      ok: true,
+      model,
+      stream,
+      inputTokensMax: promptBytes + (isTokenPriced ? Math.ceil(seconds * TOKENS_PER_SECOND) : 0),
+      outputTokensLimit: isTokenPriced
+        ? TEXT_TOKENS_LEAST + Math.ceil(seconds * TEXT_TOKENS_PER_SECOND)
+        : 0,
+      choices: 1,
+      wantsUsageChunk: true, // the last event carries it
+      serviceTier: null,
+      unbounded: [],
+      absentBuckets: ['input_image_tokens', 'output_audio_tokens'],
+      unitsMax: { seconds },
+      unitsBesideTokens: isTokenPriced,
+      webSearchesMax: 0,
+      inputText: () => (prompt === '' ? [] : [prompt]),
+      inputTokensBeyondText: Math.ceil(seconds * TOKENS_PER_SECOND),
+      used: (report) => usedBy({ length, isTokenPriced, promptTokens }, report),
+    }
+  )
+}
+
+/** The one file of a form. */
+function soundOf({ parts }: Form): Buffer | Refusal {
+  const files = parts.filter(({ filename }) => filename !== null)
+  const [file] = files
+  if (files.length !== 1 || file?.name !== 'file') {
+    return refuse('invalid_request', "'file' must be one file, the only one of the form.")
+  }
+  return file.data
+}
+
+async function readSound(
+  raw: Buffer,
+  contentType: string,
+  sounds: SoundReader,
+): Promise<RequestView | Refusal> {
+  const form = readForm(raw, contentType)
+  if (!form.ok) return form
+  const fields = fieldsOf(form, SINGLE_FIELDS)
+  if (!fields.ok) return fields
+  const sound = soundOf(form)
+  if ('ok' in sound) return sound
+  return viewOf(makeFieldReader(fields.body), await soundLength(sound, sounds))
+}
+
+/** JSON says its usage, or how long the sound was; plain text and subtitles say nothing. */
+function meterTranscript(body: Buffer): MeterReport {
+  const text = body.toString('utf8')
+  const answer = parseJson(text)
+  if (!isObject(answer)) {
+    const said = { outputText: [], outputCharsBeyond: body.length }
+    return { ...REPORT, ...UNREPORTED, ...said, complete: true }
+  }
+  const failed = (answer.error ?? null) !== null
+  const outputText = [textOr(answer.text)].filter((each) => each !== null)
+  return {
+    ...REPORT,
+    ...reportedBy(answer.usage, answer.duration),
+    outputText,
+    failed,
+    complete: true,
+  }
+}
+
+function reportedBy(usage: unknown, duration: unknown): ReportedUsage {
+  if (isObject(usage)) return mediaUsage(usage, 'text')
+  const seconds = secondsOr(duration)
+  if (seconds === null) return UNREPORTED
+  return { usage: { seconds }, inputReported: true, outputReported: true }
+}
+
+function reportStream({ usages, complete, failed, text }: MediaSeen): MeterReport {
+  const reported = reportedBy(usages.at(-1), null)
+  const said = { outputText: text.fragments(), outputCharsBeyond: text.charsBeyond() }
+  return { ...REPORT, ...reported, ...said, complete, failed }
+}
+
+function makeTranscripts(name: 'transcriptions' | 'translations'): Protocol {
+  return {
+    name: `openai-${name}`,
+    family: 'openai',
+    path: `/v1/audio/${name}`,
+    endpoint: `audio/${name}`,
+    read: () => refuse('invalid_request', FORM_ONLY),
+    readBytes: () => refuse('invalid_request', FORM_ONLY),
+    readForm: readSound,
+    rewrite: () => null,
+    meterAnswer: meterTranscript,
+    makeStreamTap: () =>
+      makeMediaTap({
+        ends: new Set(['transcript.text.done']),
+        count: 1,
+        hasText: true,
+        report: reportStream,
+      }),
+    streamError: mediaStreamError,
+  }
+}
+
+/** OpenAI's speech to text, by what it reports or else by the file. Source: providers.md §1. */
+export const openaiTranscriptions = makeTranscripts('transcriptions')
+/** The same into English: nothing is reported, so the length of the file is charged. */
+export const openaiTranslations = makeTranscripts('translations')

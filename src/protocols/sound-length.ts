@@ -1,0 +1,34 @@
+import type { SoundReader } from './protocol.ts'
+
+export interface SoundLength {
+  /** What is charged where nobody reports a length. */
+  readonly seconds: number
+  /** What is held. */
+  readonly secondsMax: number
+  /** Read from the file, and believable for its size. */
+  readonly isRead: boolean
+}
+
+/** 4 kbit/s: below the slowest speech codec a provider decodes. */
+const BYTES_PER_SECOND_MIN = 500
+/** Speech at 16 kbit/s: stands for a length that nobody could read. */
+const BYTES_PER_SECOND_LIKELY = 2_000
+/** 12 Mbit/s: eight channels of 48 kHz at 32 bit. A sound of more bytes a second is no sound. */
+const BYTES_PER_SECOND_MAX = 1_536_000
+
+const milliseconds = (seconds: number): number => Math.ceil(seconds * 1_000) / 1_000
+
+/**
+ * How long a sound is by its file, without trust in what its headers say: a file of so many bytes
+ * is not shorter than they take at the highest rate there is.
+ */
+export async function soundLength(file: Buffer, sounds: SoundReader): Promise<SoundLength> {
+  const read = await sounds.seconds(file)
+  const secondsMax = milliseconds(file.length / BYTES_PER_SECOND_MIN)
+  if (read === null || read <= 0) {
+    const seconds = milliseconds(file.length / BYTES_PER_SECOND_LIKELY)
+    return { seconds, secondsMax, isRead: false }
+  }
+  const seconds = milliseconds(Math.max(read, file.length / BYTES_PER_SECOND_MAX))
+  return { seconds, secondsMax: seconds, isRead: true }
+}

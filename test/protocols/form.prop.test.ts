@@ -1,0 +1,166 @@
+import { Busboy } from '@fastify/busboy'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { fieldsOf, readForm } from '../../src/protocols/form.ts'
+
+interface Read {
+  readonly name: string
+  readonly isFile: boolean
+  readonly data: string
+}
+
+/** The same form as a well-known parser reads it; null = it refuses. */
+function oracle(raw: Buffer, contentType: string): Promise<Read[] | null> {
+  return new Promise((resolve) => {
+    const parts: Read[] = []
+    const boy = new Busboy({ headers: { 'content-type': contentType } })
+    boy.on('file', (name, stream) => {
+      const chunks: Buffer[] = []
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+      stream.on('end', () => {
+        parts.push({ name, isFile: true, data: Buffer.concat(chunks).toString('latin1') })
+      })
+    })
+    boy.on('field', (name, value) => {
+      parts.push({ name, isFile: false, data: Buffer.from(value).toString('latin1') })
+    })
+    boy.on('finish', () => {
+      resolve(parts)
+    })
+    boy.on('error', () => {
+      resolve(null)
+    })
+    boy.end(raw)
+  })
+}
+
+const TYPE = 'multipart/form-data; boundary=xx'
+const form = (...parts: [string, string][]): Buffer =>
+  Buffer.from(
+    `${parts.map(([head, data]) => `--xx\r\n${head}\r\n\r\n${data}\r\n`).join('')}--xx--\r\n`,
+    'latin1',
+  )
+const field = (name: string, value: string): [string, string] => [
+  `Content-Disposition: form-data; name="${name}"`,
+  value,
+]
+
+const ours = (raw: Buffer, type = TYPE): Read[] | null => {
+  const read = readForm(raw, type)
+  if (!read.ok) return null
+  return read.parts.map(({ name, filename, data }) => ({
+    name,
+    isFile: filename !== null,
+    data: data.toString('latin1'),
+  }))
+}
+
+/** Pieces from which forms and what is nearly one are made. */
+const PIECES = [
+  ...['--xx', '--xx--', '\r\n', '\r\n\r\n', '\r\n--xx\r\n', '\r\n--xx--\r\n', '\n', '--', 'x'],
+  ...['Content-Disposition: form-data; name="n"', 'content-disposition: form-data; name=model'],
+  ...['; filename="a.png"', '; name="size"', 'Content-Type: image/png', '10', '', '\r\n--xxy'],
+  ...['Content-Transfer-Encoding: base64', '"', ';', ' ', '\0', '\u{fc}'],
+]
+const nearlyForms = fc
+  .array(fc.oneof(fc.constantFrom(...PIECES), fc.string({ maxLength: 4 })), { maxLength: 24 })
+  .map((pieces) => Buffer.from(pieces.join(''), 'latin1'))
+const forms = fc
+  .array(
+    fc.tuple(
+      fc.constantFrom(...['n', 'model', 'image[]', 'prompt']),
+      fc.boolean(),
+      fc.array(fc.oneof(fc.constantFrom(...PIECES), fc.string({ maxLength: 8 })), { maxLength: 6 }),
+    ),
+    { minLength: 1, maxLength: 6 },
+  )
+  .map((parts) =>
+    form(
+      ...parts.map(([name, isFile, data]): [string, string] => [
+        `Content-Disposition: form-data; name="${name}"${isFile ? '; filename="f"' : ''}`,
+        Buffer.from(data.join(''), 'utf8').toString('latin1'),
+      ]),
+    ),
+  )
+
+describe('a form that is accepted', () => {
+  it('reads as a well-known parser reads it', async () => {
+    let accepted = 0
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(forms, nearlyForms), async (raw) => {
+        const mine = ours(raw)
+        if (mine === null) return
+        accepted += 1
+        const theirs = await oracle(raw, TYPE)
+        const inOrder = (parts: readonly Read[]) => parts.map((part) => JSON.stringify(part)).sort()
+        expect(theirs === null ? null : inOrder(theirs)).toEqual(inOrder(mine))
+      }),
+      { numRuns: Number(process.env.FORM_RUNS ?? 1_500) },
+    )
+    expect(accepted).toBeGreaterThan(300)
+  })
+
+  it('is a view of the body, empty parts and binary ones too', () => {
+    const raw = form(field('prompt', ''), [
+      'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav',
+      '\0\r\n--x\xff',
+    ])
+    const read = readForm(raw, 'multipart/form-data; boundary="xx"; charset=UTF-8')
+    expect(read).toMatchObject({
+      ok: true,
+      parts: [
+        { name: 'prompt', filename: null, data: Buffer.alloc(0) },
+        { name: 'file', filename: 'a.wav', data: Buffer.from('\0\r\n--x\xff', 'latin1') },
+      ],
+    })
+    if (read.ok) expect(read.parts[1]?.data.buffer).toBe(raw.buffer)
+  })
+})
+
+const N = 'Content-Disposition: form-data; name="n"'
+const AMBIGUOUS: Record<string, [Buffer, string?]> = {
+  'two boundaries': [form([N, '1']), 'multipart/form-data; boundary=xx; boundary=yy'],
+  'no boundary': [form([N, '1']), 'multipart/form-data'],
+  'another charset': [form([N, '1']), 'multipart/form-data; boundary=xx; charset=utf-7'],
+  'a name twice in a part': [form([`${N}; name="user"`, '10'])],
+  'an extended name': [form([`${N}; name*=utf-8''user`, '10'])],
+  'a header twice': [form([`${N}\r\n${N}`, '1'])],
+  'a folded header': [form([`${N};\r\n filename="x"`, '1'])],
+  'a transfer encoding': [form([`${N}\r\nContent-Transfer-Encoding: base64`, 'MTA='])],
+  'no disposition': [form(['Content-Type: text/plain', '1'])],
+  'another disposition': [form(['Content-Disposition: attachment; name="n"', '1'])],
+  'a preamble': [Buffer.concat([Buffer.from('hello\r\n'), form([N, '1'])])],
+  'an epilogue': [Buffer.concat([form([N, '1']), form([N, '10'])])],
+  'no end': [form([N, '1']).subarray(0, -8)],
+  'a boundary that goes on': [form([N, '1\r\n--xxx'])],
+  'bare line feeds': [Buffer.from(form([N, '1']).toString().replaceAll('\r\n', '\n'))],
+  'too many parts': [form(...Array.from({ length: 300 }, () => field('user', 'x')))],
+  'headers without end': [form([`${N}\r\nX: ${'y'.repeat(5_000)}`, '1'])],
+  'a field of a megabyte': [form(field('prompt', 'x'.repeat(1024 * 1024)))],
+}
+describe('a form that two readers may read in two ways is refused', () => {
+  it.each(Object.keys(AMBIGUOUS))('%s', (name) => {
+    const [raw, type = TYPE] = AMBIGUOUS[name] ?? [Buffer.alloc(0)]
+    expect(readForm(raw, type)).toMatchObject({ ok: false, code: 'invalid_request' })
+  })
+
+  it.each([
+    ['twice', [field('n', '1'), field('n', '10')]],
+    ['in another case', [field('N', '10')]],
+    ['as a list', [field('n[]', '10')]],
+    ['as a file', [[`${N}; filename="x"`, '10']]],
+    ['with odd characters', [field('n', '1\u{80}')]],
+    ['empty', [field('n', '')]],
+  ] as [string, [string, string][]][])('a field that bounds the cost, %s', (_how, parts) => {
+    const read = readForm(form(...parts), TYPE)
+    if (!read.ok) throw new Error(read.message)
+    expect(fieldsOf(read, new Set(['n']))).toMatchObject({ ok: false })
+  })
+
+  it('but fields of every name pass', () => {
+    const read = readForm(form(field('n', '3'), field('prompt', 'a'), field('x[]', 'b')), TYPE)
+    if (!read.ok) throw new Error(read.message)
+    const body = { n: 3, prompt: 'a' }
+    expect(fieldsOf(read, new Set(['n']))).toEqual({ ok: true, body })
+  })
+})
