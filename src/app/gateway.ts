@@ -3,6 +3,7 @@ import type { Subjects } from '../access/subjects.ts'
 import type { Config } from '../config.ts'
 import type { CreditEngine } from '../credits/commands.ts'
 import type { Holds } from '../credits/holds.ts'
+import type { GatewaySettings } from '../gateway/context.ts'
 import { makeHttpApis, type HttpApis } from '../gateway/http/apis.ts'
 import type { HttpDeps } from '../gateway/http/exchange.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
@@ -43,6 +44,12 @@ export interface ConfiguredGateway {
   cut(): Promise<void>
 }
 
+const settingsOf = ({ holds, top_up_url }: Config): GatewaySettings => ({
+  fitToBalance: holds.fit_to_balance,
+  maxOutputTokensDefault: holds.max_output_tokens_default,
+  topUpUrl: top_up_url,
+})
+
 /** The gateway's dependencies, with everything that a reload of the configuration replaces. */
 export function configureGateway(parts: GatewayParts, first: Config): ConfiguredGateway {
   let config = first
@@ -73,11 +80,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       idempotency,
       upstreams: () => upstreams,
       apis: () => apis,
-      settings: () => ({
-        fitToBalance: config.holds.fit_to_balance,
-        maxOutputTokensDefault: config.holds.max_output_tokens_default,
-        topUpUrl: config.top_up_url,
-      }),
+      settings: () => settingsOf(config),
       clock,
       ids,
       log,

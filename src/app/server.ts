@@ -2,7 +2,7 @@ import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { refuseBroken } from '../gateway/broken-request.ts'
 import { refusalOf } from '../gateway/plugin.ts'
 import { endWith } from '../gateway/reply.ts'
-import { refuse } from '../kernel/errors.ts'
+import { refuseUnknown } from '../gateway/unmetered.ts'
 import type { Ids } from '../kernel/ids.ts'
 import {
   HEADER_BYTES_MAX,
@@ -12,10 +12,6 @@ import {
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
-
-/** What providers offer under these names is not metered here, so it is refused, in words. */
-const UNMETERED =
-  /^\/(v1|v1beta)\/(batches|files|uploads|fine_tuning|fine-tunes|assistants|threads|realtime)\b/
 
 /** The HTTP server: request ids, bounds, and no error in any shape but the caller's own. */
 export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
@@ -35,15 +31,14 @@ export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
     routerOptions: { maxParamLength: 512 },
   })
   app.setNotFoundHandler((request, reply) => {
-    const family = familyOfPath(request.url)
-    const [path = ''] = request.url.split('?')
-    const refusal = UNMETERED.test(path)
-      ? refuse('unsupported', `${path.slice(0, 128)} is not offered here: it cannot be metered.`)
-      : refuse('not_found', `There is no ${request.method} ${path.slice(0, 128)} here.`)
-    endWith(request, reply, family, refusal)
+    const refusal = refuseUnknown(request.method, request.url, request.headers)
+    endWith(request, reply, familyOfPath(request.url), refusal)
   })
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const refusal = refusalOf(error)
+    // A body that cannot be read is not what is wrong where there is nothing.
+    const refusal = request.is404
+      ? refuseUnknown(request.method, request.url, request.headers)
+      : refusalOf(error)
     if (refusal.code === 'internal_error') {
       deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
     }

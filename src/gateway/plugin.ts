@@ -14,6 +14,7 @@ import { registerModels, type ModelList } from './models.ts'
 import { splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
 import { endWith, sendRefusal } from './reply.ts'
+import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -30,32 +31,34 @@ export interface GatewayPluginOptions {
   readonly models: ModelList
 }
 
+/** Bodies arrive as raw bytes, once. */
+function takeBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  const limits = { '*': REQUEST_BODY_BYTES_MAX, 'multipart/form-data': FORM_BODY_BYTES_MAX }
+  for (const [type, bodyLimit] of Object.entries(limits)) {
+    app.addContentTypeParser(type, { parseAs: 'buffer', bodyLimit }, (_request, body, done) => {
+      done(null, body)
+    })
+  }
+}
+
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,
  * then `handle`. Bodies arrive as raw bytes once.
  */
 export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOptions): void {
   const { deps } = options
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    '*',
-    { parseAs: 'buffer', bodyLimit: REQUEST_BODY_BYTES_MAX },
-    (_request, body, done) => {
-      done(null, body)
-    },
-  )
-  app.addContentTypeParser(
-    'multipart/form-data',
-    { parseAs: 'buffer', bodyLimit: FORM_BODY_BYTES_MAX },
-    (_request, body, done) => {
-      done(null, body)
-    },
-  )
+  takeBodies(app)
   app.decorateRequest('caller', null)
   app.decorateRequest('startedMonoMs', 0)
   app.addHook('onRequest', async (request, reply) => {
     request.startedMonoMs = deps.clock.monotonicMs()
     const family = familyOfPath(request.url)
+    const upgrade = refuseUpgrade(request.headers)
+    if (upgrade !== null) {
+      endWith(request, reply, family, upgrade)
+      return
+    }
     const split = splitQuery(request.url)
     if (split === null) {
       endWith(request, reply, family, refuse('invalid_request', 'The query string is too long.'))
@@ -79,7 +82,7 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     app.post(route, async (request, reply) => {
       const protocol = paths.protocolOf(request.url)
       if (protocol === null) {
-        const refusal = refuse('unsupported', `There is no metered endpoint at ${request.url}.`)
+        const refusal = refuseUnknown(request.method, request.url, request.headers)
         endWith(request, reply, familyOfPath(request.url), refusal)
       } else await serve(deps, protocol, request, reply)
     })

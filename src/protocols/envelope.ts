@@ -76,12 +76,16 @@ export function envelope(family: Family, refusal: Refusal, requestId: string): E
 const ANTHROPIC = /^\/v1\/(?:messages|complete|skills|organizations)(?:\/|$)/
 
 /** Google's API has a version of its own, and methods behind a colon below /v1. */
-const GEMINI = /^\/v1beta(?:\/|$)|^\/v1\/models\/[^/]+(?::|%3a)[a-z]*(?:generate|embed|count)\w+$/i
+const GEMINI = [
+  /^(?:\/upload)?\/v1beta(?:\/|$)/,
+  /^\/ws\/google\.ai\./,
+  /^\/v1\/models\/[^/]+(?::|%3a)[a-z]*(?:generate|embed|count)\w+$/i,
+]
 
 /** Whose envelope an error on this path wears, known or not. Takes a path or a path and query. */
 export function familyOfPath(url: string): Family {
   const [path = ''] = url.split(/[?#]/, 1)
   const plain = path.replace(/\/{2,}/g, '/')
-  if (GEMINI.test(plain)) return 'gemini'
+  if (GEMINI.some((pattern) => pattern.test(plain))) return 'gemini'
   return ANTHROPIC.test(plain) ? 'anthropic' : 'openai'
 }

@@ -13,8 +13,8 @@ export interface ClosableSoundReader extends SoundReader {
 
 /**
  * Reads how long a sound file is, in a thread of its own, one file after the other: a file made for
- * it can keep a parser busy for minutes. A thread that takes longer than AUDIO_READ_MS_MAX is ended;
- * past AUDIO_QUEUE_MAX waiting files nothing is read. Both mean null.
+ * it can keep a parser busy for minutes. A thread that takes longer than AUDIO_READ_MS_MAX is
+ * ended; past AUDIO_QUEUE_MAX waiting files nothing is read. Both mean null.
  */
 export function makeSoundReader(deps: { readonly clock: Clock }): ClosableSoundReader {
   let worker: Worker | null = null

@@ -16,7 +16,7 @@ const LOSSY_BYTES_PER_SECOND_MAX = 64_000
 const BESIDE_BYTES = 64 * 1024
 
 /**
- * What the headers say, and no less than the bytes take: at the rate that the headers of uncompressed
+ * What the headers say, and no less than the bytes take: at the rate that the headers of plain
  * sound name, at the highest rate of any codec elsewhere. Films have a rate of their own.
  */
 async function secondsOf(file: Uint8Array): Promise<number | null> {
