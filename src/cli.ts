@@ -10,6 +10,7 @@ import {
   type Cli,
   type CliDeps,
 } from './app/cli/context.ts'
+import { auditCommand, standardIo } from './app/cli/audit.ts'
 import { keyCommands } from './app/cli/keys.ts'
 import { correctionCommands } from './app/cli/corrections.ts'
 import { moneyCommands } from './app/cli/money.ts'
@@ -110,6 +111,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
   ]) {
     register(cli)
   }
+  auditCommand(program, cli.run, standardIo)
   try {
     await program.parseAsync(args.length === 0 ? ['serve'] : [...args], { from: 'user' })
     return exit.code

@@ -1,12 +1,10 @@
 #!/usr/bin/env node
-import { cliDeps } from './app/cli/deps.ts'
-import { runCli } from './cli.ts'
-import { ConfigError, readEnvironment } from './config.ts'
-
-try {
-  process.exitCode = await runCli(process.argv.slice(2), cliDeps(readEnvironment()))
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error
-  process.stderr.write(`farebox: ${error.message}\n`)
-  process.exitCode = 2
+const args = process.argv.slice(2)
+if (args[0] === 'audit') {
+  // Alone: it needs no environment, and its memory is for the files that it reads.
+  const { auditInThread } = await import('./app/cli/audit-alone.ts')
+  process.exitCode = await auditInThread(args)
+} else {
+  const { main } = await import('./app/cli/main.ts')
+  process.exitCode = await main(args)
 }
