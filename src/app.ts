@@ -5,7 +5,7 @@ import { makeAuthenticator, type CachingAuthenticator } from './access/authentic
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
 import { registerBilling } from './app/billing-routes.ts'
-import { inboxState, makeBilling, type Billing } from './app/billing.ts'
+import { inboxState, makeBilling, noteCharged, type Billing } from './app/billing.ts'
 import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
 import { registerHolds } from './app/holds.ts'
@@ -18,6 +18,7 @@ import { makeReadiness } from './app/readiness.ts'
 import { makeUsageOut, type UsageOut } from './app/reporting.ts'
 import { openStores, type Stores } from './app/stores.ts'
 import { scrapedBy, type Control } from './app/workers/worker.ts'
+import { makeHints } from './billing/recharge/hints.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
@@ -82,7 +83,9 @@ export async function makeApp(options: AppOptions): Promise<App> {
   options.control.shows(metrics.text)
   const notify = makeNotify({ ...options, db: stores.db, metrics })
   const usage = makeUsageOut({ ...options, db: stores.db, metrics })
-  const core = makeCore({ ...options, stores, prices, metrics, beside: [notify, usage] })
+  const hints = makeHints()
+  const beside = [notify, usage, noteCharged(hints)]
+  const core = makeCore({ ...options, stores, prices, metrics, beside })
   const parts: Parts = {
     ...options,
     stores,
@@ -92,7 +95,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     notify,
     usage,
     billing: makeBilling({
-      ...{ ...options, ...core, db: stores.db, hooks: metrics },
+      ...{ ...options, ...core, db: stores.db, hooks: metrics, hints },
       tell: (...told) => notify.outbox.add(...told),
     }),
     tokenizer: makeTokenizer({ clock }),
@@ -184,9 +187,9 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     log,
   })
   server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
-  const checkout = registerBilling(server, { ...parts, ...core, authenticator })
+  const sales = registerBilling(server, { ...parts, ...core, authenticator, subjects })
   const holds = registerHolds(server, { ...parts, ...core, db, engine, authenticator, subjects })
-  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, checkout, holds] })
+  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, ...sales, holds] })
   const scraped = scrapedBy(parts.control, metrics)
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics: scraped, version })
   watchFigures(parts, authenticator, gateway)
@@ -260,8 +263,7 @@ async function stop(
   if (left === 0) await core.credits.settledAll()
   await parts.loops.stop()
   // An event that hangs at Stripe is taken over when its lease ends.
-  const worked = parts.billing?.worker.idle()
-  await Promise.race([worked, sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
+  await Promise.race([parts.billing?.idle(), sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
   await Promise.race([
     parts.usage.reporting?.reporter.idle(),
     sleep(parts.clock, SHUTDOWN_POST_MS_MAX),

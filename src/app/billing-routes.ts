@@ -6,7 +6,10 @@ import { webhookPlugin } from '../billing/webhook.ts'
 import type { Environment } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
-import { checkoutPlugin, makeCheckoutSurface, type CheckoutSurface } from '../portal/checkout.ts'
+import type { Subjects } from '../access/subjects.ts'
+import type { DocumentedSurface } from '../access/http/openapi.ts'
+import { checkoutPlugin, makeCheckoutSurface } from '../portal/checkout.ts'
+import { makeRechargeSurface, rechargePlugin } from '../portal/recharge.ts'
 import { PORTAL_PREFIX } from '../portal/plugin.ts'
 import type { Billing } from './billing.ts'
 
@@ -16,13 +19,17 @@ export interface BillingRoutesDeps {
   readonly environment: Pick<Environment, 'stripe' | 'mode'>
   readonly authenticator: Authenticator
   readonly accounts: Accounts
+  readonly subjects: Subjects
   readonly metrics: BillingHooks
   readonly clock: Clock
   readonly log: Log
 }
 
-/** Stripe's door and the buyers'. Answers the latter's surface, for the documentation. */
-export function registerBilling(server: FastifyInstance, deps: BillingRoutesDeps): CheckoutSurface {
+/** Stripe's door and the buyers'. Answers the latter's surfaces, for the documentation. */
+export function registerBilling(
+  server: FastifyInstance,
+  deps: BillingRoutesDeps,
+): readonly DocumentedSurface[] {
   const { billing, environment, clock, log } = deps
   const webhook = {
     inbox: billing?.inbox ?? null,
@@ -35,6 +42,12 @@ export function registerBilling(server: FastifyInstance, deps: BillingRoutesDeps
   })
   const checkoutDeps = { ...deps, checkouts: billing?.checkouts ?? null }
   const surface = makeCheckoutSurface(checkoutDeps)
+  const rechargeDeps = {
+    ...deps,
+    recharges: billing?.recharges ?? null,
+    returnUrl: () => billing?.returnUrl() ?? null,
+  }
+  const recharge = makeRechargeSurface(rechargeDeps)
   server.register(
     async (app) => {
       checkoutPlugin(app, { surface, deps: checkoutDeps })
@@ -42,5 +55,12 @@ export function registerBilling(server: FastifyInstance, deps: BillingRoutesDeps
     },
     { prefix: PORTAL_PREFIX },
   )
-  return surface
+  server.register(
+    async (app) => {
+      rechargePlugin(app, { surface: recharge, deps: rechargeDeps })
+      await Promise.resolve()
+    },
+    { prefix: PORTAL_PREFIX },
+  )
+  return [surface, recharge]
 }

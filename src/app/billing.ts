@@ -7,6 +7,9 @@ import { makeEffects } from '../billing/effects/effects.ts'
 import { makeEventEffect } from '../billing/effects/of-event.ts'
 import { makeInvoiceReader } from '../billing/effects/read-invoice.ts'
 import { makeReader } from '../billing/effects/read-payment.ts'
+import type { Hints } from '../billing/recharge/hints.ts'
+import { makeRechargeReader } from '../billing/recharge/read.ts'
+import { makeRecharges, type Recharges } from '../billing/recharge/recharges.ts'
 import { makeFindings } from '../billing/findings.ts'
 import type { BillingHooks } from '../billing/hooks.ts'
 import { makeInbox, type Inbox } from '../billing/inbox.ts'
@@ -19,8 +22,11 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { WorkPool } from '../kernel/work-pool.ts'
+import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { InboxState } from '../ops/billing-metrics.ts'
 import type { Db } from '../store/db.ts'
+
+type Alongside = NonNullable<PostingLedgerOptions['alongside']>
 
 /** Everything that talks to Stripe; null where no key is set. */
 export interface Billing {
@@ -28,9 +34,24 @@ export interface Billing {
   readonly worker: WorkPool
   readonly sync: Sync
   readonly checkouts: Checkouts
+  readonly recharges: Recharges
+  /** Resolves when nothing is being worked on. */
+  idle(): Promise<void>
+  /** Where customers come back to who named nothing else; null = nowhere. */
+  returnUrl(): string | null
   /** What is for sale from now on. */
   configure(config: Config): void
 }
+
+/** Lets recharges know whom posting charged; nothing is written. */
+export const noteCharged = (hints: Hints): { readonly alongside: Alongside } => ({
+  alongside(postings) {
+    for (const { receipt, deltaMicros } of postings) {
+      if (deltaMicros > 0) hints.note(receipt.accountId)
+    }
+    return []
+  },
+})
 
 /** The inbox's backlog as metrics show it. */
 export async function inboxState({ inbox }: Billing, clock: Clock): Promise<InboxState> {
@@ -47,6 +68,7 @@ export interface BillingParts {
   readonly reload: Reload
   readonly hooks: BillingHooks
   readonly tell: Tell
+  readonly hints: Hints
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
@@ -58,11 +80,20 @@ export function makeBilling(parts: BillingParts): Billing | null {
   const stripe = makeStripe(environment.stripe)
   const inbox = makeInbox({ db, ids })
   const findings = makeFindings({ db, ids, clock })
-  let catalogue = makeCatalogue(parts.config)
+  let { config } = parts
+  let catalogue = makeCatalogue(config)
   const reader = makeReader(stripe)
   const invoices = makeInvoiceReader(stripe)
+  const rechargeReader = makeRechargeReader(stripe)
   const effects = makeEffects({
-    ...{ ...parts, reader, invoices, findings, catalogue: () => catalogue },
+    ...{
+      ...parts,
+      reader,
+      invoices,
+      recharges: rechargeReader,
+      findings,
+      catalogue: () => catalogue,
+    },
   })
   const { mode } = environment
   const ensureCustomer = makeEnsureCustomer({ ...parts, stripe })
@@ -79,13 +110,24 @@ export function makeBilling(parts: BillingParts): Billing | null {
     random: Math.random,
     log,
   })
+  const recharges = makeRecharges({
+    ...{ ...parts, stripe, effects, checkouts, ensureCustomer, reader: rechargeReader },
+    ...{ catalogue: () => catalogue, random: Math.random },
+  })
   return {
     inbox,
     worker,
     checkouts,
+    recharges,
     sync: makeSync({ stripe, inbox, mode, clock }),
-    configure(config) {
-      catalogue = makeCatalogue(config)
+    async idle() {
+      await worker.idle()
+      await recharges.idle()
+    },
+    returnUrl: () => config.top_up_url,
+    configure(next) {
+      config = next
+      catalogue = makeCatalogue(next)
     },
   }
 }

@@ -12,6 +12,7 @@ import {
 import {
   ALERT_POLL_MS,
   NOTIFICATION_POLL_MS,
+  RECHARGE_TICK_MS,
   STRIPE_INBOX_POLL_MS,
 } from '../kernel/limits-outside.ts'
 import type { Loops } from '../ops/loops.ts'
@@ -87,6 +88,7 @@ function startStripeLoops(deps: { loops: Loops; billing: Billing | null; usage: 
   const { loops, billing, usage } = deps
   if (usage.reporting !== null) startReportingLoops(loops, usage.reporting)
   if (billing === null) return
-  const { worker } = billing
+  const { worker, recharges } = billing
   loops.start({ name: 'stripe-inbox', periodMs: STRIPE_INBOX_POLL_MS, run: () => worker.tick() })
+  loops.start({ name: 'recharges', periodMs: RECHARGE_TICK_MS, run: () => recharges.tick() })
 }

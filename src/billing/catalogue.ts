@@ -4,6 +4,7 @@ import type { Pack, Policies } from './config.ts'
 /** What is for sale, by Stripe's prices. The only source of amounts beside our own intents. */
 export interface Catalogue {
   readonly policies: Policies
+  readonly packs: readonly Pack[]
   pack(id: string): Pack | null
   plan(id: string): Plan | null
   packOf(price: string): Pack | null
@@ -23,6 +24,7 @@ export function makeCatalogue(config: {
   const plansByPrice = new Map(byPrice)
   return {
     policies: config.stripe.policies,
+    packs,
     pack: (id) => packsById.get(id) ?? null,
     plan: (id) => plansById.get(id) ?? null,
     packOf: (price) => packsByPrice.get(price) ?? null,

@@ -1,13 +1,30 @@
 import type { Tx } from '../store/db.ts'
 
-/** What billing has somebody told of. Amounts are credits as decimal text. */
-export interface CreditsReceived {
-  readonly kind: 'credits_received'
+interface About {
   /** Names what happened, unique for good. */
   readonly occasion: string
   readonly accountId: string
+}
+
+/** Amounts are credits as decimal text. */
+export interface CreditsReceived extends About {
+  readonly kind: 'credits_received'
   readonly data: { readonly credits: string; readonly available: string }
 }
 
+export interface RechargeFailed extends About {
+  readonly kind: 'recharge_failed'
+  readonly data: { readonly reason: string }
+}
+
+/** The bank wants to see the customer: `url` is where. */
+export interface AuthenticationRequired extends About {
+  readonly kind: 'authentication_required'
+  readonly data: { readonly url: string }
+}
+
+/** What billing has somebody told of. */
+export type Told = CreditsReceived | RechargeFailed | AuthenticationRequired
+
 /** Notes it in the transaction that it tells of; the same occasion again is told once. */
-export type Tell = (told: CreditsReceived, nowMs: number, tx: Tx) => Promise<void>
+export type Tell = (told: Told, nowMs: number, tx: Tx) => Promise<void>

@@ -71,3 +71,33 @@ export const METER_AGE_MS_MAX = 35 * 24 * 3_600_000 - 3_600_000
 export const METER_DIRECTORY_MS = 60_000
 /** Groups of a customer and hour compared in one look at a refused window; the rest is told. */
 export const METER_CHECK_GROUPS_MAX = 1_000
+/** How often low accounts that posting named are looked at, and how many it may name between. */
+export const RECHARGE_TICK_MS = 250
+export const RECHARGE_HINTS_MAX = 20_000
+/** How often all recharges are looked at, for what a process that ended had noticed. */
+export const RECHARGE_SWEEP_MS = 10_000
+/** Attempts planned in one transaction, and worked on at once by one process. */
+export const RECHARGE_PLANNED_MAX = 200
+export const RECHARGES_AT_ONCE_MAX = 8
+/** Who works on an attempt longer than this is taken for gone: three calls and their repeats. */
+export const RECHARGE_LEASE_MS = 300_000
+/** Tries to learn what became of a call; doubles within these. */
+export const RECHARGE_RETRY_MS_MIN = 2_000
+export const RECHARGE_RETRY_MS_MAX = 600_000
+/** A processing payment tells by webhook; should that get lost, it is looked at so often. */
+export const RECHARGE_OPEN_LOOK_MS = 3_600_000
+/** A payment that waits for its payer is given up after this: off session nobody comes. */
+export const RECHARGE_ACTION_MS_MAX = 24 * 3_600_000
+/** A call so long ago is over on Stripe's side, whatever became of it. */
+export const RECHARGE_QUIET_MS = 300_000
+/** Between two attempts of an account: a balance that does not rise must not empty a card. */
+export const RECHARGE_PAUSE_MS = 5_000
+/** Next attempt after one that failed for a reason that is not the card's. */
+export const RECHARGE_TROUBLE_MS = 600_000
+/** Declines in a row until another card is wanted, and the pauses between; the card networks
+ * take many more tries than that for abuse. */
+export const RECHARGE_DECLINES_MAX = 3
+export const RECHARGE_DECLINE_MS_MIN = 6 * 3_600_000
+export const RECHARGE_DECLINE_MS_MAX = 48 * 3_600_000
+/** Attempts that are shown. */
+export const RECHARGE_ATTEMPTS_SHOWN = 10

@@ -105,7 +105,10 @@ function subjectInQuery(url: string): string | undefined {
 }
 
 /** For whom a request asks: the account of a client key, or the subject of a backend key. */
-async function callerOf(deps: PortalDeps, request: FastifyRequest): Promise<Caller | Refusal> {
+export async function callerOf(
+  deps: Pick<PortalDeps, 'authenticator' | 'subjects' | 'log'>,
+  request: FastifyRequest,
+): Promise<Caller | Refusal> {
   const key = splitQuery(request.url)?.key ?? null
   const caller = await authenticate(deps, secretOf(request.headers, key))
   if ('ok' in caller) return caller

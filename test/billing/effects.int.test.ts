@@ -41,6 +41,7 @@ async function makeWorld(policies: object = {}) {
       ...{
         db,
         reader: shop.reader,
+        recharges: shop.recharges,
         invoices: shop.invoiceReader,
         ids,
         clock,

@@ -25,7 +25,16 @@ async function makeWorld(policies: object = {}) {
   const clock = { now: () => T0, monotonicMs: () => 0, after: () => () => undefined }
   const makeProcess = () =>
     makeEffects({
-      ...{ db, reader: shop.reader, invoices: shop.invoiceReader, ids, clock, log: silentLog },
+      ...{
+        db,
+        reader: shop.reader,
+        recharges: shop.recharges,
+        tell: () => Promise.resolve(),
+        invoices: shop.invoiceReader,
+        ids,
+        clock,
+        log: silentLog,
+      },
       hooks: countedHooks(),
       catalogue: () => catalogue,
       findings: makeFindings({ db, ids, clock }),

@@ -11,6 +11,7 @@ import type {
   PriceFacts,
   SubscriptionFacts,
 } from '../../src/billing/effects/read-invoice.ts'
+import type { RechargeReader } from '../../src/billing/recharge/read.ts'
 import type { Reader } from '../../src/billing/effects/read-payment.ts'
 
 /** Stripe's side of a few payments, as plain state: what a look would see of it now. */
@@ -78,6 +79,16 @@ export function makeShop() {
     isCustomerDeleted: (id) => Promise.resolve(deletedCustomers.has(id)),
     warning: (id) => Promise.resolve({ payment: id.replace('issfr_', 'pi_'), actionable: true }),
   }
+  const recharges: RechargeReader = {
+    attemptOf: () => Promise.resolve(null),
+    charge: () => Promise.reject(new Error('no recharges here')),
+    find: () => Promise.resolve(null),
+    setup: () => Promise.reject(new Error('no setups here')),
+    setupOf: () => Promise.resolve(null),
+    card: () => Promise.resolve(null),
+    customer: () => Promise.resolve({ defaultMethod: null }),
+    price: () => Promise.resolve({ amount: null, currency: 'usd' }),
+  }
   const known = <T>(map: ReadonlyMap<string, T>, id: string): Promise<T> => {
     const found = map.get(id)
     return found === undefined ? Promise.reject(new Error(`no ${id}`)) : Promise.resolve(found)
@@ -93,6 +104,7 @@ export function makeShop() {
   return {
     reader,
     invoiceReader,
+    recharges,
     invoices,
     subscriptions,
     prices,

@@ -4,15 +4,18 @@ import { describeError, type Log } from '../../kernel/log.ts'
 import type { Tx } from '../../store/db.ts'
 import type { BillingHooks } from '../hooks.ts'
 import { lookAndWrite, type Look } from './look.ts'
-import { lookAtCustomer } from './look-at-customer.ts'
+import { makeCardLooks } from './look-at-customer.ts'
+import { makeRechargeLooks, type RechargeLooksDeps } from './look-at-recharge.ts'
 import { makeLooks } from './looks.ts'
 import { makePlanLooks, type PlanLooksDeps } from './looks-of-plans.ts'
+import { turnOff } from '../recharge/end.ts'
+import { accountOfPayment } from '../recharge/store.ts'
 import type { Subject } from './subject.ts'
 import { targetOf, type Target } from './target.ts'
 import { makeTurns } from './turns.ts'
 import type { Written } from './write.ts'
 
-export interface EffectsDeps extends PlanLooksDeps {
+export interface EffectsDeps extends Omit<PlanLooksDeps, 'tell'>, RechargeLooksDeps {
   readonly reload: Reload
   readonly hooks: Pick<BillingHooks, 'usable' | 'notGranted'>
   readonly clock: Clock
@@ -32,15 +35,25 @@ export function makeEffects(deps: EffectsDeps): Effects {
   const looks = {
     ...makeLooks(deps),
     ...makePlanLooks(deps),
-    customer: (id: string) => lookAtCustomer(deps, id),
+    ...makeRechargeLooks(deps),
+    ...makeCardLooks(deps),
   }
   const turns = makeTurns()
   const now = (): number => clock.now()
 
-  const lookAt = (target: Target): Promise<Look<Written>> =>
-    target.kind === 'payment'
-      ? looks.payment(target.id, target.session)
-      : looks[target.kind](target.id)
+  function lookAt(target: Target): Promise<Look<Written>> {
+    if (target.kind === 'payment') return looks.payment(target.id, target.session)
+    if (target.kind === 'recharge') return looks.recharge(target.id, target.attempt)
+    return looks[target.kind](target.id)
+  }
+
+  /** What the subject itself says, beside what it is about. */
+  async function noteTarget(tx: Tx, target: Target, nowMs: number): Promise<void> {
+    for (const finding of target.findings) await deps.findings.note(finding, tx)
+    if (target.isWarned !== true) return
+    const accountId = await accountOfPayment(tx, target.id)
+    if (accountId !== null) await turnOff(tx, accountId, 'early_fraud_warning', nowMs)
+  }
 
   async function tell({ accounts, grantedOfMs, isStuck }: Written): Promise<void> {
     if (isStuck) hooks.notGranted()
@@ -66,7 +79,7 @@ export function makeEffects(deps: EffectsDeps): Effects {
         return {
           async write(tx, nowMs) {
             const result = await found.write(tx, nowMs)
-            for (const finding of target.findings) await deps.findings.note(finding, tx)
+            await noteTarget(tx, target, nowMs)
             await also(tx, result.outcome)
             return result
           },

@@ -11,6 +11,8 @@ export interface Subject {
     | 'subscription'
     | 'credit_note'
     | 'customer'
+    | 'method'
+    | 'setup'
   readonly id: string
 }
 
@@ -29,6 +31,9 @@ const KINDS: readonly (readonly [string, Subject['kind'] | null])[] = [
   ['customer.subscription.', 'subscription'],
   ['credit_note.', 'credit_note'],
   ['customer.deleted', 'customer'],
+  ['customer.updated', 'customer'],
+  ['payment_method.', 'method'],
+  ['setup_intent.succeeded', 'setup'],
 ]
 
 /** null = there is nothing to look at. Source: stripe/facts.md §3. */

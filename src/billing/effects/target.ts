@@ -1,33 +1,55 @@
 import { checkoutRows } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
+import { findAttempt } from '../recharge/store.ts'
+import type { RechargeLooksDeps } from './look-at-recharge.ts'
 import { creditNoteFinding, type PlanLooksDeps } from './looks-of-plans.ts'
 import type { Subject } from './subject.ts'
 
 /** What to look at in the end, and what the subject itself says beside it. */
-export type Target = { readonly id: string; readonly findings: readonly Finding[] } & (
+export type Target = {
+  readonly id: string
+  readonly findings: readonly Finding[]
+  /** Its payer may not be who it seems: nothing is charged by itself any more. */
+  readonly isWarned?: boolean
+} & (
   | { readonly kind: 'payment'; readonly session: string }
-  | { readonly kind: 'session' | 'invoice' | 'subscription' | 'customer' }
+  | { readonly kind: 'recharge'; readonly attempt: string }
+  | { readonly kind: 'session' | 'invoice' | 'subscription' | 'customer' | 'method' | 'setup' }
 )
 
-export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices' | 'catalogue'>
+export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices' | 'catalogue'> &
+  Pick<RechargeLooksDeps, 'recharges'>
 
-/** A payment is of a session, or of an invoice; else it is none of ours: null. */
+/** The attempt that a payment was made for, by our own row or by what the payment says. */
+async function attemptOf({ db, recharges }: TargetDeps, payment: string): Promise<string | null> {
+  const known = await findAttempt(db, { paymentIntent: payment })
+  if (known !== null) return known.id
+  const id = await recharges.attemptOf(payment)
+  return id === null ? null : ((await findAttempt(db, { id }))?.id ?? null)
+}
+
+/** A payment is of a session, a recharge or an invoice; else it is none of ours: null. */
 async function ofPayment(
-  { db, reader, invoices }: TargetDeps,
+  deps: TargetDeps,
   id: string | null,
   findings: readonly Finding[] = [],
 ): Promise<Target | null> {
+  const { db, reader, invoices } = deps
   if (id === null) return null
   const row = await checkoutRows.find(db, { paymentIntent: id })
   const session = row?.sessionId ?? (await reader.sessionOf(id))
   if (session !== null) return { kind: 'payment', id, findings, session }
+  const attempt = await attemptOf(deps, id)
+  if (attempt !== null) return { kind: 'recharge', id, findings, attempt }
   const invoice = await invoices.invoiceOf(id)
   return invoice === null ? null : { kind: 'invoice', id: invoice, findings }
 }
 
 async function ofSession(deps: TargetDeps, id: string): Promise<Target> {
-  const { paymentIntent, invoice } = await deps.reader.session(id)
+  const { mode, paymentIntent, invoice } = await deps.reader.session(id)
   const findings: Finding[] = []
+  const setup = mode === 'setup' ? await deps.recharges.setupOf(id) : null
+  if (setup !== null) return { kind: 'setup', id: setup, findings }
   if (paymentIntent !== null) return { kind: 'payment', id: paymentIntent, session: id, findings }
   return invoice === null
     ? { kind: 'session', id, findings }
@@ -39,7 +61,8 @@ async function ofWarning(deps: TargetDeps, id: string): Promise<Target | null> {
   const evidence = { payment, actionable }
   const finding = { kind: 'stripe_early_fraud_warning', severity: 'review', subject: id } as const
   const isTold = deps.catalogue().policies.early_fraud_warning === 'flag'
-  return ofPayment(deps, payment, isTold ? [{ ...finding, evidence }] : [])
+  const target = await ofPayment(deps, payment, isTold ? [{ ...finding, evidence }] : [])
+  return target === null ? null : { ...target, isWarned: isTold }
 }
 
 /** Where the money that a subject is about is to be looked at. null = it is none of ours. */
@@ -61,6 +84,8 @@ export async function targetOf(deps: TargetDeps, { kind, id }: Subject): Promise
     case 'invoice':
     case 'subscription':
     case 'customer':
+    case 'method':
+    case 'setup':
       return { kind, id, findings: [] }
     case 'credit_note': {
       const note = await invoices.creditNote(id)

@@ -32,6 +32,11 @@ const MESSAGES: Record<string, string> = {
   authentication_required: 'Your card was declined. This transaction requires authentication.',
 }
 
+/** What the network says of another try. Source: docs.stripe.com/declines/card */
+export function adviceOf({ declineCode }: Decline): string {
+  return /^(lost|stolen)_card$/.test(declineCode) ? 'do_not_try_again' : 'try_again_later'
+}
+
 function declineOf(code: string, declineCode: string): Decline {
   return { code, declineCode, message: MESSAGES[declineCode] ?? 'Your card was declined.' }
 }
@@ -52,6 +57,7 @@ function decline(till: Till, intent: Obj, method: Obj, why: Decline): void {
       type: 'card_error',
       code: why.code,
       decline_code: why.declineCode,
+      advice_code: adviceOf(why),
       doc_url: docUrl(why.code),
       message: why.message,
       charge: text(charge, 'id'),

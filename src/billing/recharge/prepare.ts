@@ -1,0 +1,106 @@
+import type { Clock } from '../../kernel/clock.ts'
+import type { Db, Tx } from '../../store/db.ts'
+import { numberOf } from '../../store/rows.ts'
+import { loadSql } from '../../store/sql.ts'
+import { monthOf, type Failure } from './consequence.ts'
+import type { Tell } from '../tell.ts'
+import { endAttempt, lockWanted } from './end.ts'
+import type { CardFacts, RechargeReader } from './read.ts'
+import { attemptRow, type Attempt, type Recharge } from './rows.ts'
+import { readRecharge } from './store.ts'
+import type { Accounts } from '../../access/accounts.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), ['call-attempt', 'spent-in-month'])
+
+export interface PrepareDeps {
+  readonly db: Db
+  readonly reader: RechargeReader
+  readonly accounts: Pick<Accounts, 'read'>
+  readonly tell: Tell
+  readonly clock: Clock
+}
+
+interface Charge {
+  readonly customer: string
+  readonly card: CardFacts
+  readonly amount: number
+  readonly currency: string
+}
+
+const no = (kind: Failure['kind'], detail: string): Failure => ({ kind, detail })
+
+/** What is to be charged, and whom; or why nothing can be. */
+async function chargeOf(
+  { reader, accounts }: PrepareDeps,
+  attempt: Attempt,
+  chosen: string | null,
+): Promise<Charge | Failure> {
+  const customer = (await accounts.read(attempt.accountId))?.stripeCustomerId ?? null
+  if (customer === null) return no('no_payment_method', 'no customer')
+  const [known, price] = await Promise.all([
+    reader.customer(customer),
+    reader.price(attempt.stripePrice),
+  ])
+  if (known === null) return no('customer_deleted', customer)
+  const method = chosen ?? known.defaultMethod
+  if (method === null) return no('no_payment_method', 'no default payment method')
+  const card = await reader.card(method)
+  if (card?.customer !== customer) {
+    return no(chosen === null ? 'no_payment_method' : 'payment_method_detached', method)
+  }
+  const { amount, currency } = price
+  if (amount === null || amount <= 0) return no('refused', `price ${attempt.stripePrice}`)
+  return { customer, card, amount, currency }
+}
+
+/** Why what was planned is not to be charged after all; null = it is. */
+async function objection(
+  tx: Tx,
+  attempt: Attempt,
+  recharge: Recharge,
+  { amount, currency }: Charge,
+  nowMs: number,
+): Promise<Failure | null> {
+  if (recharge.currency !== currency) return no('refused', `the pack now costs ${currency}`)
+  if (attempt.month !== monthOf(nowMs)) return no('not_needed', 'planned in another month')
+  if (recharge.monthlyAmount === null) return null
+  const params = [attempt.accountId, attempt.month, attempt.id]
+  const [row] = await tx.query(sql['spent-in-month'], params)
+  const spent = row === undefined ? 0 : numberOf(row, 'amount')
+  return spent + amount > recharge.monthlyAmount ? no('capped', `${spent} ${currency}`) : null
+}
+
+/**
+ * Fixes what Stripe will be asked for and commits it: from here on whoever goes on with the attempt
+ * asks for the same under the same key. null = there is nothing to ask for, or somebody else does.
+ * Source: design §7 (planned first).
+ */
+export async function prepareAttempt(deps: PrepareDeps, attempt: Attempt): Promise<Attempt | null> {
+  const { db, tell, clock } = deps
+  const chosen = (await readRecharge(db, attempt.accountId))?.paymentMethod ?? null
+  const charge = await chargeOf(deps, attempt, chosen)
+  return db.tx(async (tx) => {
+    const nowMs = clock.now()
+    const { isWanted, recharge } = await lockWanted(tx, attempt.accountId)
+    const why = !isWanted
+      ? no('not_needed', 'before Stripe was asked')
+      : 'kind' in charge
+        ? charge
+        : recharge.paymentMethod !== chosen
+          ? no('not_needed', 'another card was chosen')
+          : await objection(tx, attempt, recharge, charge, nowMs)
+    if (why !== null || 'kind' in charge) {
+      const failure = why ?? no('not_needed', '')
+      const isCanceled = failure.kind === 'not_needed' || failure.kind === 'capped'
+      const state = isCanceled ? 'canceled' : 'failed'
+      await endAttempt(tx, tell, attempt, { state, failure }, nowMs)
+      return null
+    }
+    const { customer, card, amount, currency } = charge
+    const [row] = await tx.query(sql['call-attempt'], [
+      ...[attempt.id, attempt.lease, customer, card.id, card.mark, amount, currency],
+      new Date(nowMs),
+    ])
+    return row === undefined ? null : attemptRow.parse(row)
+  })
+}
