@@ -63,11 +63,22 @@ export async function prepareQuickstart(
   return quickstart
 }
 
-/** What to paste next. */
+/** How to buy where Stripe is played too. */
+const buyText = ({ base_url: url, api_key: key }: Quickstart, thanksUrl: string): string => `
+Buy credits (Stripe is played by the built-in demo, no money moves): open the "url" of the answer.
+For the monthly plan say "plan":"pro" in place of "pack":"starter".
+
+  curl ${url}/farebox/v1/checkout \\
+    -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" \\
+    -d '{"pack":"starter","success_url":"${thanksUrl}","cancel_url":"${thanksUrl}"}'
+`
+
+/** What to paste next. `thanksUrl`: where a buyer of the demo comes back to; null = no demo shop. */
 export function quickstartText(
   quickstart: Quickstart,
   model: string,
   demo: readonly string[],
+  thanksUrl: string | null,
 ): string {
   const { base_url: url, api_key: key } = quickstart
   const note =
@@ -101,7 +112,7 @@ What it cost:
 
   curl ${url}/farebox/v1/balance -H "Authorization: Bearer ${key}"
   curl ${url}/farebox/v1/usage   -H "Authorization: Bearer ${key}"
-
+${thanksUrl === null ? '' : buyText(quickstart, thanksUrl)}
 Key, admin token and account are in ${DATA_DIR}/quickstart.json.
 `
 }

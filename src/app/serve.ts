@@ -1,23 +1,13 @@
 import { createRequire } from 'node:module'
-import type { KeyLimits } from '../access/rows.ts'
-import { hashSecret } from '../access/secrets.ts'
 import { makeApp, type App } from '../app.ts'
 import { ConfigError, loadConfig, type Config, type Environment } from '../config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { makeIds } from '../kernel/ids.ts'
-import { DEMO_START_MS_MAX, QUICKSTART_MICROS } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
-import { micros, ZERO } from '../kernel/money.ts'
 import { makeLog } from '../ops/log.ts'
-import { startDemoUpstream, type DemoUpstream } from './demo-upstream.ts'
-import {
-  DATA_DIR,
-  prepareQuickstart,
-  quickstartText,
-  readQuickstart,
-  type QuickstartSetup,
-} from './quickstart.ts'
-import { demoNames, withDefaultUpstreams } from './upstreams.ts'
+import { startDemos, type Demos } from './demos.ts'
+import { DATA_DIR, prepareQuickstart, quickstartText, readQuickstart } from './quickstart.ts'
+import { customersOf, quickstartSetup } from './quickstart-setup.ts'
 import { supervise } from './workers/supervisor.ts'
 import { signalControl, workerControl, type Control } from './workers/worker.ts'
 
@@ -61,19 +51,20 @@ async function serveMany(environment: Environment): Promise<number> {
 }
 
 /** Runs a gateway until a signal ends it. Answers the exit code. Source: design §10. */
-export async function serve(environment: Environment): Promise<number> {
-  if (environment.workers > 1 && environment.worker === null) return serveMany(environment)
-  const isWorker = environment.worker !== null
-  const quickstart = isQuickstart(environment)
+export async function serve(real: Environment): Promise<number> {
+  if (real.workers > 1 && real.worker === null) return serveMany(real)
+  const isWorker = real.worker !== null
+  const quickstart = isQuickstart(real)
   const clock = systemClock
   const ids = makeIds(clock)
   // In quickstart a person reads the terminal: only what is wrong.
-  const level = quickstart && environment.logLevel === 'info' ? 'warn' : environment.logLevel
+  const level = quickstart && real.logLevel === 'info' ? 'warn' : real.logLevel
   const log = makeLog({ level })
   const control = isWorker ? workerControl(clock) : signalControl()
-  const demo = await startDemo(environment, quickstart)
+  const demos = await startDemos(real, quickstart)
+  const { environment } = demos
   try {
-    const config = withDefaultUpstreams(loadConfig(environment), environment, demo?.baseUrl ?? null)
+    const config = demos.configure(loadConfig(environment))
     checkCombination(environment, config)
     const adminToken =
       environment.adminToken ??
@@ -84,24 +75,16 @@ export async function serve(environment: Environment): Promise<number> {
     const url = await listen(app, environment)
     if (!isWorker) process.stdout.write(`Farebox ${version} is listening on ${url}\n`)
     if (quickstart && adminToken !== null) {
-      const made = await prepareQuickstart(DATA_DIR, url, adminToken, setupOf(app))
-      const demos = demo === null ? [] : demoNames(environment)
-      process.stdout.write(quickstartText(made, 'gpt-4o-mini', demos))
+      const made = await prepareQuickstart(DATA_DIR, url, adminToken, quickstartSetup(app))
+      await demos.stripe?.connect(url, await customersOf(app))
+      const shop = demos.stripe?.thanksUrl ?? null
+      process.stdout.write(quickstartText(made, 'gpt-4o-mini', demos.names, shop))
     }
-    const demoUrl = demo?.baseUrl ?? null
-    return await untilStopped({ app, environment, config, log, demoUrl, control })
+    return await untilStopped({ app, environment, config, log, demos, control })
   } finally {
-    demo?.stop()
+    demos.stop()
     control.leave()
   }
-}
-
-async function startDemo(
-  environment: Environment,
-  quickstart: boolean,
-): Promise<DemoUpstream | null> {
-  if (!quickstart || demoNames(environment).length === 0) return null
-  return startDemoUpstream(DEMO_START_MS_MAX)
 }
 
 async function listen(app: App, { host, port }: Environment): Promise<string> {
@@ -118,73 +101,12 @@ async function listen(app: App, { host, port }: Environment): Promise<string> {
   }
 }
 
-const UNLIMITED: Omit<KeyLimits, 'name'> = {
-  models: null,
-  endpoints: null,
-  budget: null,
-  requestsPerMinute: null,
-  tokensPerMinute: null,
-  maxConcurrency: null,
-  expiresAtMs: null,
-}
-
-/** Quickstart through the same doors as the admin API. */
-function setupOf(app: App): QuickstartSetup {
-  const { accounts, keys, books, reload, stores } = app.core
-  const actor = 'quickstart'
-  return {
-    accountExists: async (id) => (await accounts.read(id)) !== null,
-    createAccount: async (id, name) => {
-      await accounts.create({
-        id,
-        name,
-        subjectRef: null,
-        email: null,
-        stripeCustomerId: null,
-        creditLimitMicros: ZERO,
-        overageLimitMicros: ZERO,
-        markup: null,
-        actor,
-      })
-    },
-    grantPromo: async (accountId) => {
-      const grant = {
-        accountId,
-        micros: micros(QUICKSTART_MICROS),
-        kind: 'promo' as const,
-        priority: 100,
-        effectiveAtMs: null,
-        expiresAtMs: null,
-        reason: 'quickstart credits',
-        referenceType: 'grant',
-        referenceId: 'quickstart',
-      }
-      await books.grant(grant, systemClock.now())
-      await reload(accountId)
-    },
-    keyWorks: async (secret, accountId) => {
-      const found = await stores.db.query(
-        "SELECT 1 FROM api_keys WHERE hash = $1 AND account_id = $2 AND status = 'active'",
-        [hashSecret(secret), accountId],
-      )
-      return found.length === 1
-    },
-    createKey: async (accountId) => {
-      const limits = { ...UNLIMITED, name: 'quickstart' }
-      const created = await keys.create({ id: null, accountId, limits, actor })
-      const secret = created?.secret ?? null
-      if (secret === null) throw new Error(`no key could be made for ${accountId}`)
-      return secret
-    },
-  }
-}
-
 interface Running {
   readonly app: App
   readonly environment: Environment
   readonly config: Config
   readonly log: Log
-  readonly demoUrl: string | null
+  readonly demos: Demos
   readonly control: Control
 }
 
@@ -221,9 +143,9 @@ function untilStopped(running: Running): Promise<number> {
   })
 }
 
-function reload({ app, environment, log, demoUrl }: Running): void {
+function reload({ app, environment, log, demos }: Running): void {
   try {
-    app.configure(withDefaultUpstreams(loadConfig(environment), environment, demoUrl))
+    app.configure(demos.configure(loadConfig(environment)))
     log.info({}, 'configuration read again: upstreams, prices and limits of requests are in force')
   } catch (error) {
     log.error({ error: describeError(error) }, 'the old configuration stays in force')

@@ -1,10 +1,12 @@
 import { serveStripe } from './stripe/server.ts'
+import { openDemoShop } from './stripe/shop.ts'
 
 /**
  * The Stripe simulator: a process of its own that speaks enough of Stripe's API for stripe-node.
  * `--port n` (default: a free one), `--seed n`, `--at unix-seconds` (the clock stands there until
- * moved), `--key sk_test_…` (refused where it is a live one). Prints `{"port":n}` when it listens
- * and ends when its standard input closes. What it can do and how to steer it: stripe/README.md.
+ * moved), `--key sk_test_…` (refused where it is a live one), `--demo-shop` (prices and an endpoint
+ * of the demo). Prints `{"port":n,"webhook_secret":…}` when it listens and ends when its standard
+ * input closes. What it can do and how to steer it: stripe/readme.md.
  */
 function valueOf(name: string): string | null {
   const at = process.argv.indexOf(name)
@@ -26,7 +28,12 @@ const { simulator } = await serveStripe({
   frozenAtS: numberOf('--at'),
   wallMs: Date.now,
 })
-process.stdout.write(`${JSON.stringify({ port: Number(new URL(simulator.world.base).port) })}\n`)
+const isShop = process.argv.includes('--demo-shop')
+const ready = {
+  port: Number(new URL(simulator.world.base).port),
+  webhook_secret: isShop ? openDemoShop(simulator.world) : null,
+}
+process.stdout.write(`${JSON.stringify(ready)}\n`)
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))
 process.stdin.on('error', () => process.exit(0))

@@ -49,9 +49,9 @@ async function startReceiver(events: Stripe.Event[]): Promise<{ server: Server; 
 }
 
 /** A simulator in this process with its clock standing, and a receiver of all its events. */
-export async function makeStripeWorld(startS = START_S): Promise<StripeWorld> {
+export async function makeStripeWorld(startS = START_S, seed = 11): Promise<StripeWorld> {
   const events: Stripe.Event[] = []
-  const sim = await serveStripe({ port: 0, seed: 11, frozenAtS: startS, wallMs: Date.now })
+  const sim = await serveStripe({ port: 0, seed, frozenAtS: startS, wallMs: Date.now })
   const { hostname, port } = new URL(sim.simulator.world.base)
   const server = { host: hostname, port: Number(port), protocol: 'http' } as const
   const options = { telemetry: false, maxNetworkRetries: 0, timeout: 5_000 }

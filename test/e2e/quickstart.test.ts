@@ -72,6 +72,36 @@ describe('quickstart', { timeout: 120_000 }, () => {
     expect((await admin.balance(apiKey)).available.micros).toBeLessThan(before)
   })
 
+  /** Runs the line that is printed for buyers, and pays on the page that it leads to. */
+  async function buy(item: object): Promise<string> {
+    const { api_key: key } = file()
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const back = /"success_url":"([^"]+)"/.exec(gateway.output())?.[1] ?? ''
+    const answer = await fetch(`${gateway.url}/farebox/v1/checkout`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ ...item, success_url: back, cancel_url: back }),
+    })
+    const { url } = z.object({ url: z.url() }).parse(await answer.json())
+    expect(await (await fetch(url)).text()).toContain('No money moves')
+    const paid = await fetch(url, { method: 'POST', body: 'method=pm_card_visa' })
+    expect(paid.url).toBe(back)
+    return paid.text()
+  }
+  const posted = async (): Promise<number> => {
+    const { admin_token: token, api_key: key } = file()
+    return (await makeAdmin(gateway.url, token).balance(key)).posted.micros
+  }
+
+  it('sells demo credits and a demo plan on a page, and the balance rises', async () => {
+    expect(gateway.output()).toContain('"pack":"starter"')
+    const before = await posted()
+    expect(await buy({ pack: 'starter' })).toContain('Thank you')
+    await until(async () => (await posted()) === before + 1_000_000_000)
+    await buy({ plan: 'pro' })
+    await until(async () => (await posted()) === before + 3_500_000_000)
+  })
+
   it('keeps account, key and charges over a second start', async () => {
     const first = file()
     const spent = (await makeAdmin(gateway.url, first.admin_token).balance(first.api_key)).available
@@ -82,6 +112,10 @@ describe('quickstart', { timeout: 120_000 }, () => {
     expect(second).toEqual({ ...first, base_url: gateway.url })
     const now = (await makeAdmin(gateway.url, second.admin_token).balance(second.api_key)).available
     expect(now).toEqual(spent)
+    // The demo's Stripe has forgotten its customers; the account buys on.
+    const before = await posted()
+    await buy({ pack: 'starter' })
+    await until(async () => (await posted()) === before + 1_000_000_000)
   })
 
   it('says so where the port is taken', async () => {

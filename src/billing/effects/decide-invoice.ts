@@ -74,16 +74,31 @@ function changeShare(more: Micros, remainingMs: number, wholeMs: number): Micros
   return microsFromBigInt((2n * BigInt(more) * part + whole) / (2n * whole))
 }
 
+const isSame = (a: InvoiceLine, b: InvoiceLine): boolean =>
+  a.price === b.price && a.quantity === b.quantity
+
+/**
+ * What an item was before it became `line`. Each change of it credits what was and charges what is
+ * from then on; of several at one moment, what came and went between them is left out. null = none.
+ */
+function beforeOf({ lines }: InvoiceFacts, line: InvoiceLine): InvoiceLine | null {
+  const then = lines.filter(
+    (one) => one.isProration && one.item === line.item && one.periodStartMs === line.periodStartMs,
+  )
+  const credited = then.filter(({ amount }) => amount < 0)
+  const charged = then.filter(({ amount }) => amount > 0)
+  if (credited.some((one) => isSame(one, line))) return null
+  return credited.find((one) => !charged.some((other) => isSame(one, other))) ?? null
+}
+
 /** What a change to a larger plan in mid-period adds. A smaller one takes nothing back. */
 function changeOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem | null {
   const { invoice, subscription, catalogue, prices } = input
   if (catalogue.policies.plan_change === 'ignore' || line.amount <= 0) return null
-  const before = invoice.lines.find(
-    (other) => other.isProration && other.amount < 0 && other.item === line.item,
-  )
+  const before = beforeOf(invoice, line)
   const old = before?.price == null ? null : catalogue.planOf(before.price)
   const period = prices.get(line.price ?? '')?.period ?? null
-  if (before === undefined || old === null || period === null) return null
+  if (before === null || old === null || period === null) return null
   const more = subMicros(timesOf(plan, line.quantity), timesOf(old, before.quantity))
   const whole = line.periodEndMs - periodStart(line.periodEndMs, period)
   const amount = changeShare(more, line.periodEndMs - line.periodStartMs, whole)

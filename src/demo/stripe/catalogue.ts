@@ -74,7 +74,7 @@ export function makePrice(world: World, input: Obj, listed = true): Obj {
   const recurring = recurringOf(input)
   const decimal = textOr(input, 'unit_amount_decimal') ?? textOr(input, 'unit_amount')
   const made = shape('price', {
-    id: world.id('price'),
+    id: textOr(input, 'id') ?? world.id('price'),
     created: world.now(),
     active: listed && (has(input, 'active') ? flag(input, 'active') : true),
     billing_scheme: textOr(input, 'billing_scheme') ?? 'per_unit',

@@ -57,18 +57,22 @@ export interface Decline {
   readonly message: string
 }
 
-/** The charge of a payment intent: succeeded, pending (delayed methods) or failed. */
+/**
+ * The charge of a payment intent: succeeded, pending (delayed methods) or failed. `pending`: the
+ * one that this was so far.
+ */
 export function makeCharge(
   world: World,
   intent: Obj,
   method: Obj,
   status: 'succeeded' | 'pending' | 'failed',
   decline: Decline | null,
+  pending: Obj | null = null,
 ): Obj {
   const paid = status === 'succeeded'
   const charge = shape('charge', {
-    id: world.id(text(method, 'type') === 'card' ? 'ch' : 'py'),
-    created: world.now(),
+    id: pending?.id ?? world.id(text(method, 'type') === 'card' ? 'ch' : 'py'),
+    created: pending?.created ?? world.now(),
     amount: int(intent, 'amount'),
     amount_captured: paid ? int(intent, 'amount') : 0,
     billing_details: structuredClone(child(method, 'billing_details')),

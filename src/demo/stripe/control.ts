@@ -9,6 +9,7 @@ import { child, flag, has, int, intOr, text, textOr, texts, type Obj } from './j
 import { behaviourOf, setBehaviour } from './payment-methods.ts'
 import { makeRefund, turn } from './refunds.ts'
 import { changeSettings } from './settings.ts'
+import { connectDemoShop } from './shop.ts'
 import { authenticateSetup } from './setup-intents.ts'
 import type { Simulator } from './simulator.ts'
 import { TEST_METHODS } from './test-cards.ts'
@@ -161,6 +162,7 @@ const ACTS: ReadonlyMap<string, Act> = new Map<string, Act>([
       return { idle: true }
     },
   ],
+  ['demo-shop', ({ simulator }, input) => connectDemoShop(simulator.world, input)],
   ['calls', ({ calls }) => ({ calls: [...calls] })],
   ['held', ({ deliveries }) => ({ held: deliveries.held() })],
   ['deliveries', ({ deliveries }) => ({ deliveries: deliveries.log.map((one) => ({ ...one })) })],

@@ -1,5 +1,5 @@
 import { emit } from './events.ts'
-import { child, intOr, mergeMetadata, pick, text, type Obj } from './json.ts'
+import { child, intOr, mergeMetadata, pick, text, textOr, type Obj } from './json.ts'
 import { matching, page, search } from './paging.ts'
 import { methodFrom } from './payment-methods.ts'
 import { route, type Call, type Route } from './route.ts'
@@ -9,7 +9,7 @@ const PLAIN = ['address', 'description', 'email', 'name', 'phone', 'shipping', '
 
 export function makeCustomer(world: World, input: Obj): Obj {
   const made = shape('customer', {
-    id: world.id('cus'),
+    id: textOr(input, 'id') ?? world.id('cus'),
     created: world.now(),
     address: null,
     currency: null,
@@ -31,6 +31,9 @@ export function makeCustomer(world: World, input: Obj): Obj {
   emit(world, 'customer.created', made)
   return made
 }
+
+/** A customer under an id that an earlier simulator gave. */
+export const adoptCustomer = (world: World, id: string): Obj => makeCustomer(world, { id })
 
 function setDefaultMethod(world: World, customer: Obj, settings: Obj): void {
   const id = text(settings, 'default_payment_method')

@@ -18,18 +18,26 @@ function newSecret(world: World, id: string): string {
   return secret
 }
 
+/** A classic endpoint; its secret is shown this once. */
+export function makeEndpoint(world: World, input: Obj): Obj & { readonly secret: string } {
+  const made = world.keep(
+    'webhook_endpoint',
+    shape('webhook_endpoint', {
+      id: textOr(input, 'id') ?? world.id('we'),
+      created: world.now(),
+      ...pick(input, ['url', 'api_version', 'description']),
+      enabled_events: texts(input, 'enabled_events'),
+      metadata: mergeMetadata({}, input),
+      status: 'enabled',
+    }),
+  )
+  return { ...made, secret: newSecret(world, text(made, 'id')) }
+}
+
 function classic(world: World): Route[] {
   const one = ({ path }: Call): Obj => world.get('webhook_endpoint', path.id ?? '')
   return [
-    route('POST /v1/webhook_endpoints', ({ input }) => {
-      const made = world.make('webhook_endpoint', 'we', {
-        ...pick(input, ['url', 'api_version', 'description']),
-        enabled_events: texts(input, 'enabled_events'),
-        metadata: mergeMetadata({}, input),
-        status: 'enabled',
-      })
-      return { ...made, secret: newSecret(world, text(made, 'id')) }
-    }),
+    route('POST /v1/webhook_endpoints', ({ input }) => makeEndpoint(world, input)),
     route('GET /v1/webhook_endpoints', ({ input, url }) =>
       page(world.all('webhook_endpoint'), input, url),
     ),

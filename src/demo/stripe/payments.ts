@@ -46,8 +46,8 @@ interface Till {
   readonly aftermath: Aftermath
 }
 
-function decline(till: Till, intent: Obj, method: Obj, why: Decline): void {
-  const charge = makeCharge(till.world, intent, method, 'failed', why)
+function decline(till: Till, intent: Obj, method: Obj, why: Decline, pending?: Obj): void {
+  const charge = makeCharge(till.world, intent, method, 'failed', why, pending)
   change(intent, {
     status: 'requires_payment_method',
     payment_method: null,
@@ -72,8 +72,8 @@ function declineNow(till: Till, intent: Obj, method: Obj, why: Decline): void {
   till.aftermath.declined(intent)
 }
 
-function succeed(till: Till, intent: Obj, method: Obj): void {
-  const charge = makeCharge(till.world, intent, method, 'succeeded', null)
+function succeed(till: Till, intent: Obj, method: Obj, pending?: Obj): void {
+  const charge = makeCharge(till.world, intent, method, 'succeeded', null, pending)
   change(intent, {
     status: 'succeeded',
     amount_received: int(intent, 'amount'),
@@ -99,10 +99,10 @@ function settle(till: Till, intent: Obj, paid: boolean): void {
   const charge = till.world.find(ref(intent, 'latest_charge'))
   const method = till.world.find(ref(intent, 'payment_method'))
   if (intent.status !== 'processing' || charge === null || method === null) return
-  till.world.drop('charge', text(charge, 'id'))
-  if (paid) succeed(till, intent, method)
+  if (paid) succeed(till, intent, method, charge)
   else {
-    decline(till, intent, method, declineOf('payment_method_provider_decline', 'generic_decline'))
+    const why = declineOf('payment_method_provider_decline', 'generic_decline')
+    decline(till, intent, method, why, charge)
     till.aftermath.settled(intent, false)
   }
 }

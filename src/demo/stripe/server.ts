@@ -136,7 +136,10 @@ function makeHandler(control: Control & { readonly calls: Obj[] }): Handle {
 
   return async (request, response) => {
     const [path = ''] = (request.url ?? '').split('?')
-    if (path.startsWith('/pay/')) await page(request, response, path.slice('/pay/'.length))
+    if (path === '/thank-you') {
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
+      response.end(plainPage('Thank you. Your credits arrive in a moment.'))
+    } else if (path.startsWith('/pay/')) await page(request, response, path.slice('/pay/'.length))
     else if (path.startsWith('/_control/')) {
       const input = parseObject((await readBody(request)) || '{}') ?? {}
       const answer = await runControl(control, path.slice('/_control/'.length), input)

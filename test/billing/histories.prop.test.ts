@@ -1,0 +1,303 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { micros } from '../../src/kernel/money.ts'
+import type { Db } from '../../src/store/db.ts'
+import { expectSound } from '../ledger/support.ts'
+import { testDb, type TestDb } from '../store/databases.ts'
+import { expectedSales, type Expected } from './sim-expected.ts'
+import { makeSimWorld, type SimWorld } from './sim-world.ts'
+
+/** Random histories at Stripe's; FAREBOX_HISTORIES asks for more of them. */
+const RUNS = Number(process.env.FAREBOX_HISTORIES ?? 6)
+const ACTIONS_MAX = 14
+
+let own: TestDb
+beforeAll(async () => {
+  own = await testDb('postgres', 12)
+})
+afterAll(() => own[Symbol.asyncDispose]())
+
+const CARDS = [
+  ...['pm_card_visa', 'pm_card_visa', 'pm_card_visa', 'pm_card_visa_chargeDeclined'],
+  ...['pm_sepaDebit', 'pm_sepaDebit_fails', 'pm_card_createDispute', 'pm_card_refundFail'],
+  ...['pm_card_pendingRefund', 'pm_card_createDisputeInquiry'],
+] as const
+const PLANS = ['small', 'large', 'year'] as const
+const DISPUTE_ACTS = ['escalate', 'win', 'lose', 'appeal', 'reinstate', 'withdraw'] as const
+const WEBHOOK_FAULTS = [
+  ...['duplicate', 'drop', 'delay', 'reorder', 'last', 'concurrent', 'before_answer'],
+] as const
+
+const nth = fc.nat({ max: 7 })
+const action = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('buy' as const),
+      who: nth,
+      card: fc.constantFrom(...CARDS),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('subscribe' as const),
+      who: nth,
+      plan: fc.constantFrom(...PLANS),
+      card: fc.constantFrom(...CARDS),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('refund' as const),
+      which: nth,
+      part: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('turn-refund' as const),
+      which: nth,
+      status: fc.constantFrom('failed', 'canceled', 'succeeded'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('dispute' as const),
+      which: nth,
+      inquiry: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('act' as const),
+      which: nth,
+      action: fc.constantFrom(...DISPUTE_ACTS),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('change' as const),
+      which: nth,
+      plan: fc.constantFrom(...PLANS),
+      quantity: fc.integer({ min: 1, max: 2 }),
+      now: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('cancel' as const), which: nth, now: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('card' as const),
+      which: nth,
+      like: fc.constantFrom(
+        'pm_card_visa',
+        'pm_card_visa_chargeDeclined',
+        'pm_card_authenticationRequired',
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('pay' as const), which: nth, outside: fc.boolean() }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('advance' as const),
+      days: fc.constantFrom(0.1, 1, 4, 17, 31),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('spend' as const),
+      who: nth,
+      credits: fc.integer({ min: 1, max: 900 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('webhooks' as const),
+      kind: fc.constantFrom(...WEBHOOK_FAULTS),
+      times: fc.integer({ min: 1, max: 6 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('calls' as const),
+      kind: fc.constantFrom('rate_limit', 'error', 'reset'),
+      after: fc.boolean(),
+      times: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('work' as const) }) },
+)
+type Action = typeof action extends fc.Arbitrary<infer A> ? A : never
+
+type Buyers = readonly string[]
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+async function act(sim: SimWorld, buyers: Buyers, one: Action): Promise<void> {
+  const { stripe, billing, books, clock } = sim
+  const control: typeof stripe.control = (name, input) => stripe.control(name, input)
+  const { world } = stripe.sim.simulator
+  const pick = (kind: string, which: number): string => {
+    const all = world.all(kind)
+    return textOf(all[which % Math.max(1, all.length)]?.id)
+  }
+  const buyer = (who: number): string => buyers[who % buyers.length] ?? ''
+  const checkout = async (
+    who: number,
+    item: { kind: 'pack' | 'plan'; id: string },
+    card: string,
+  ) => {
+    const account = await sim.accounts.read(buyer(who))
+    if (account === null) throw new Error('no account')
+    const urls = { successUrl: 'https://x.example/', cancelUrl: 'https://x.example/' }
+    const opened = await billing.checkouts.open(account, { item, ...urls, requestKey: null })
+    if ('ok' in opened || opened.sessionId === null) return
+    await control('pay', { session: opened.sessionId, method: card })
+  }
+  switch (one.do) {
+    case 'buy':
+      return checkout(one.who, { kind: 'pack', id: 'pack' }, one.card)
+    case 'subscribe':
+      return checkout(one.who, { kind: 'plan', id: one.plan }, one.card)
+    case 'refund': {
+      const payment_intent = pick('payment_intent', one.which)
+      const amount = Math.ceil(Number(world.find(payment_intent)?.amount ?? 0) / one.part)
+      await control('refund', { payment_intent, amount })
+      return
+    }
+    case 'turn-refund':
+      await control('turn-refund', { refund: pick('refund', one.which), status: one.status })
+      return
+    case 'dispute': {
+      const payment_intent = pick('payment_intent', one.which)
+      await control('dispute', { payment_intent, inquiry: one.inquiry })
+      return
+    }
+    case 'act':
+      await control('dispute', { dispute: pick('dispute', one.which), action: one.action })
+      return
+    case 'change': {
+      const id = pick('subscription', one.which)
+      const { data } = (await stripe.stripe.subscriptions.retrieve(id)).items
+      await stripe.stripe.subscriptions.update(id, {
+        items: [{ id: data[0]?.id ?? '', price: sim.prices[one.plan], quantity: one.quantity }],
+        proration_behavior: one.now ? 'always_invoice' : 'create_prorations',
+      })
+      return
+    }
+    case 'cancel': {
+      const id = pick('subscription', one.which)
+      if (one.now) await stripe.stripe.subscriptions.cancel(id)
+      else await stripe.stripe.subscriptions.update(id, { cancel_at_period_end: true })
+      return
+    }
+    case 'card':
+      await control('behave', { payment_method: pick('payment_method', one.which), like: one.like })
+      return
+    case 'pay': {
+      const open = world.all('invoice').filter(({ status }) => status === 'open')
+      const id = textOf(open[one.which % Math.max(1, open.length)]?.id)
+      await stripe.stripe.invoices.pay(id, { paid_out_of_band: one.outside })
+      return
+    }
+    case 'advance':
+      return stripe.advance(one.days)
+    case 'spend': {
+      const referenceId = `spend_${clock.now()}_${buyer(one.who)}_${one.credits}`
+      const amount = micros(-one.credits * 1_000_000)
+      await books.adjust(
+        { accountId: buyer(one.who), micros: amount, reason: 'x', referenceId },
+        clock.now(),
+      )
+      return
+    }
+    case 'webhooks':
+      await control('webhook-fault', { kind: one.kind, times: one.times, seconds: 90_000 })
+      return
+    case 'calls':
+      await control('api-fault', { kind: one.kind, after: one.after, times: one.times })
+      return
+    case 'work':
+      return sim.drain()
+  }
+}
+
+/** What the ledger says of each sale of these accounts. */
+async function ledgerSales(db: Db, buyers: Buyers): Promise<Map<string, Expected>> {
+  const rows = await db.query(
+    `SELECT reference_id AS key,
+       SUM(CASE WHEN movement_type = 'grant' THEN micros ELSE 0 END)::bigint AS granted,
+       -SUM(CASE WHEN op_id ~ '^sale:[^#]*#[0-9]+$' THEN micros ELSE 0 END)::bigint AS taken
+     FROM ledger_entries
+     WHERE account_id = ANY($1) AND reference_type = 'sale' GROUP BY reference_id`,
+    [buyers],
+  )
+  return new Map(
+    rows.map((row) => [
+      String(row.key),
+      { granted: Number(row.granted), taken: Number(row.taken) },
+    ]),
+  )
+}
+
+const sorted = (sales: Map<string, Expected>) => [...sales].sort(([a], [b]) => (a < b ? -1 : 1))
+
+test(
+  'whatever happens at Stripe, the ledger ends as its final state says (I1, I3, I5)',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(action, { minLength: 4, maxLength: ACTIONS_MAX }),
+        async (actions) => {
+          const { db } = own
+          await db.query('DELETE FROM stripe_events', [])
+          const sim = await makeSimWorld(db)
+          try {
+            const buyers = [(await sim.account()).id, (await sim.account()).id]
+            for (const [index, one] of actions.entries()) {
+              // What Stripe refuses (nothing to refund, no such dispute) did not happen.
+              await act(sim, buyers, one).catch(() => undefined)
+              // Periods are told apart by the second in which they begin.
+              await sim.stripe.control('advance', { seconds: 1 })
+              if (index % 7 !== 6 && index !== actions.length - 1) continue
+              await sim.rest()
+              await sim.books.turn(sim.clock.now(), 100)
+              expect(sorted(await ledgerSales(db, buyers))).toEqual(sorted(expectedSales(sim)))
+              await expectSound(db)
+            }
+            const dead = await db.query(
+              "SELECT type, outcome FROM stripe_events WHERE state = 'dead'",
+              [],
+            )
+            expect(dead).toEqual([])
+          } finally {
+            await sim.stop()
+          }
+        },
+      ),
+      {
+        numRuns: RUNS,
+        ...(process.env.FAREBOX_SEED === undefined
+          ? {}
+          : { seed: Number(process.env.FAREBOX_SEED) }),
+      },
+    )
+  },
+  60_000 + RUNS * 10_000,
+)

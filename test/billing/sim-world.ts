@@ -1,0 +1,113 @@
+import Fastify from 'fastify'
+import { makeAccounts } from '../../src/access/accounts.ts'
+import type { Account } from '../../src/access/rows.ts'
+import { makeBilling } from '../../src/app/billing.ts'
+import { WEBHOOK_PATH, webhookPlugin } from '../../src/billing/webhook.ts'
+import { configSchema } from '../../src/config-schema.ts'
+import { systemClock, type Clock } from '../../src/kernel/clock.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import { ZERO } from '../../src/kernel/money.ts'
+import { makeBooks } from '../../src/ledger/ledger-books.ts'
+import type { Db } from '../../src/store/db.ts'
+import { makeStripeWorld, recurringPrice, START_S, type StripeWorld } from '../demo/stripe-world.ts'
+import { countedHooks, ids } from './support.ts'
+
+/** What a world sells, in whole credits. */
+export const SOLD = { pack: 1_001, small: 100, large: 410, year: 2_000 } as const
+
+async function catalogue(world: StripeWorld) {
+  const pack = await world.stripe.prices.create({
+    currency: 'usd',
+    unit_amount: 1_000,
+    product_data: { name: 'Pack' },
+  })
+  const small = await recurringPrice(world, 2_000)
+  const large = await recurringPrice(world, 6_000)
+  const year = await recurringPrice(world, 20_000, 'year')
+  const prices = { pack: pack.id, small: small.id, large: large.id, year: year.id }
+  const config = configSchema.parse({
+    packs: [{ id: 'pack', stripe_price: prices.pack, credits: SOLD.pack }],
+    plans: [
+      { id: 'small', stripe_prices: [prices.small], included_credits: SOLD.small },
+      { id: 'large', stripe_prices: [prices.large], included_credits: SOLD.large, rollover: 1 },
+      { id: 'year', stripe_prices: [prices.year], included_credits: SOLD.year },
+    ],
+  })
+  return { prices, config }
+}
+
+/**
+ * Billing as the program composes it, in this process, with a Stripe simulator whose clock is also
+ * Farebox's, and whose events come over HTTP.
+ */
+export async function makeSimWorld(db: Db) {
+  const stripe = await makeStripeWorld(START_S, Math.floor(Math.random() * 2 ** 31))
+  const base = stripe.sim.simulator.world.base
+  await stripe.control('settings', { signature_clock: 'stripe' })
+  const { prices, config } = await catalogue(stripe)
+  const clock: Clock = { ...systemClock, now: () => stripe.sim.simulator.world.now() * 1_000 }
+  const accounts = makeAccounts({ db, clock, ids })
+  const secrets: string[] = []
+  const key = { secretKey: 'sk_test_farebox', webhookSecrets: secrets, apiBase: base }
+  const hooks = countedHooks()
+  const billing = makeBilling({
+    environment: { stripe: key, mode: 'test' },
+    ...{ config, db, accounts, hooks, clock, ids, log: silentLog },
+    reload: () => Promise.resolve(),
+    tell: () => Promise.resolve(),
+  })
+  if (billing === null) throw new Error('unreachable: there is a key')
+  const app = Fastify()
+  const options = {
+    inbox: billing.inbox,
+    secrets,
+    mode: 'test',
+    hooks,
+    clock,
+    log: silentLog,
+  } as const
+  await app.register(async (instance) => {
+    webhookPlugin(instance, options)
+    await Promise.resolve()
+  })
+  const own = await app.listen({ host: '127.0.0.1', port: 0 })
+  const url = `${own}${WEBHOOK_PATH}`
+  const endpoint = await stripe.stripe.webhookEndpoints.create({ url, enabled_events: ['*'] })
+  secrets.push(endpoint.secret ?? '')
+  const blank = { subjectRef: null, email: 'b@x.example', stripeCustomerId: null, markup: null }
+  const limits = { creditLimitMicros: ZERO, overageLimitMicros: ZERO }
+
+  const pending = async (): Promise<number> => (await billing.inbox.backlog()).pending
+  return {
+    ...{ stripe, prices, billing, clock, hooks, accounts },
+    books: makeBooks({ db, ids }),
+    async account(): Promise<Account> {
+      const input = { id: null, name: 'Buyer', ...blank, ...limits, actor: 'test' }
+      const made = await accounts.create(input)
+      if ('ok' in made) throw new Error('refused')
+      return made.account
+    },
+    /** Works off what has arrived. */
+    drain: () => billing.worker.drain(),
+    /** Nothing is under way, nothing waits, nothing is missing. */
+    async rest(): Promise<void> {
+      await stripe.control('clear-faults')
+      await stripe.control('release')
+      await stripe.control('idle')
+      await billing.sync(clock.now() - 29 * 86_400_000)
+      for (let tries = 0; ; tries += 1) {
+        await billing.worker.drain()
+        if ((await pending()) === 0) return
+        if (tries === 20) throw new Error('events are still pending')
+        await stripe.control('advance', { seconds: 900 })
+      }
+    },
+    async stop(): Promise<void> {
+      const against = await stripe.stop()
+      await app.close()
+      if (against.length > 0) throw new Error(against.join('\n'))
+    },
+  }
+}
+
+export type SimWorld = Awaited<ReturnType<typeof makeSimWorld>>

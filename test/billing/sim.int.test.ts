@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { idOf } from '../../src/billing/stripe.ts'
+import { expectSound } from '../ledger/support.ts'
+import { testDb, type TestDb } from '../store/databases.ts'
+import { expectedSales } from './sim-expected.ts'
+import { makeSimWorld, SOLD, type SimWorld } from './sim-world.ts'
+
+let own: TestDb
+let sim: SimWorld
+
+beforeAll(async () => {
+  own = await testDb('postgres', 12)
+  sim = await makeSimWorld(own.db)
+})
+afterAll(async () => {
+  await sim.stop()
+  await own[Symbol.asyncDispose]()
+})
+
+const URLS = { successUrl: 'https://x.example/', cancelUrl: 'https://x.example/' }
+
+async function buyer() {
+  const { id } = await sim.account()
+  const order = async (kind: 'pack' | 'plan', item: string, card = 'pm_card_visa') => {
+    const account = await sim.accounts.read(id)
+    if (account === null) throw new Error('no account')
+    const asked = { item: { kind, id: item }, ...URLS, requestKey: null }
+    const opened = await sim.billing.checkouts.open(account, asked)
+    if ('ok' in opened || opened.sessionId === null) throw new Error('refused')
+    await sim.stripe.control('pay', { session: opened.sessionId, method: card })
+    return sim.stripe.stripe.checkout.sessions.retrieve(opened.sessionId)
+  }
+  return {
+    id,
+    order,
+    posted: async () => Number((await sim.books.balance(id))?.postedMicros ?? 0) / 1_000_000,
+    async subscribe(plan: string) {
+      const session = await order('plan', plan)
+      return sim.stripe.stripe.subscriptions.retrieve(idOf(session.subscription) ?? '')
+    },
+  }
+}
+
+describe('a subscription', () => {
+  test('changed twice before it is invoiced adds each step once', async () => {
+    const who = await buyer()
+    const it = await who.subscribe('small')
+    const [item] = it.items.data
+    const change = async (price: string, quantity: number) => {
+      await sim.stripe.stripe.subscriptions.update(it.id, {
+        items: [{ id: item?.id ?? '', price, quantity }],
+      })
+      await sim.stripe.advance(5)
+    }
+    await sim.stripe.advance(15)
+    await change(sim.prices.small, 2)
+    await change(sim.prices.large, 1)
+    await sim.stripe.advance(6)
+    await sim.rest()
+    const sold = [...expectedSales(sim)].filter(([key]) => key.includes(it.id))
+    expect(sold.map(([, { granted }]) => granted / 1_000_000)).toEqual([
+      SOLD.small,
+      SOLD.large,
+      (SOLD.small * 15) / 30,
+      ((SOLD.large - 2 * SOLD.small) * 10) / 30,
+    ])
+    const rows = await own.db.query(
+      'SELECT key, micros FROM stripe_sales WHERE account_id = $1 ORDER BY micros',
+      [who.id],
+    )
+    const expected = sold.map(([key, { granted }]) => ({ key, micros: granted }))
+    expect(rows).toEqual(expected.toSorted((a, b) => a.micros - b.micros))
+    await expectSound(own.db)
+  })
+})
