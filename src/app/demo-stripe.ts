@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { packsSchema, plansSchema } from '../billing/config.ts'
+import { plansSchema } from '../access/plans/config.ts'
+import { packsSchema } from '../billing/config.ts'
 import { WEBHOOK_PATH } from '../billing/webhook.ts'
 import type { Config, Environment } from '../config.ts'
 import { demoReady, startDemoProcess } from './demo-process.ts'
