@@ -17,7 +17,7 @@ export interface Demos {
   stop(): void
 }
 
-/** Starts what has to be played. Stripe is played only where no key is set, so beside no live one. */
+/** Starts what has to be played; Stripe only where no key is set, and so beside no live one. */
 export async function startDemos(real: Environment, isQuickstart: boolean): Promise<Demos> {
   const names = isQuickstart ? demoNames(real) : []
   const plays = isQuickstart && real.stripe === null

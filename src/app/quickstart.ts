@@ -73,7 +73,7 @@ For the monthly plan say "plan":"pro" in place of "pack":"starter".
     -d '{"pack":"starter","success_url":"${thanksUrl}","cancel_url":"${thanksUrl}"}'
 `
 
-/** What to paste next. `thanksUrl`: where a buyer of the demo comes back to; null = no demo shop. */
+/** What to paste next. `thanksUrl`: where buyers of the demo come back to; null = it sells nothing. */
 export function quickstartText(
   quickstart: Quickstart,
   model: string,
