@@ -73,7 +73,7 @@ For the monthly plan say "plan":"pro" in place of "pack":"starter".
     -d '{"pack":"starter","success_url":"${thanksUrl}","cancel_url":"${thanksUrl}"}'
 `
 
-/** What to paste next. `thanksUrl`: where buyers of the demo come back to; null = it sells nothing. */
+/** What to paste next. `thanksUrl`: where buyers of the demo come back to; null = none. */
 export function quickstartText(
   quickstart: Quickstart,
   model: string,
