@@ -2,6 +2,7 @@ import Fastify from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
 import type { Account } from '../../src/access/rows.ts'
 import { makeBilling } from '../../src/app/billing.ts'
+import { makeHints } from '../../src/billing/recharge/hints.ts'
 import { WEBHOOK_PATH, webhookPlugin } from '../../src/billing/webhook.ts'
 import { configSchema } from '../../src/config-schema.ts'
 import { systemClock, type Clock } from '../../src/kernel/clock.ts'
@@ -55,6 +56,7 @@ export async function makeSimWorld(db: Db) {
     ...{ config, db, accounts, hooks, clock, ids, log: silentLog },
     reload: () => Promise.resolve(),
     tell: () => Promise.resolve(),
+    hints: makeHints(),
   })
   if (billing === null) throw new Error('unreachable: there is a key')
   const app = Fastify()
