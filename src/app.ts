@@ -22,6 +22,7 @@ import { makeHints } from './billing/recharge/hints.ts'
 import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
+import { makeStoredIds, type StoredIds } from './gateway/stored/stored-ids.ts'
 import { sleep, type Clock } from './kernel/clock.ts'
 import type { Ids } from './kernel/ids.ts'
 import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
@@ -67,6 +68,7 @@ interface Parts extends AppOptions {
   readonly billing: Billing | null
   readonly notify: Notify
   readonly usage: UsageOut
+  readonly stored: StoredIds
   readonly tokenizer: Tokenizer
   readonly loops: Loops
   readonly state: { draining: boolean }
@@ -84,7 +86,8 @@ export async function makeApp(options: AppOptions): Promise<App> {
   const notify = makeNotify({ ...options, db: stores.db, metrics })
   const usage = makeUsageOut({ ...options, db: stores.db, metrics })
   const hints = makeHints()
-  const beside = [notify, usage, noteCharged(hints)]
+  const stored = makeStoredIds({ db: stores.db, clock })
+  const beside = [notify, usage, stored, noteCharged(hints)]
   const core = makeCore({ ...options, stores, prices, metrics, beside })
   const parts: Parts = {
     ...options,
@@ -94,6 +97,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     core,
     notify,
     usage,
+    stored,
     billing: makeBilling({
       ...{ ...options, ...core, db: stores.db, hooks: metrics, hints },
       tell: (...told) => notify.outbox.add(...told),

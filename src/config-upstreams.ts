@@ -38,6 +38,10 @@ const modelUpstreamFields = z.strictObject({
     .default('cap')
     .describe('Requests whose body does not bound their cost: refuse, or reserve more.'),
   unbounded_reserve_tokens: z.int().min(0).max(10_000_000).default(16_384),
+  stored_ids: z
+    .enum(['own', 'any'])
+    .default('own')
+    .describe('Which stored responses a request may go on from; any: conversations too.'),
   output_limit_field: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
   response_ms_max: responseMsMax,
   fallback: z

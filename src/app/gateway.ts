@@ -10,6 +10,7 @@ import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import { makeRunning } from '../gateway/running.ts'
 import { makeSoundReader } from '../gateway/sound/sound-reader.ts'
+import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -27,6 +28,7 @@ export interface GatewayParts {
   readonly book: PriceBook
   readonly tokenizer: Tokenizer
   readonly keyRows: KeyRows
+  readonly stored: StoredIds
   readonly engine: CreditEngine
   readonly clock: Clock
   readonly ids: Ids
@@ -78,6 +80,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       tokens: parts.tokenizer,
       sounds,
       idempotency,
+      stored: parts.stored,
       upstreams: () => upstreams,
       apis: () => apis,
       settings: () => settingsOf(config),

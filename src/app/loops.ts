@@ -1,5 +1,6 @@
 import type { CachingAuthenticator } from '../access/authenticator.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
+import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import type { Clock } from '../kernel/clock.ts'
 import {
   CHANGED_SWEEP_MS,
@@ -32,6 +33,7 @@ export function startLoops(deps: {
   billing: Billing | null
   notify: Notify
   usage: UsageOut
+  stored: StoredIds
   clock: Clock
   leaseMs: number
 }): void {
@@ -45,10 +47,9 @@ export function startLoops(deps: {
       return Promise.resolve()
     },
   })
-  const sweepMs = deps.leaseMs / 3
   loops.start({
     name: 'recover',
-    periodMs: sweepMs,
+    periodMs: deps.leaseMs / 3,
     run: async () => {
       await credits.recovery.sweep()
     },
@@ -71,9 +72,9 @@ export function startLoops(deps: {
     },
   })
   loops.start({
-    name: 'idempotency',
+    name: 'expired',
     periodMs: 60_000,
-    run: () => deps.keyRows.dropExpired(clock.now(), IDEMPOTENT_DROP_MAX),
+    run: () => dropExpired(deps),
   })
   loops.start({
     name: 'notifications',
@@ -82,6 +83,15 @@ export function startLoops(deps: {
   })
   loops.start({ name: 'alerts', periodMs: ALERT_POLL_MS, run: () => deps.notify.alert() })
   startStripeLoops(deps)
+}
+
+async function dropExpired(deps: {
+  keyRows: KeyRows
+  stored: StoredIds
+  clock: Clock
+}): Promise<void> {
+  await deps.keyRows.dropExpired(deps.clock.now(), IDEMPOTENT_DROP_MAX)
+  await deps.stored.dropExpired()
 }
 
 function startStripeLoops(deps: { loops: Loops; billing: Billing | null; usage: UsageOut }): void {

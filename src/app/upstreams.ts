@@ -33,6 +33,7 @@ const upstreamOf = (name: string, entry: ModelUpstreamEntry): UpstreamConfig => 
   unbounded: entry.unbounded,
   unboundedReserveTokens: entry.unbounded_reserve_tokens,
   outputLimitField: limitFieldOf(entry),
+  storedIds: entry.stored_ids,
   responseMsMax: entry.response_ms_max,
   fallback: entry.fallback,
   breakerSettings: breakerOf(entry),
@@ -94,6 +95,7 @@ const keysOf = (environment: Environment): Record<ProviderName, string | null> =
 const base = {
   unbounded: 'cap',
   unbounded_reserve_tokens: 16_384,
+  stored_ids: 'own',
   response_ms_max: 600_000,
   fallback: [],
   breaker: { failure_percent: 50, calls_min: 20, open_ms: 10_000 },

@@ -26,6 +26,7 @@ const receiptSchema = z.object({
   httpStatus: whole.nullable(),
   firstByteMs: z.number().nullable(),
   durationMs: z.number().nullable(),
+  storedIds: z.array(z.string()).optional(),
   late: z.literal(true).optional(),
 })
 
@@ -36,11 +37,12 @@ type Recovered = Extract<RecoverReply, { kind: 'post' }>
 
 /** A draft as it was kept, parsed as JSON. Throws where it is none. */
 export function parseDraft(value: unknown): ReceiptDraft {
-  const { usage, late, ...kept } = receiptSchema.parse(value)
+  const { usage, late, storedIds, ...kept } = receiptSchema.parse(value)
   const { iterations, ...units } = usage
   return {
     ...kept,
     usage: iterations === undefined ? units : { ...units, iterations },
+    ...(storedIds && { storedIds }),
     ...(late && { late }),
   }
 }

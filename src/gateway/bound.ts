@@ -46,7 +46,10 @@ export function chooseUpstream(
   if (view.background === true) {
     return refuse('unsupported_feature', 'Background responses are not offered here yet.')
   }
-  const upstream = deps.upstreams().choose(protocol.family, view.model)
+  const upstream =
+    view.upstream === undefined
+      ? deps.upstreams().choose(protocol.family, view.model)
+      : (deps.upstreams().all.find(({ name }) => name === view.upstream) ?? null)
   return upstream === null ? unknownModel(view) : { upstream }
 }
 
@@ -142,12 +145,11 @@ export function bounds(
   const { upstream } = chosen
   const own = boundAt(deps, upstream, caller, view, nowMs, inputTokens)
   if (!own.ok) return own
-  if (upstream.fallbacks.length === 0 && !upstream.breaker.open) {
+  const fallbacks = view.upstream === undefined ? upstream.fallbacks : []
+  if (fallbacks.length === 0 && !upstream.breaker.open) {
     return { ok: true, first: own, others: [] }
   }
-  const rest = upstream.fallbacks.map((other) =>
-    boundAt(deps, other, caller, view, nowMs, inputTokens),
-  )
+  const rest = fallbacks.map((other) => boundAt(deps, other, caller, view, nowMs, inputTokens))
   const [first, ...others] = [own, ...rest]
     .filter((one) => one.ok)
     .filter(({ target }) => !target.upstream.breaker.open)

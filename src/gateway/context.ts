@@ -8,6 +8,7 @@ import type { Log } from '../kernel/log.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
 import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
+import type { StoredIds } from './stored/stored-ids.ts'
 import type { Running } from './running.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
@@ -51,6 +52,7 @@ export interface GatewayDeps {
   readonly tokens: TokenCounter
   readonly sounds: SoundReader
   readonly idempotency: Idempotency
+  readonly stored: StoredIds
   readonly upstreams: () => Upstreams
   readonly settings: () => GatewaySettings
   readonly clock: Clock

@@ -12,6 +12,7 @@ import type { BodySink, Flow } from './forward.ts'
 import type { IdempotencyClaim, StoredReplay } from './idempotency.ts'
 import { sendRefusal, sendReplay } from './reply.ts'
 import { reserve, type Reserved } from './reserve.ts'
+import { claimStored } from './stored/ownership.ts'
 import { own, release, type Charged } from './settle.ts'
 import { makeStreamSink } from './stream.ts'
 
@@ -41,7 +42,7 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
     refuseWith(deps, arrival, claim.refusal)
     return false
   }
-  const reserved = await reserve(deps, arrival)
+  const reserved = await admit(deps, arrival)
   if (!reserved.ok) {
     await claim?.free()
     refuseWith(deps, arrival, withTopUp(deps, reserved))
@@ -58,6 +59,13 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
   if (isGone) return false
   refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
   return false
+}
+
+/** Holds the credits of a request that goes on from nothing, or from what is its own. */
+async function admit(deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> {
+  if (arrival.view.refersTo === undefined) return reserve(deps, arrival)
+  const claimed = await claimStored(deps, arrival)
+  return claimed.ok ? reserve(deps, claimed.arrival) : claimed
 }
 
 /** A customer without credits is told where they are sold. Source: providers.md §2. */

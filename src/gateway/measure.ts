@@ -13,6 +13,7 @@ export interface Measured {
   /** The model whose price was taken. */
   readonly model: string
   readonly tokens: number
+  readonly storedIds: readonly string[]
 }
 
 type MeasureDeps = Pick<GatewayDeps, 'prices' | 'tokens'>
@@ -45,7 +46,8 @@ function priced(
   const tier = report.serviceTier ?? view.serviceTier
   const charge = deps.prices.charge(price, query, usage, tier)
   const model = report.model ?? view.model
-  return { usage: nonZero(usage), estimated, charge, model, tokens: sumTokens(usage) }
+  const { storedIds = [] } = report
+  return { usage: nonZero(usage), estimated, charge, model, tokens: sumTokens(usage), storedIds }
 }
 
 const textLength = (texts: readonly string[]): number =>
@@ -153,6 +155,7 @@ export function draftWith(
     usage: measured.usage,
     providerCostPicoUsd: measured.charge.costPicoUsd.toString(),
     priceVersion: measured.charge.priceVersion,
+    ...(measured.storedIds.length > 0 && { storedIds: measured.storedIds }),
     httpStatus,
     firstByteMs: times.firstByteMs === 0 ? null : Math.round(times.firstByteMs - startedMonoMs),
     durationMs: Math.round(nowMonoMs - startedMonoMs),

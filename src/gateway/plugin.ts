@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { FORM_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { FORM_BODY_BYTES_MAX } from '../kernel/limits-media.ts'
+import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol } from '../protocols/protocol.ts'
@@ -14,6 +15,7 @@ import { registerModels, type ModelList } from './models.ts'
 import { splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
 import { endWith, sendRefusal } from './reply.ts'
+import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
 
 declare module 'fastify' {
@@ -87,6 +89,7 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
       } else await serve(deps, protocol, request, reply)
     })
   }
+  storedResponsesPlugin(app, deps)
   registerModels(app, deps, options.models)
   app.register(async (below) => {
     httpApisPlugin(below, deps)

@@ -19,6 +19,8 @@ export interface UpstreamConfig {
   readonly unboundedReserveTokens: number
   /** Which field takes an injected output limit. */
   readonly outputLimitField: string
+  /** own: a request goes on only from what its account had stored. any: the operator trusts ids. */
+  readonly storedIds: 'own' | 'any'
   /** Longest wait for the answer's headers, ms. */
   readonly responseMsMax: number
   /** Names of upstreams that are called where this one cannot answer, in their order. */

@@ -4,20 +4,6 @@
  */
 /** Largest request body. Providers accept up to 32 MB; ten covers text and a few images. */
 export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024
-/** A form is read whole: OpenAI's largest sound file (25 MB) and its fields, or some images. */
-export const FORM_BODY_BYTES_MAX = 32 * 1024 * 1024
-/** Sixteen images, a mask, and lists of words or speakers, one part each. */
-export const FORM_PARTS_MAX = 256
-/** Headers of one part of a form: two lines with a file's name. */
-export const FORM_HEAD_BYTES_MAX = 4 * 1024
-/** A field that is no file: the longest prompt has 32 000 characters. */
-export const FORM_FIELD_BYTES_MAX = 256 * 1024
-/** Images of one request (`n`): OpenAI's own maximum. */
-export const IMAGES_MAX = 10
-/** Reading a sound file's length, starting its thread included; past it its bytes tell. */
-export const AUDIO_READ_MS_MAX = 2_000
-/** Sound files that wait to be read, one after the other, in milliseconds each. */
-export const AUDIO_QUEUE_MAX = 32
 /** Slowest body we wait for. A client that needs longer is gone or hostile. */
 export const REQUEST_BODY_WAIT_MS_MAX = 60_000
 /** Nesting of a request body. Providers refuse far less; JSON.parse recursion is safe here. */

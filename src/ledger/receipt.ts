@@ -32,6 +32,8 @@ export interface Receipt {
   readonly httpStatus: number | null
   readonly firstByteMs: number | null
   readonly durationMs: number | null
+  /** What the provider keeps of it: the response's id and those of its items. Absent = nothing. */
+  readonly storedIds?: readonly string[]
   /** Told after its hold had lapsed. A later rev is late without it. */
   readonly late?: true
 }

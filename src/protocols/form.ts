@@ -1,5 +1,9 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { FORM_FIELD_BYTES_MAX, FORM_HEAD_BYTES_MAX, FORM_PARTS_MAX } from '../kernel/limits.ts'
+import {
+  FORM_FIELD_BYTES_MAX,
+  FORM_HEAD_BYTES_MAX,
+  FORM_PARTS_MAX,
+} from '../kernel/limits-media.ts'
 
 /** One part of a form. `data` is a view of the body, never a copy. */
 export interface FormPart {

@@ -1,6 +1,7 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { isObject } from './json.ts'
 import { makeChatTap } from './openai-chat-meter.ts'
+import { referencesOf } from './openai-responses-input.ts'
 import { openaiChat } from './openai-chat.ts'
 import type { Family, MeterReport, Protocol, RequestView } from './protocol.ts'
 import { parseBody } from './request-body.ts'
@@ -33,6 +34,8 @@ export interface FreeEndpoint {
   readonly modelDefault: string | null
   /** The model that the path names, so that the body need not; absent = the body does. */
   readonly modelOfPath?: string
+  /** Its body may go on from what the provider keeps. Absent = no. */
+  readonly refersToStored?: true
   /** A price per request of its model does not count for it. */
   readonly isCount: boolean
 }
@@ -42,12 +45,14 @@ function readFree(body: unknown, endpoint: FreeEndpoint): RequestView | Refusal 
   if (!isObject(body)) return refuse('invalid_request', 'The body must be a JSON object.')
   const fields = makeFieldReader(body)
   const model = (body.model ?? null) === null && modelDefault !== null ? modelDefault : null
+  const refersTo = endpoint.refersToStored === true ? referencesOf(body) : []
   const named = modelOfPath ?? model ?? fields.model()
   return (
     fields.refusal ?? {
       ok: true,
       model: named,
       stream: false,
+      ...(refersTo.length > 0 && { refersTo }),
       inputTokensMax: 0,
       outputTokensLimit: 0,
       choices: 1,
@@ -103,6 +108,7 @@ export const openaiInputTokens = makeFreeEndpoint({
   family: 'openai',
   path: '/v1/responses/input_tokens',
   endpoint: 'responses/input_tokens',
+  refersToStored: true,
   modelDefault: null,
   isCount: false,
 })

@@ -1,5 +1,6 @@
 import type { Refusal } from '../kernel/errors.ts'
-import { BYTES_PER_TOKEN, IMAGES_MAX } from '../kernel/limits.ts'
+import { IMAGES_MAX } from '../kernel/limits-media.ts'
+import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
 import type { Usage } from '../kernel/usage.ts'
 import { imageTokensOf } from './openai-image-tokens.ts'
 import type { MeterReport, RequestView } from './protocol.ts'

@@ -42,6 +42,22 @@ const CLIENT_TOOLS: ReadonlySet<string> = new Set([
   'computer_use_preview',
 ])
 
+/** An item that says nothing itself: the provider puts in what it keeps under its id. */
+function isReference({ type, role, content, encrypted_content: sealed }: JsonObject): boolean {
+  if ((role ?? null) !== null) return false
+  if ((type ?? 'item_reference') === 'item_reference') return true
+  return type === 'reasoning' && (content ?? sealed ?? null) === null
+}
+
+/** Ids of what the provider keeps that a body goes on from. */
+export function referencesOf(body: JsonObject): string[] {
+  const { previous_response_id: previous, conversation, input } = body
+  const items = arrayOr(input).map(objectOr).filter(isReference)
+  return [previous, textOr(conversation) ?? objectOr(conversation).id, ...items.map(({ id }) => id)]
+    .map(textOr)
+    .filter((id) => id !== null)
+}
+
 /** Walks everything of a body of /v1/responses that becomes input tokens. */
 export function walkResponsesInput(body: JsonObject, sink: InputSink): void {
   sink.text(body.instructions)

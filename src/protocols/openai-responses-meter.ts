@@ -1,3 +1,4 @@
+import { STORED_ID_CHARS_MAX, STORED_IDS_MAX } from '../kernel/limits-media.ts'
 import { arrayOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
 import { countItem, responsesUsage, type ToolItems } from './openai-responses-usage.ts'
 import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
@@ -37,10 +38,22 @@ function itemsOf({ response, seen }: Facts): ToolItems {
   }
 }
 
+const isId = (id: unknown): id is string =>
+  typeof id === 'string' && id !== '' && id.length <= STORED_ID_CHARS_MAX
+
+/** Under which ids a response and its items can be read and gone on from. */
+function storedIdsOf({ id, store, output }: JsonObject): string[] {
+  if (store === false) return []
+  return [id, ...arrayOr(output).map((item) => objectOr(item).id)]
+    .filter(isId)
+    .slice(0, STORED_IDS_MAX)
+}
+
 function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterReport {
   const { response } = facts
   return {
     ...responsesUsage(response, itemsOf(facts)),
+    storedIds: storedIdsOf(response),
     model: textOr(response.model),
     serviceTier: textOr(response.service_tier),
     complete,

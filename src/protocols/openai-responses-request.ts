@@ -1,11 +1,17 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { STORED_REFERENCES_MAX } from '../kernel/limits-media.ts'
 import { JSON_DEPTH_MAX, WEB_SEARCHES_UNSTATED_MAX } from '../kernel/limits.ts'
 import type { BucketName } from '../kernel/usage.ts'
 import { makeInputSink, type InputTally } from './input-tally.ts'
 import { isObject, objectOr, type JsonObject } from './json.ts'
 import { setMembers } from './json-scan.ts'
 import { imageRuleOf } from './media-bounds.ts'
-import { isBuiltIn, isSearchTool, walkResponsesInput } from './openai-responses-input.ts'
+import {
+  isBuiltIn,
+  isSearchTool,
+  referencesOf,
+  walkResponsesInput,
+} from './openai-responses-input.ts'
 import type { Injection, RequestView } from './protocol.ts'
 import { findMiscasedKey, nestsTooDeep } from './request-body.ts'
 import { makeFieldReader, type FieldReader } from './request-fields.ts'
@@ -79,6 +85,9 @@ function readFacts(fields: FieldReader, body: JsonObject): ResponsesFacts {
   const odd = tools.findIndex((tool) => !isObject(tool))
   if (odd !== -1) fields.fail(`'tools[${odd}]' must be an object.`)
   fields.boolean('store')
+  if (referencesOf(body).length > STORED_REFERENCES_MAX) {
+    fields.fail(`The request goes on from more than ${STORED_REFERENCES_MAX} items.`)
+  }
   return {
     model,
     stream: fields.boolean('stream'),
@@ -99,12 +108,14 @@ function viewOf(body: JsonObject, rawBytes: number, facts: ResponsesFacts): Requ
   }
   const tally = walk(false)
   const toolTokens = facts.tools.filter(isBuiltIn).length * BUILT_IN_TOKENS
+  const refersTo = referencesOf(body)
   const searches = facts.toolCallsMax ?? WEB_SEARCHES_UNSTATED_MAX
   return {
     ok: true,
     model: facts.model,
     stream: facts.stream,
     background: facts.background,
+    ...(refersTo.length > 0 && { refersTo }),
     inputTokensMax: rawBytes - tally.payloadBytes + tally.mediaTokens + toolTokens,
     outputTokensLimit: facts.limit,
     choices: 1,

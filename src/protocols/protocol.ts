@@ -78,6 +78,10 @@ export interface RequestView {
   readonly ok: true
   readonly model: string
   readonly stream: boolean
+  /** Ids of what the provider keeps and this request goes on from. Absent = none. */
+  readonly refersTo?: readonly string[]
+  /** The upstream that keeps it: no other can serve the request. Absent = any. */
+  readonly upstream?: string
   /** The answer goes on at the provider after this request has ended. Absent = no. */
   readonly background?: boolean
   /** Upper bound of all input tokens, media included (providers.md §4). */
@@ -148,6 +152,8 @@ export interface MeterReport {
   readonly servedBy?: string | null
   /** As the response states it; "standard+fast" where a speed applies beside the tier. */
   readonly serviceTier: string | null
+  /** Ids under which the provider keeps the answer and its items. Absent = it does not. */
+  readonly storedIds?: readonly string[]
   /** A whole body, or a stream that reached its terminal event. */
   readonly complete: boolean
   /** The provider sent an error event in the stream, or an error instead of an answer. */

@@ -234,7 +234,8 @@ describe('what the body does not bound', () => {
     expect(world.upstream.calls(model)).toEqual([])
   })
 
-  it.each(UNBOUNDED)(
+  // A conversation is nobody's here: stored-responses.test.ts.
+  it.each(UNBOUNDED.filter(([reason]) => reason !== 'conversation'))(
     'takes a capped reserve elsewhere, and its actual cost: %s',
     async (...row) => {
       const [, more] = row

@@ -7,6 +7,7 @@ const base: Omit<UpstreamConfig, 'name' | 'models'> = {
   apiKey: null,
   onDisconnect: 'abort',
   unbounded: 'cap',
+  storedIds: 'own',
   unboundedReserveTokens: 0,
   outputLimitField: 'max_tokens',
   responseMsMax: 1_000,

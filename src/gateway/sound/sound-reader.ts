@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../kernel/clock.ts'
-import { AUDIO_QUEUE_MAX, AUDIO_READ_MS_MAX } from '../../kernel/limits.ts'
+import { AUDIO_QUEUE_MAX, AUDIO_READ_MS_MAX } from '../../kernel/limits-media.ts'
 import type { SoundReader } from '../../protocols/protocol.ts'
 import type { SoundAnswer, SoundRequest } from './sound-worker.ts'
 

@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { refuse } from '../../kernel/errors.ts'
+import { makeClientSide } from '../client-side.ts'
+import type { GatewayDeps } from '../context.ts'
+import { dispatch, upstreamFailure, type BodySink } from '../forward.ts'
+import { clientHeaders, upstreamHeaders } from '../headers.ts'
+import { sendRefusal } from '../reply.ts'
+import type { Upstream } from '../upstreams.ts'
+
+/** A free call of a provider on a client's behalf. */
+export interface FreeCall {
+  readonly upstream: Upstream
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  /** Raw, without "?" and without `key`. */
+  readonly query: string
+  readonly headers: IncomingHttpHeaders
+  readonly requestId: string
+  readonly out: ServerResponse
+}
+
+const OPERATOR_TROUBLE = new Set([401, 402, 403])
+const NOT_AVAILABLE = refuse(
+  'upstream_unavailable',
+  'The model provider is not available here right now.',
+)
+const swallow: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
+
+/** Headers that speak of a body, which is not sent on. */
+const withoutBody = (headers: IncomingHttpHeaders): IncomingHttpHeaders => ({
+  ...headers,
+  'content-type': undefined,
+})
+
+/**
+ * Calls and passes the answer on as it comes. Resolves with the upstream's status when the answer
+ * has ended, null where none came. Never rejects.
+ */
+export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number | null> {
+  const { upstream, out, requestId } = call
+  const ended = deps.running.begin()
+  const query = call.query === '' ? '' : `?${call.query}`
+  const options = {
+    origin: upstream.origin,
+    path: `${upstream.basePath}${call.path}${query}`,
+    method: call.method,
+    headers: upstreamHeaders(
+      withoutBody(call.headers),
+      upstream.ownHeaders,
+      upstream.ownHeaderNames,
+    ),
+    body: null,
+  }
+  return new Promise<number | null>((resolve) => {
+    dispatch(upstream.dispatcher, options, {
+      refused(failure) {
+        sendRefusal(out, 'openai', requestId, upstreamFailure(failure))
+        resolve(null)
+      },
+      open(status, headers, flow) {
+        if (OPERATOR_TROUBLE.has(status)) {
+          sendRefusal(out, 'openai', requestId, NOT_AVAILABLE)
+          resolve(null)
+          return swallow
+        }
+        const client = makeClientSide(out, flow, deps.clock, () => {
+          flow.abort()
+        })
+        if (!client.gone) out.writeHead(status, clientHeaders(headers, requestId, 'x-request-id'))
+        return {
+          data(chunk) {
+            client.write([chunk])
+          },
+          end() {
+            client.end()
+            resolve(status)
+          },
+          fail() {
+            out.destroy()
+            resolve(status)
+          },
+        }
+      },
+    })
+  }).finally(ended)
+}

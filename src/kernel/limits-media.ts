@@ -1,0 +1,27 @@
+/** Bounds of forms and media, and of what providers keep, each with its reason. */
+
+/** A form is read whole: OpenAI's largest sound file (25 MB) and its fields, or some images. */
+export const FORM_BODY_BYTES_MAX = 32 * 1024 * 1024
+/** Sixteen images, a mask, and lists of words or speakers, one part each. */
+export const FORM_PARTS_MAX = 256
+/** Headers of one part of a form: two lines with a file's name. */
+export const FORM_HEAD_BYTES_MAX = 4 * 1024
+/** A field that is no file: the longest prompt has 32 000 characters. */
+export const FORM_FIELD_BYTES_MAX = 256 * 1024
+/** Images of one request (`n`): OpenAI's own maximum. */
+export const IMAGES_MAX = 10
+/** Reading a sound file's length, starting its thread included; past it its bytes tell. */
+export const AUDIO_READ_MS_MAX = 2_000
+/** Sound files that wait to be read, one after the other, in milliseconds each. */
+export const AUDIO_QUEUE_MAX = 32
+/** OpenAI keeps a stored response for thirty days. */
+export const STORED_ID_MS = 30 * 24 * 3_600_000
+/** Ids noted of one response: itself and its items; a run of many tools has some dozens. */
+export const STORED_IDS_MAX = 64
+export const STORED_ID_CHARS_MAX = 128
+/** Ids that one request may go on from: a long conversation, item by item. */
+export const STORED_REFERENCES_MAX = 1_000
+/** A second look for an id: longer than a posting takes. */
+export const STORED_ID_RETRY_MS = 250
+/** Expired ids dropped in one round. */
+export const STORED_IDS_DROP_MAX = 10_000
