@@ -17,6 +17,7 @@ import { moneyCommands } from './app/cli/money.ts'
 import { operationCommands } from './app/cli/operations.ts'
 import { priceCommands } from './app/cli/prices.ts'
 import { notificationCommands } from './app/cli/notifications.ts'
+import { rechargeCommands } from './app/cli/recharge.ts'
 import { stripeCommands } from './app/cli/stripe.ts'
 import { configJsonSchema } from './config-schema.ts'
 import { describeError } from './kernel/log.ts'
@@ -108,6 +109,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     operationCommands,
     notificationCommands,
     stripeCommands,
+    rechargeCommands,
   ]) {
     register(cli)
   }

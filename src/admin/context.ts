@@ -2,6 +2,7 @@ import type { Accounts } from '../access/accounts.ts'
 import { writeAudit, type AuditEntry } from '../access/audit.ts'
 import type { Keys } from '../access/keys.ts'
 import type { Inbox } from '../billing/inbox.ts'
+import type { Recharges } from '../billing/recharge/recharges.ts'
 import type { Sync } from '../billing/sync.ts'
 import type { CreditEngine } from '../credits/commands.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -29,7 +30,13 @@ export interface AdminDeps {
   readonly prices: PriceAdmin
   readonly operations: Operations
   /** null = no Stripe key is set. */
-  readonly stripe: { readonly inbox: Inbox; readonly sync: Sync } | null
+  readonly stripe: {
+    readonly inbox: Inbox
+    readonly sync: Sync
+    readonly recharges: Recharges
+    /** Where customers come back to who named nothing else; null = nowhere. */
+    returnUrl(): string | null
+  } | null
   readonly outbox: Outbox
   /** Loads an account (and a key) into the credit engine after it changed. */
   readonly reload: Reload

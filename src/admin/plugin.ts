@@ -12,6 +12,7 @@ import { moneyRoutes } from './routes/money.ts'
 import { notificationRoutes } from './routes/notifications.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { priceRoutes } from './routes/prices.ts'
+import { rechargeRoutes } from './routes/recharge.ts'
 import { receiptRoutes } from './routes/receipts.ts'
 import { stripeRoutes } from './routes/stripe.ts'
 
@@ -33,6 +34,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...findingRoutes(deps),
     ...priceRoutes(deps),
     ...stripeRoutes(deps),
+    ...rechargeRoutes(deps),
     ...notificationRoutes(deps),
     ...operationRoutes(deps),
   ],
