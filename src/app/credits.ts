@@ -18,6 +18,7 @@ import { makeDoctor } from '../reconcile/doctor.ts'
 import { makeVerify } from '../reconcile/verify.ts'
 import { migrationNames } from '../store/migrate.ts'
 import type { Prices } from './prices.ts'
+import { stripeExpected } from './stripe-setup.ts'
 import type { Stores } from './stores.ts'
 
 /** Ledger, credits and access over a pair of stores: what serving and the commands both need. */
@@ -102,6 +103,7 @@ export function makeCore(deps: CoreDeps): Core {
     adminToken: deps.adminToken,
     hasPrice: (upstream, model) => prices.book.explain({ upstream, model }, clock.now()) !== null,
     migrations: migrationNames(),
+    stripe: stripeExpected(deps),
   })
   const operations = makeOperations({
     verify: makeVerify({ db, engine, clock, sweepMs: leaseMs / 3 }),

@@ -51,7 +51,27 @@ export const policiesSchema = z.strictObject({
     .describe('Money credited to the balance or paid back outside of Stripe.'),
 })
 
-export const stripeConfigSchema = z.strictObject({ policies: policiesSchema.prefault({}) })
+const catalogueEntry = z.strictObject({
+  lookup_key: id.describe('Names the price at Stripe, and its variable STRIPE_PRICE_<NAME>.'),
+  name: z.string().trim().min(1).max(250),
+  amount: z.int().positive().describe('In the smallest unit of the currency, such as cents.'),
+  currency: z.string().regex(/^[a-z]{3}$/, 'three small letters, like usd'),
+  interval: z.enum(['day', 'week', 'month', 'year']).optional().describe('Absent = one-time.'),
+})
+
+/** A product and its price that `farebox stripe setup` makes. */
+export type CatalogueEntry = z.infer<typeof catalogueEntry>
+
+export const stripeConfigSchema = z.strictObject({
+  catalogue: z
+    .array(catalogueEntry)
+    .default([])
+    .refine((entries) => isUnique(entries.map((entry) => entry.lookup_key)), {
+      error: 'each entry needs a lookup_key of its own',
+    })
+    .describe('What farebox stripe setup makes at Stripe.'),
+  policies: policiesSchema.prefault({}),
+})
 
 export type Pack = z.infer<typeof packSchema>
 export type Policies = z.infer<typeof policiesSchema>

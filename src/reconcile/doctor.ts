@@ -7,6 +7,7 @@ import type { RedisNodes } from '../store/redis-nodes.ts'
 import { checkAdminToken, checkFindings, checkMigrations, checkPrices } from './doctor-house.ts'
 import { checkClocks, checkPostgres } from './doctor-postgres.ts'
 import { checkRedis } from './doctor-redis.ts'
+import { checkStripe, type StripeExpected } from './doctor-stripe.ts'
 
 export const advice = z.object({
   check: z.string(),
@@ -31,6 +32,8 @@ export interface DoctorDeps {
   readonly hasPrice: (upstream: string, model: string) => boolean
   /** Names of the migrations this program brings. */
   readonly migrations: readonly string[]
+  /** null = no Stripe key is set. */
+  readonly stripe: StripeExpected | null
 }
 
 type Check = (deps: DoctorDeps) => Promise<readonly Advice[]>
@@ -43,6 +46,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   prices: checkPrices,
   findings: checkFindings,
   'admin token': checkAdminToken,
+  stripe: ({ stripe }) => checkStripe(stripe),
 }
 
 const unreachable = (check: string, error: unknown): Advice => ({

@@ -90,6 +90,7 @@ export async function makeWorld() {
     ...{ db, engine, redis: oneNode(redis), clock, hasPrice },
     adminToken: ADMIN_TOKEN,
     migrations: ['0001-core'],
+    stripe: null,
   })
   const operations = makeOperations({
     ...{ verify, doctor, accounts, keys, engine, clock },

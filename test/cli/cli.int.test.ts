@@ -24,6 +24,7 @@ async function farebox(args: readonly string[], over: Partial<CliDeps> = {}) {
     serve: () => Promise.resolve(0),
     migrate: null,
     openLocal: null,
+    setUpStripe: () => Promise.resolve({ steps: [], environment: {} }),
     fetch,
     newReference: () => 'made-up-reference',
     out: (text) => lines.out.push(text),

@@ -136,6 +136,7 @@ describe('doctor', () => {
   const doctor = (over: Partial<Parameters<typeof makeDoctor>[0]> = {}) =>
     makeDoctor({
       ...world,
+      stripe: null,
       hasPrice: () => true,
       adminToken: 'kD93-mfQ0aLx7_eWz2TbVn81sYc4RuHj',
       migrations: ['0001-core'],

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
 import type { Operations } from '../../admin/operations.ts'
+import type { SetupReport } from '../../billing/setup.ts'
+import type { SetupOptions } from '../stripe-setup.ts'
 import type { AdminClient } from './client.ts'
 
 /** Exit codes. Source: design §6 (verify exits with an error on a breach). */
@@ -28,6 +30,7 @@ export interface CliDeps {
   readonly migrate: (() => Promise<{ readonly applied: readonly string[] }>) | null
   /** Opens DATABASE_URL and REDIS_URL; null = not set. */
   readonly openLocal: (() => Promise<LocalOperations>) | null
+  readonly setUpStripe: (options: SetupOptions) => Promise<SetupReport>
   readonly fetch: typeof fetch
   readonly newReference: () => string
   out(text: string): void

@@ -8,6 +8,7 @@ import { makeCore } from '../credits.ts'
 import { openPrices } from '../prices.ts'
 import { DATA_DIR, readQuickstart } from '../quickstart.ts'
 import { programVersion, serve } from '../serve.ts'
+import { setUp } from '../stripe-setup.ts'
 import { openDatabase, openStores } from '../stores.ts'
 import type { CliDeps, LocalOperations } from './context.ts'
 
@@ -54,6 +55,7 @@ export function cliDeps(environment: Environment): CliDeps {
     serve: () => serve(environment),
     migrate: hasDatabase ? () => migrateHere(environment) : null,
     openLocal: hasDatabase ? () => openLocal(environment) : null,
+    setUpStripe: (options) => setUp(environment, options),
     fetch,
     newReference: () => makeIds(clock).uuid(),
     out: (text) => {

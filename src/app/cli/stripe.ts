@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { OK, optionsOf, UsageError, type Cli } from './context.ts'
+import { stripeSetupCommand } from './stripe-setup.ts'
 import { table } from './table.ts'
 
 const event = z.object({
@@ -52,9 +53,11 @@ function syncText({ seen, added, more_before: more }: z.output<typeof report>): 
   return `Stripe has ${seen} events of that time; ${added} had never arrived.${rest}`
 }
 
-/** `farebox stripe events | replay | sync`. */
-export function stripeCommands({ run, program, client, show }: Cli): void {
-  const stripe = program.command('stripe').description('events of Stripe')
+/** `farebox stripe setup | events | replay | sync`. */
+export function stripeCommands(cli: Cli): void {
+  const { run, program, client, show } = cli
+  const stripe = program.command('stripe').description('events and set-up of Stripe')
+  stripeSetupCommand(stripe, cli)
   stripe
     .command('events')
     .description('events as they arrived, newest first')

@@ -1,0 +1,116 @@
+import Stripe from 'stripe'
+import { describeError } from '../kernel/log.ts'
+import { idOf } from './stripe.ts'
+
+/** More endpoints or meters than an account may have. */
+const LIST_MAX = 1_000
+
+export interface EndpointFacts {
+  readonly id: string
+  readonly url: string
+  readonly isEnabled: boolean
+  readonly apiVersion: string | null
+  readonly events: readonly string[]
+}
+
+export interface PriceFactsOf {
+  readonly id: string
+  readonly isActive: boolean
+  readonly isRecurring: boolean
+  readonly currency: string
+  readonly amount: number | null
+  readonly interval: string | null
+  readonly lookupKey: string | null
+  readonly product: string | null
+}
+
+/** What stands in a Stripe account, as far as this deployment depends on it. */
+export interface StripeInspection {
+  readonly endpoints: readonly EndpointFacts[]
+  readonly thin: readonly EndpointFacts[]
+  readonly meters: readonly { readonly eventName: string; readonly isActive: boolean }[]
+  /** Those asked for that exist. */
+  readonly prices: ReadonlyMap<string, PriceFactsOf>
+  /** Without one no portal session can be made. */
+  readonly hasPortal: boolean
+}
+
+export type Inspect = (prices: readonly string[]) => Promise<StripeInspection>
+
+export const readPrice = (price: Stripe.Price): PriceFactsOf => ({
+  id: price.id,
+  isActive: price.active,
+  isRecurring: price.type === 'recurring',
+  currency: price.currency,
+  amount: price.unit_amount,
+  interval: price.recurring?.interval ?? null,
+  lookupKey: price.lookup_key,
+  product: idOf(price.product),
+})
+
+const readEndpoint = (one: Stripe.WebhookEndpoint): EndpointFacts => ({
+  id: one.id,
+  url: one.url,
+  isEnabled: one.status === 'enabled',
+  apiVersion: one.api_version,
+  events: one.enabled_events,
+})
+
+export const listEndpoints = async (stripe: Stripe): Promise<EndpointFacts[]> =>
+  (await stripe.webhookEndpoints.list({ limit: 100 }).autoPagingToArray({ limit: LIST_MAX })).map(
+    readEndpoint,
+  )
+
+/** Destinations of thin events that are webhooks. */
+export async function listThin(stripe: Stripe): Promise<EndpointFacts[]> {
+  const found = await stripe.v2.core.eventDestinations
+    .list({ include: ['webhook_endpoint.url'] })
+    .autoPagingToArray({ limit: LIST_MAX })
+  return found
+    .filter((one) => one.event_payload === 'thin' && one.type === 'webhook_endpoint')
+    .map((one) => ({
+      id: one.id,
+      url: one.webhook_endpoint?.url ?? '',
+      isEnabled: one.status === 'enabled',
+      apiVersion: null,
+      events: one.enabled_events,
+    }))
+}
+
+export async function listMeters(stripe: Stripe): Promise<StripeInspection['meters']> {
+  const { meters } = stripe.billing
+  const all = await meters.list({ limit: 100 }).autoPagingToArray({ limit: LIST_MAX })
+  return all.map(({ event_name: eventName, status }) => ({
+    eventName,
+    isActive: status === 'active',
+  }))
+}
+
+async function priceOrNull(stripe: Stripe, id: string): Promise<PriceFactsOf | null> {
+  try {
+    return readPrice(await stripe.prices.retrieve(id))
+  } catch (error) {
+    const { StripeInvalidRequestError } = Stripe.errors
+    if (error instanceof StripeInvalidRequestError && error.statusCode === 404) return null
+    throw error
+  }
+}
+
+export function makeInspect(stripe: Stripe): Inspect {
+  return async (prices) => {
+    const [endpoints, thin, meters, portals, found] = await Promise.all([
+      listEndpoints(stripe),
+      listThin(stripe),
+      listMeters(stripe),
+      stripe.billingPortal.configurations.list({ is_default: true, active: true, limit: 1 }),
+      Promise.all(prices.map((id) => priceOrNull(stripe, id))),
+    ])
+    const known = found.flatMap((price) => (price === null ? [] : [[price.id, price] as const]))
+    const hasPortal = portals.data.length > 0
+    return { endpoints, thin, meters, prices: new Map(known), hasPortal }
+  }
+}
+
+/** What Stripe said, for people; never the key. */
+export const wordsOf = (error: unknown): string =>
+  describeError(error).replaceAll(/\b(sk|rk)_\w+/g, '$1_…')

@@ -1,0 +1,133 @@
+import type { Inspect, StripeInspection } from '../billing/inspect.ts'
+import { wordsOf } from '../billing/inspect.ts'
+import { SNAPSHOT_EVENTS, THIN_EVENTS, WEBHOOK_API_VERSION } from '../billing/handled-events.ts'
+import { WEBHOOK_PATH } from '../billing/webhook.ts'
+import { fail, fine, warn } from './advice.ts'
+import type { Advice } from './doctor.ts'
+
+/** What this deployment expects of its Stripe account. */
+export interface StripeExpected {
+  readonly mode: 'test' | 'live'
+  readonly secretKey: string
+  readonly webhookSecrets: number
+  readonly packs: readonly { readonly id: string; readonly stripe_price: string }[]
+  readonly plans: readonly { readonly id: string; readonly stripe_prices: readonly string[] }[]
+  /** Event names. */
+  readonly meters: readonly string[]
+  readonly inspect: Inspect
+}
+
+const SETUP = 'Run farebox stripe setup --url https://<this deployment>.'
+
+function checkKey({ secretKey, mode, webhookSecrets }: StripeExpected): Advice[] {
+  const isKey = /^(sk|rk)_(test|live)_/.test(secretKey)
+  const key = isKey
+    ? fine('stripe key', `${mode} mode; Farebox keys are fb_${mode}_…`)
+    : fail('stripe key', 'neither sk_… nor rk_…', 'Set STRIPE_SECRET_KEY to a secret key.')
+  const secrets =
+    webhookSecrets > 0
+      ? fine('stripe webhook secret', `${webhookSecrets} set`)
+      : fail('stripe webhook secret', 'not set: deliveries are refused', SETUP)
+  return [key, secrets]
+}
+
+function checkEndpoint({ endpoints }: StripeInspection): Advice[] {
+  const name = 'stripe webhook'
+  const [first, ...more] = endpoints.filter((one) => one.url.endsWith(WEBHOOK_PATH))
+  if (first === undefined) {
+    const detail = `no endpoint ends in ${WEBHOOK_PATH}; stripe listen does not count`
+    return [warn(name, detail, SETUP)]
+  }
+  return [first, ...more].map(({ url, isEnabled, apiVersion, events }) => {
+    if (!isEnabled) return fail(name, `${url} is disabled`, SETUP)
+    const isMissing = (type: string): boolean => !events.includes('*') && !events.includes(type)
+    const missing = SNAPSHOT_EVENTS.filter(isMissing)
+    if (missing.length > 0) return fail(name, `${url} misses ${missing.join(', ')}`, SETUP)
+    if (apiVersion === WEBHOOK_API_VERSION) return fine(name, url)
+    const detail = `${url} sends version ${apiVersion ?? 'default'}, not ${WEBHOOK_API_VERSION}`
+    return warn(name, detail, 'Objects are read again, so this works; better make a new one.')
+  })
+}
+
+function checkMeters({ meters }: StripeExpected, found: StripeInspection): Advice[] {
+  if (meters.length === 0) return []
+  const thin = found.thin.filter(({ url }) => url.endsWith(WEBHOOK_PATH))
+  const isTold = thin.some(
+    ({ isEnabled, events }) =>
+      isEnabled && (events.includes('*') || THIN_EVENTS.every((type) => events.includes(type))),
+  )
+  const detail = 'no enabled destination of thin events: refused usage would go unseen'
+  const told = isTold
+    ? fine('stripe thin events', 'told of refused usage')
+    : fail('stripe thin events', detail, SETUP)
+  const each = meters.map((name) => {
+    const same = found.meters.filter(({ eventName }) => eventName === name)
+    if (same.some(({ isActive }) => isActive)) return fine(`meter ${name}`, 'active')
+    return same.length > 0
+      ? fail(`meter ${name}`, 'inactive', 'Reactivate it in the Dashboard.')
+      : fail(`meter ${name}`, 'does not exist', 'Run farebox stripe setup.')
+  })
+  return [told, ...each]
+}
+
+function checkPrice(
+  found: StripeInspection,
+  of: string,
+  id: string,
+  isRecurring: boolean,
+): Advice | null {
+  const price = found.prices.get(id)
+  const fix = 'Correct farebox.yaml, or run farebox stripe setup.'
+  if (price === undefined) return fail('stripe prices', `${of}: ${id} does not exist`, fix)
+  if (!price.isActive) return fail('stripe prices', `${of}: ${id} is archived`, fix)
+  if (price.isRecurring === isRecurring) return null
+  const is = price.isRecurring ? 'recurring' : 'one-time'
+  return fail('stripe prices', `${of}: ${id} is ${is}, which no ${of.split(' ')[0] ?? ''} is`, fix)
+}
+
+function checkPrices({ packs, plans }: StripeExpected, found: StripeInspection): Advice[] {
+  const wrong = [
+    ...packs.map(({ id, stripe_price: price }) => checkPrice(found, `pack ${id}`, price, false)),
+    ...plans.flatMap(({ id, stripe_prices: prices }) =>
+      prices.map((price) => checkPrice(found, `plan ${id}`, price, true)),
+    ),
+  ].filter((one) => one !== null)
+  const currencies = new Set([...found.prices.values()].map(({ currency }) => currency))
+  if (currencies.size > 1) {
+    const detail = `prices in ${[...currencies].toSorted().join(', ')}`
+    const fix = 'A customer of Stripe pays subscriptions in one currency; sell in one.'
+    wrong.push(warn('stripe currencies', detail, fix))
+  }
+  return wrong.length > 0
+    ? wrong
+    : [fine('stripe prices', `${found.prices.size} as they should be`)]
+}
+
+/** What Stripe has against what the configuration expects; each line says what to do. */
+export async function checkStripe(expected: StripeExpected | null): Promise<Advice[]> {
+  if (expected === null) {
+    return [warn('stripe', 'not set up: nothing is sold', 'Set STRIPE_SECRET_KEY to sell.')]
+  }
+  const { packs, plans } = expected
+  const prices = [
+    ...packs.map((pack) => pack.stripe_price),
+    ...plans.flatMap((plan) => plan.stripe_prices),
+  ]
+  let found: StripeInspection
+  try {
+    found = await expected.inspect(prices)
+  } catch (error) {
+    const fix = 'Check STRIPE_SECRET_KEY, its permissions and the way to api.stripe.com.'
+    return [...checkKey(expected), fail('stripe', wordsOf(error), fix)]
+  }
+  const portal = found.hasPortal
+    ? fine('stripe portal', 'set up')
+    : warn('stripe portal', 'not set up', 'Save its settings once in the Dashboard.')
+  return [
+    ...checkKey(expected),
+    ...checkEndpoint(found),
+    ...checkMeters(expected, found),
+    ...checkPrices(expected, found),
+    portal,
+  ]
+}

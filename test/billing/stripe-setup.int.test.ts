@@ -1,0 +1,116 @@
+import Stripe from 'stripe'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { THIN_EVENTS } from '../../src/billing/handled-events.ts'
+import { makeInspect } from '../../src/billing/inspect.ts'
+import { priceVariable, setUpStripe, type SetupAsked } from '../../src/billing/setup.ts'
+import { makeStripe } from '../../src/billing/stripe.ts'
+import { serveStripe, type StripeSimulator } from '../../src/demo/stripe/server.ts'
+import { checkStripe, type StripeExpected } from '../../src/reconcile/doctor-stripe.ts'
+
+const KEY = 'sk_test_setup'
+let sim: StripeSimulator
+let stripe: Stripe
+beforeAll(async () => {
+  sim = await serveStripe({ port: 0, seed: 5, frozenAtS: null, wallMs: Date.now })
+  stripe = makeStripe({ secretKey: KEY, apiBase: sim.simulator.world.base })
+})
+afterAll(() => sim.stop())
+
+const catalogue = [
+  { lookup_key: 'starter', name: '1 000 credits', amount: 1_000, currency: 'usd' },
+  { lookup_key: 'pro-month', name: 'Pro', amount: 2_000, currency: 'usd', interval: 'month' },
+] as const
+const asked: SetupAsked = {
+  catalogue,
+  meters: ['ai_credits'],
+  url: 'https://farebox.example',
+  isDryRun: false,
+}
+const HOOK = 'https://farebox.example/webhooks/stripe'
+
+const expectedOf = (
+  prices: Readonly<Record<string, string>>,
+  fields: Partial<StripeExpected> = {},
+): StripeExpected => ({
+  ...{ mode: 'test', secretKey: KEY, webhookSecrets: 1, meters: ['ai_credits'] },
+  packs: [{ id: 'starter', stripe_price: prices[priceVariable('starter')] ?? 'price_none' }],
+  plans: [{ id: 'pro', stripe_prices: [prices[priceVariable('pro-month')] ?? 'price_none'] }],
+  inspect: makeInspect(stripe),
+  ...fields,
+})
+const problems = async (expected: StripeExpected) =>
+  (await checkStripe(expected)).filter(({ status }) => status !== 'ok')
+
+test('what is missing is told by a dry run and the doctor, made once, and found again', async () => {
+  const dry = await setUpStripe(stripe, { ...asked, isDryRun: true })
+  expect(dry.steps.filter(({ action }) => action === 'missing')).toHaveLength(7)
+  expect((await stripe.prices.list()).data).toEqual([])
+  expect((await stripe.webhookEndpoints.list()).data).toEqual([])
+  const names = (await problems(expectedOf({}))).map(({ check, status }) => [check, status])
+  expect(names).toEqual([
+    ['stripe webhook', 'warn'],
+    ['stripe thin events', 'fail'],
+    ['meter ai_credits', 'fail'],
+    ['stripe prices', 'fail'],
+    ['stripe prices', 'fail'],
+  ])
+
+  const made = await setUpStripe(stripe, asked)
+  expect(new Set(made.steps.map(({ action }) => action))).toEqual(new Set(['created', 'found']))
+  const { STRIPE_WEBHOOK_SECRET: secrets = '', ...prices } = made.environment
+  expect(secrets).toMatch(/^whsec_\w+,whsec_\w+$/)
+  expect(Object.keys(prices)).toEqual(['STRIPE_PRICE_STARTER', 'STRIPE_PRICE_PRO_MONTH'])
+  expect(JSON.stringify(made)).not.toContain(KEY)
+  expect(await problems(expectedOf(prices))).toEqual([])
+
+  const again = await setUpStripe(stripe, asked)
+  expect(new Set(again.steps.map(({ action }) => action))).toEqual(new Set(['found']))
+  expect(again.environment).toEqual(prices)
+  expect((await stripe.prices.list()).data).toHaveLength(2)
+  expect((await stripe.products.list()).data).toHaveLength(2)
+  expect((await stripe.webhookEndpoints.list()).data).toMatchObject([
+    { url: HOOK, api_version: '2026-10-28.endive' },
+  ])
+  const thin = await stripe.v2.core.eventDestinations.list()
+  expect(thin.data).toMatchObject([{ event_payload: 'thin', enabled_events: [...THIN_EVENTS] }])
+})
+
+test('what was changed by hand is told, and put right where that can be done', async () => {
+  const { environment: prices } = await setUpStripe(stripe, asked)
+  const [endpoint] = (await stripe.webhookEndpoints.list()).data
+  await stripe.webhookEndpoints.update(endpoint?.id ?? '', {
+    ...{ enabled_events: ['invoice.paid'], disabled: true },
+  })
+  await stripe.prices.update(prices.STRIPE_PRICE_STARTER ?? '', { active: false })
+  const [meter] = (await stripe.billing.meters.list()).data
+  await stripe.billing.meters.deactivate(meter?.id ?? '')
+  const [thin] = (await stripe.v2.core.eventDestinations.list()).data
+  await stripe.v2.core.eventDestinations.disable(thin?.id ?? '')
+  expect((await problems(expectedOf(prices))).map(({ detail }) => detail)).toEqual([
+    expect.stringContaining('disabled'),
+    expect.stringContaining('unseen'),
+    'inactive',
+    expect.stringContaining('archived'),
+  ])
+  const dear = catalogue.map((entry) => ({ ...entry, amount: entry.amount + 1 }))
+  const differing = await setUpStripe(stripe, { ...asked, catalogue: dear.slice(1) })
+  expect(differing.steps[0]).toMatchObject({ kind: 'price', action: 'differs' })
+  expect(differing.environment).not.toHaveProperty('STRIPE_PRICE_PRO_MONTH')
+  expect(differing.steps.filter(({ action }) => action === 'changed')).toHaveLength(2)
+  const left = await problems(expectedOf(prices))
+  expect(left.map(({ detail }) => detail)).toEqual([expect.stringContaining('archived')])
+})
+
+test('prices of the wrong kind, wrong keys and no Stripe are told in words without the key', async () => {
+  const { environment: prices } = await setUpStripe(stripe, asked)
+  const month = prices.STRIPE_PRICE_PRO_MONTH ?? ''
+  const swapped = expectedOf(prices, { packs: [{ id: 'starter', stripe_price: month }] })
+  expect((await problems(swapped)).map(({ detail }) => detail)).toContainEqual(
+    expect.stringContaining('is recurring, which no pack is'),
+  )
+  const live = makeStripe({ secretKey: 'sk_live_x', apiBase: sim.simulator.world.base })
+  const refused = await problems(expectedOf(prices, { inspect: makeInspect(live) }))
+  expect(refused).toMatchObject([{ check: 'stripe', status: 'fail' }])
+  expect(JSON.stringify(refused)).not.toContain('sk_live_x')
+  expect(await checkStripe(null)).toMatchObject([{ status: 'warn' }])
+})
