@@ -101,6 +101,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     billing: makeBilling({
       ...{ ...options, ...core, db: stores.db, hooks: metrics, hints },
       tell: (...told) => notify.outbox.add(...told),
+      ...usage.heard,
     }),
     tokenizer: makeTokenizer({ clock }),
     loops: makeLoops({
@@ -170,6 +171,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     log,
     stripe: parts.billing,
     outbox: parts.notify.outbox,
+    usage: parts.usage,
     prices: makePriceAdmin({ ...prices, clock }),
   })
   const portalDeps = {

@@ -13,6 +13,7 @@ import {
 import { auditCommand, standardIo } from './app/cli/audit.ts'
 import { keyCommands } from './app/cli/keys.ts'
 import { correctionCommands } from './app/cli/corrections.ts'
+import { meterCommands } from './app/cli/meters.ts'
 import { moneyCommands } from './app/cli/money.ts'
 import { operationCommands } from './app/cli/operations.ts'
 import { priceCommands } from './app/cli/prices.ts'
@@ -108,6 +109,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     priceCommands,
     operationCommands,
     notificationCommands,
+    meterCommands,
     stripeCommands,
     rechargeCommands,
   ]) {

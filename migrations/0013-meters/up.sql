@@ -20,7 +20,7 @@ CREATE TABLE meter_outbox (
   -- When it was used (the hold's reserve), which decides the hour and the period.
   used_at        timestamptz NOT NULL,
   -- Millionths of the meter's unit.
-  quantity       bigint NOT NULL,
+  quantity       numeric(40) NOT NULL,
   overage_micros bigint NOT NULL,
   -- Which sealing took it into reports; null = none yet.
   sealing_id     uuid,

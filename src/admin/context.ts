@@ -11,6 +11,8 @@ import type { Ids } from '../kernel/ids.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Books } from '../ledger/books.ts'
 import type { Outbox } from '../notify/outbox.ts'
+import type { Reporting } from '../reporting/reporting.ts'
+import type { MeterViews } from '../reporting/status.ts'
 import type { Db } from '../store/db.ts'
 import type { Reload } from '../access/reload.ts'
 import type { Operations } from './operations.ts'
@@ -38,6 +40,8 @@ export interface AdminDeps {
     returnUrl(): string | null
   } | null
   readonly outbox: Outbox
+  /** Usage on its way to Stripe; `reporting` null = no Stripe key is set. */
+  readonly usage: { readonly views: MeterViews; readonly reporting: Reporting | null }
   /** Loads an account (and a key) into the credit engine after it changed. */
   readonly reload: Reload
   readonly clock: Clock

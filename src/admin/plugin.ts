@@ -8,6 +8,7 @@ import { registerSurface, type Route } from '../access/http/route.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { keyRoutes } from './routes/keys.ts'
+import { meterRoutes } from './routes/meters.ts'
 import { moneyRoutes } from './routes/money.ts'
 import { notificationRoutes } from './routes/notifications.ts'
 import { operationRoutes } from './routes/operations.ts'
@@ -36,6 +37,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...stripeRoutes(deps),
     ...rechargeRoutes(deps),
     ...notificationRoutes(deps),
+    ...meterRoutes(deps),
     ...operationRoutes(deps),
   ],
 })

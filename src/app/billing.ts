@@ -3,8 +3,8 @@ import type { Accounts } from '../access/accounts.ts'
 import { makeCatalogue } from '../billing/catalogue.ts'
 import { makeCheckouts, type Checkouts } from '../billing/checkout.ts'
 import { makeEnsureCustomer } from '../billing/customers.ts'
-import { makeEffects } from '../billing/effects/effects.ts'
-import { makeEventEffect } from '../billing/effects/of-event.ts'
+import { makeEffects, type Watch } from '../billing/effects/effects.ts'
+import { makeEventEffect, type Others } from '../billing/effects/of-event.ts'
 import { makeInvoiceReader } from '../billing/effects/read-invoice.ts'
 import { makeReader } from '../billing/effects/read-payment.ts'
 import type { Hints } from '../billing/recharge/hints.ts'
@@ -69,6 +69,9 @@ export interface BillingParts {
   readonly hooks: BillingHooks
   readonly tell: Tell
   readonly hints: Hints
+  /** What others make of what is looked at, and of events that are not of money. */
+  readonly watch?: Watch
+  readonly others?: Others
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
@@ -103,7 +106,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
   })
   const worker = makeInboxWorker({
     inbox,
-    effect: makeEventEffect({ db, effects, mode }),
+    effect: makeEventEffect({ db, effects, mode, others: parts.others }),
     findings,
     hooks: parts.hooks,
     clock,

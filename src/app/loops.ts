@@ -94,9 +94,14 @@ async function dropExpired(deps: {
   await deps.stored.dropExpired()
 }
 
-function startStripeLoops(deps: { loops: Loops; billing: Billing | null; usage: UsageOut }): void {
+function startStripeLoops(deps: {
+  loops: Loops
+  core: Core
+  billing: Billing | null
+  usage: UsageOut
+}): void {
   const { loops, billing, usage } = deps
-  if (usage.reporting !== null) startReportingLoops(loops, usage.reporting)
+  if (usage.reporting !== null) startReportingLoops(loops, usage.reporting, deps.core.reload)
   if (billing === null) return
   const { worker, recharges } = billing
   loops.start({ name: 'stripe-inbox', periodMs: STRIPE_INBOX_POLL_MS, run: () => worker.tick() })

@@ -1,9 +1,16 @@
+import type { Watch } from '../billing/effects/effects.ts'
+import type { Others } from '../billing/effects/of-event.ts'
 import { makeFindings } from '../billing/findings.ts'
 import { makeStripe } from '../billing/stripe.ts'
+import type { Reload } from '../access/reload.ts'
 import type { Config, Environment } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { METER_SEAL_POLL_MS, METER_SEND_POLL_MS } from '../kernel/limits-outside.ts'
+import {
+  METER_CHECK_POLL_MS,
+  METER_SEAL_POLL_MS,
+  METER_SEND_POLL_MS,
+} from '../kernel/limits-outside.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Loops } from '../ops/loops.ts'
 import type { MeterMetrics } from '../ops/meter-metrics.ts'
@@ -21,6 +28,8 @@ export interface UsageOut extends Pick<MeterOutbox, 'alongside' | 'reversed'> {
   readonly views: MeterViews
   /** null = no Stripe key is set: usage waits in the outbox. */
   readonly reporting: Reporting | null
+  /** What it hears of Stripe. */
+  readonly heard: { readonly watch?: Watch; readonly others?: Others }
   configure(config: Config): void
 }
 
@@ -51,10 +60,18 @@ export function makeUsageOut(parts: {
             metrics.meterCalled(result)
           },
         })
-  return { ...outbox, views, reporting }
+  return { ...outbox, views, reporting, heard: reporting === null ? {} : heardBy(reporting, clock) }
 }
 
-export function startReportingLoops(loops: Loops, reporting: Reporting): void {
+const heardBy = ({ watch, news }: Reporting, clock: Clock): UsageOut['heard'] => ({
+  watch,
+  others: async (event) => {
+    const write = await news(event)
+    return write === null ? null : (tx) => write(tx, clock.now())
+  },
+})
+
+export function startReportingLoops(loops: Loops, reporting: Reporting, reload: Reload): void {
   const { reporter } = reporting
   loops.start({
     name: 'meter-seal',
@@ -65,4 +82,11 @@ export function startReportingLoops(loops: Loops, reporting: Reporting): void {
     },
   })
   loops.start({ name: 'meter-send', periodMs: METER_SEND_POLL_MS, run: () => reporter.tick() })
+  loops.start({
+    name: 'meter-check',
+    periodMs: METER_CHECK_POLL_MS,
+    run: async () => {
+      for (const accountId of await reporting.check()) await reload(accountId)
+    },
+  })
 }

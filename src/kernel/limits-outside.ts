@@ -101,3 +101,5 @@ export const RECHARGE_DECLINE_MS_MIN = 6 * 3_600_000
 export const RECHARGE_DECLINE_MS_MAX = 48 * 3_600_000
 /** Attempts that are shown. */
 export const RECHARGE_ATTEMPTS_SHOWN = 10
+/** How often refused times and stopped meters are looked at: they wait for an hour anyway. */
+export const METER_CHECK_POLL_MS = 60_000

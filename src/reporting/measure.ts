@@ -1,4 +1,3 @@
-import { invariant } from '../kernel/invariant.ts'
 import { ZERO, type Micros } from '../kernel/money.ts'
 import type { Buckets, Usage } from '../kernel/usage.ts'
 import type { Receipt } from '../ledger/receipt.ts'
@@ -12,7 +11,7 @@ export interface Measured {
   readonly meter: string
   readonly dimensions: string
   /** Millionths of the unit. */
-  readonly quantity: number
+  readonly quantity: bigint
   readonly overageMicros: Micros
 }
 
@@ -51,10 +50,11 @@ function partsOf(model: string, usage: Usage): { model: string; buckets: Buckets
   return [{ model, buckets: usage }, ...rest]
 }
 
-const millionths = (count: number): number => {
+/** Never throws: a posting must not fail over what is told of it. */
+function millionths(count: number): bigint {
   const exact = Math.round(count * SCALE)
-  invariant(Number.isSafeInteger(exact), `more than a meter takes: ${count}`)
-  return exact
+  if (Number.isSafeInteger(exact)) return BigInt(exact)
+  return Number.isFinite(count) ? BigInt(Math.round(count)) * BigInt(SCALE) : 0n
 }
 
 /** Stripe takes text of some length only; nobody reads more of a model's name. */
@@ -76,12 +76,12 @@ function dimensionsOf(meter: Meter, receipt: Posted['receipt'], model: string): 
 }
 
 /** Micros as millionths of the unit. */
-const creditsOf = (unit: 'credits' | 'micro_credits', amount: Micros): number =>
-  unit === 'credits' ? amount : millionths(amount)
+const creditsOf = (unit: 'credits' | 'micro_credits', amount: Micros): bigint =>
+  unit === 'credits' ? BigInt(amount) : millionths(amount)
 
 function measureOne(meter: Meter, posted: Posted, isOfOverage: boolean): Measured[] {
   const { receipt, deltaMicros, overageMicros } = posted
-  const of = (model: string, quantity: number): Measured => ({
+  const of = (model: string, quantity: bigint): Measured => ({
     meter: meter.name,
     dimensions: dimensionsOf(meter, receipt, model),
     quantity,
@@ -113,12 +113,12 @@ export function measure(plan: MeteredPlan, posted: Posted): Measured[] {
   const all = plan.meters.flatMap((meter) => measureOne(meter, posted, plan.mode === 'overage'))
   const [first] = plan.meters
   const { overageMicros, receipt } = posted
-  const taken = all.filter(({ quantity }) => quantity !== 0)
+  const taken = all.filter(({ quantity }) => quantity !== 0n)
   if (overageMicros === 0 || first === undefined) return taken
   const carrier = taken[0] ?? {
     meter: first.name,
     dimensions: dimensionsOf(first, receipt, receipt.model),
-    quantity: 0,
+    quantity: 0n,
     overageMicros: ZERO,
   }
   return [{ ...carrier, overageMicros }, ...taken.slice(1)]

@@ -35,7 +35,7 @@ const rowOf = ({ posting, plan }: Metered, measured: Measured) => ({
   dimensions: measured.dimensions,
   hold_id: posting.receipt.holdId,
   used_at: new Date(posting.receipt.reservedAtMs).toISOString(),
-  quantity: measured.quantity,
+  quantity: measured.quantity.toString(),
   overage_micros: measured.overageMicros,
 })
 

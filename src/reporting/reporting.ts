@@ -6,13 +6,18 @@ import type { WorkPool } from '../kernel/work-pool.ts'
 import type { BooksOptions } from '../ledger/ledger-books.ts'
 import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { Db } from '../store/db.ts'
+import { makeChecks } from './checks.ts'
+import { compareMeters, type ComparedHour, type CompareWindow } from './compare.ts'
 import { makeMeterBook, type MeterBook, type MeterSettings } from './config.ts'
 import { makeMeterDirectory, type MeterDirectory } from './directory.ts'
 import type { NoteFinding } from './findings.ts'
+import { closeRest, makeUsageWatch, type UsageWatch } from './invoices.ts'
 import { makeLanes } from './lanes.ts'
+import { makeMeterNews, type ReadNews } from './meter-news.ts'
 import { meterStatements, takeBackHold } from './outbox.ts'
 import { replaceReport } from './replace.ts'
 import { makeReporter } from './reporter.ts'
+import type { NewReport } from './report.ts'
 import { makeSealer } from './seal.ts'
 import { makeStripeSender } from './sender.ts'
 import type { StepDeps } from './step.ts'
@@ -37,9 +42,12 @@ export function makeMeterOutbox(settings: MeterSettings): MeterOutbox {
   }
 }
 
+/** What Stripe does not have, or may not have: a person said so. */
+const RESEND = { states: ['refused', 'late', 'unclear'], note: 'sent again by hand' } as const
+
 export interface ReportingDeps extends Pick<StepDeps, 'random' | 'onCall'> {
   readonly db: Db
-  readonly stripe: Pick<Stripe, 'billing'>
+  readonly stripe: Pick<Stripe, 'billing' | 'invoices' | 'prices' | 'customers' | 'v2'>
   readonly book: () => MeterBook
   readonly note: NoteFinding
   readonly clock: Clock
@@ -54,6 +62,16 @@ export interface Reporting {
   /** Sends what is sealed. */
   readonly reporter: WorkPool
   readonly directory: MeterDirectory
+  /** What an invoice or a customer, looked at, means to usage. */
+  readonly watch: UsageWatch
+  /** What Stripe's events of meters mean. */
+  readonly news: ReadNews
+  /** To be called now and then; answers the accounts to be loaded into the credit engine. */
+  check(): Promise<readonly string[]>
+  /** Tells a report again that Stripe does not have, as another event. */
+  resend(id: string, isNow: boolean): Promise<NewReport | false | null>
+  /** What Stripe took against its own summaries (I6). */
+  compare(window: CompareWindow): AsyncGenerator<ComparedHour>
 }
 
 export function makeReporting(deps: ReportingDeps): Reporting {
@@ -67,5 +85,19 @@ export function makeReporting(deps: ReportingDeps): Reporting {
       await replaceReport(deps, id, { states: ['ready'], note: why, isNow: false })
     },
   })
-  return { seal: makeSealer(deps), reporter, directory }
+  const own = { ...deps, directory }
+  const check = makeChecks(own)
+  return {
+    seal: makeSealer(deps),
+    reporter,
+    directory,
+    watch: makeUsageWatch(own),
+    news: makeMeterNews(own),
+    async check() {
+      await check()
+      return closeRest(own, deps.clock.now())
+    },
+    resend: (id, isNow) => replaceReport(deps, id, { ...RESEND, isNow }),
+    compare: (window) => compareMeters({ ...own, nowMs: deps.clock.now() }, window),
+  }
 }

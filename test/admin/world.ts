@@ -1,6 +1,7 @@
 import { makeSubjects } from '../../src/access/subjects.ts'
 import { notifyConfigSchema } from '../../src/notify/config.ts'
 import { makeOutbox } from '../../src/notify/outbox.ts'
+import { makeMeterViews } from '../../src/reporting/status.ts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
 import { makeAuthenticator } from '../../src/access/authenticator.ts'
@@ -102,6 +103,7 @@ export async function makeWorld() {
   const deps = {
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
+    usage: { views: makeMeterViews({ db, clock }), reporting: null },
     outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({}) }),
   }
   const admin = makeAdminSurface(deps)

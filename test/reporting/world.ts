@@ -40,9 +40,16 @@ export interface Wraps {
   readonly timeoutMs?: number
 }
 
+let seed = 0
+
 /** Postgres, the simulator and a clock that both sides go by. */
 export async function makeWorld(db: Db, given: MeterSettings = settings()) {
-  const sim = await serveStripe({ port: 0, seed: 3, frozenAtS: T0 / 1000, wallMs: Date.now })
+  const sim = await serveStripe({
+    port: 0,
+    seed: (seed += 1),
+    frozenAtS: T0 / 1000,
+    wallMs: Date.now,
+  })
   const { world } = sim.simulator
   const { port } = new URL(world.base)
   const clientOf = (timeout: number) =>

@@ -15,7 +15,17 @@ import { targetOf, type Target } from './target.ts'
 import { makeTurns } from './turns.ts'
 import type { Written } from './write.ts'
 
+/**
+ * What others make of a thing that is looked at: reads now, writes in the transaction of the look,
+ * and answers the accounts that changed. null = nothing.
+ */
+export type Watch = (
+  kind: string,
+  id: string,
+) => Promise<((tx: Tx, nowMs: number) => Promise<readonly string[]>) | null>
+
 export interface EffectsDeps extends Omit<PlanLooksDeps, 'tell'>, RechargeLooksDeps {
+  readonly watch?: Watch | undefined
   readonly reload: Reload
   readonly hooks: Pick<BillingHooks, 'usable' | 'notGranted'>
   readonly clock: Clock
@@ -28,6 +38,23 @@ export type Also = (tx: Tx, outcome: string) => Promise<void>
 /** Looks at things of Stripe's as they are now, and brings ours to them. Source: design §7. */
 export interface Effects {
   look(subject: Subject | null, also: Also): Promise<void>
+}
+
+/** A look, and what others make of the same thing. */
+async function watched(
+  watch: Watch | undefined,
+  { kind, id }: Target,
+  found: Look<Written>,
+): Promise<Look<Written>> {
+  const seen = (await watch?.(kind, id)) ?? null
+  if (seen === null) return found
+  return {
+    async write(tx, nowMs) {
+      const written = await found.write(tx, nowMs)
+      const accounts = new Set([...written.accounts, ...(await seen(tx, nowMs))])
+      return { ...written, accounts: [...accounts] }
+    },
+  }
 }
 
 export function makeEffects(deps: EffectsDeps): Effects {
@@ -75,7 +102,7 @@ export function makeEffects(deps: EffectsDeps): Effects {
       }
       const { kind, id } = target
       const look = async (): Promise<Look<Written>> => {
-        const found = await lookAt(target)
+        const found = await watched(deps.watch, target, await lookAt(target))
         return {
           async write(tx, nowMs) {
             const result = await found.write(tx, nowMs)

@@ -1,15 +1,23 @@
-import type { Db } from '../../store/db.ts'
+import type { Db, Tx } from '../../store/db.ts'
 import { readEvent } from '../event.ts'
+import type { ClaimedEvent } from '../inbox.ts'
 import { whyIgnored } from '../webhook.ts'
 import type { Effect } from '../worker.ts'
 import type { Effects } from './effects.ts'
 import { subjectOf } from './subject.ts'
+
+/** Reads what an event names; what it answers is written with it, and says what became of it. */
+export type Others = (
+  event: Pick<ClaimedEvent, 'id' | 'type' | 'objectId'>,
+) => Promise<((tx: Tx) => Promise<string>) | null>
 
 /** What the inbox's worker does with an event: look at what it names, whatever it says of it. */
 export function makeEventEffect(deps: {
   readonly db: Db
   readonly effects: Effects
   readonly mode: 'test' | 'live'
+  /** What others make of events that are not of money; null = none of theirs. */
+  readonly others?: Others | undefined
 }): Effect {
   const { db, effects, mode } = deps
   return async (event, finish) => {
@@ -18,6 +26,13 @@ export function makeEventEffect(deps: {
     const ignored = read === null ? 'not an event' : whyIgnored(read, mode)
     if (ignored !== null) {
       await db.tx((tx) => finish(tx, ignored))
+      return
+    }
+    const other = (await deps.others?.(event)) ?? null
+    if (other !== null) {
+      await db.tx(async (tx) => {
+        await finish(tx, await other(tx))
+      })
       return
     }
     await effects.look(subjectOf(event.type, event.objectId), finish)

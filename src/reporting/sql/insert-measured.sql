@@ -7,4 +7,4 @@ SELECT account_id, plan_id, meter, mode, dimensions, hold_id, used_at, quantity,
        $2::timestamptz
 FROM json_to_recordset($1::json) AS m (
   account_id text, plan_id text, meter text, mode text, dimensions text, hold_id uuid,
-  used_at timestamptz, quantity bigint, overage_micros bigint)
+  used_at timestamptz, quantity numeric, overage_micros bigint)

@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import type { Clock } from '../kernel/clock.ts'
+import { METER_CHECK_GROUPS_MAX, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
+import type { Db, Row } from '../store/db.ts'
+import { numberOf, textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+import type { MeterDirectory, StripeMeter } from './directory.ts'
+import type { NoteFinding } from './findings.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'take-checks',
+  'drop-check',
+  'told-groups',
+  'refuse-named',
+  'list-stops',
+  'unstop-meter',
+])
+
+export interface CheckDeps {
+  readonly db: Db
+  readonly directory: MeterDirectory
+  readonly note: NoteFinding
+  readonly clock: Clock
+}
+
+const HOUR_S = 3_600
+/** Clocks differ: what was told shortly before or after may belong to a report's time. */
+const SLACK_MS = 300_000
+const CHECKS_MAX = 10
+
+const texts = z.array(z.string())
+
+/** The reports that together are exactly what is missing, where there is no doubt which. */
+export function missingOf(
+  told: readonly { readonly identifier: string; readonly value: number }[],
+  missing: number,
+): readonly string[] | null {
+  const total = told.reduce((sum, { value }) => sum + value, 0)
+  if (total === missing) return told.map(({ identifier }) => identifier)
+  const single = told.filter(({ value }) => value === missing)
+  const [only] = single
+  return single.length === 1 && only !== undefined ? [only.identifier] : null
+}
+
+async function checkGroup(deps: CheckDeps, meter: StripeMeter, row: Row): Promise<void> {
+  const customer = textOf(row, 'customer_id')
+  const hourMs = numberOf(row, 'hour_at')
+  const startS = hourMs / 1000
+  const sums = await deps.directory.summaries(meter.id, customer, startS, startS + HOUR_S)
+  const stripe = sums.get(startS) ?? 0
+  const known = numberOf(row, 'known')
+  if (stripe === known) return
+  const [identifiers, values] = [texts.parse(row.identifiers), texts.parse(row.vals)]
+  const told = identifiers.map((identifier, at) => ({ identifier, value: Number(values[at]) }))
+  const marked = missingOf(told, known - stripe) ?? []
+  const hour = new Date(hourMs).toISOString()
+  const evidence = { event_name: meter.eventName, customer_id: customer, hour, known, stripe }
+  const subject = `${meter.eventName}:${customer}:${hour}`
+  await deps.db.tx(async (tx) => {
+    if (marked.length > 0) {
+      const notes = marked.map(() => 'missing from the summaries after an error report')
+      await tx.query(sql['refuse-named'], [marked, notes])
+    }
+    const finding = { kind: 'meter_difference', severity: 'urgent' } as const
+    await deps.note({ ...finding, subject, evidence: { ...evidence, marked } }, tx)
+  })
+}
+
+async function runOne(deps: CheckDeps, row: Row): Promise<void> {
+  const eventName = textOf(row, 'event_name')
+  const meter = await deps.directory.byEvent(eventName)
+  if (meter !== null) {
+    const from = new Date(numberOf(row, 'from_at') - SLACK_MS)
+    const to = new Date(numberOf(row, 'to_at') + SLACK_MS)
+    const params = [eventName, from, to, METER_CHECK_GROUPS_MAX]
+    for (const group of await deps.db.query(sql['told-groups'], params)) {
+      await checkGroup(deps, meter, group)
+    }
+  }
+  await deps.db.query(sql['drop-check'], [textOf(row, 'id')])
+}
+
+/**
+ * Compares the times of error reports that named only some of the refused events, and lets meters
+ * go on that are active again though no event said so. To be called now and then.
+ */
+export function makeChecks(deps: CheckDeps) {
+  const { db, directory, clock } = deps
+  return async (): Promise<void> => {
+    const now = new Date(clock.now())
+    const again = new Date(clock.now() + METER_SUMMARY_LAG_MS)
+    for (const row of await db.query(sql['take-checks'], [now, again, CHECKS_MAX])) {
+      await runOne(deps, row)
+    }
+    for (const row of await db.query(sql['list-stops'])) {
+      if (row.kind !== 'meter') continue
+      const name = textOf(row, 'name')
+      const meter = await directory.byEvent(name)
+      if (meter?.isActive === true) await db.query(sql['unstop-meter'], [name, now])
+    }
+  }
+}

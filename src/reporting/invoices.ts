@@ -1,0 +1,233 @@
+import type Stripe from 'stripe'
+import { minMicros, ZERO } from '../kernel/money.ts'
+import type { Ids } from '../kernel/ids.ts'
+import { moveLine, type Op } from '../ledger/sheet.ts'
+import { openSheet, writeChange } from '../ledger/sheets.ts'
+import type { Db, Tx } from '../store/db.ts'
+import { microsOf, numberOf, textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+import type { MeterBook } from './config.ts'
+import type { MeterDirectory } from './directory.ts'
+import type { NoteFinding } from './findings.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'account-of-customer',
+  'note-period',
+  'take-billable',
+  'count-billed',
+  'period-state',
+  'unclosed-periods',
+  'stop',
+  'wake-customer',
+])
+
+export interface WatchDeps {
+  readonly db: Db
+  readonly stripe: Pick<Stripe, 'invoices' | 'prices' | 'customers'>
+  readonly directory: MeterDirectory
+  readonly book: () => MeterBook
+  readonly note: NoteFinding
+  readonly ids: Ids
+}
+
+/** Writes what was seen, in the caller's transaction; answers the accounts that changed. */
+export type WriteSeen = (tx: Tx, nowMs: number) => Promise<readonly string[]>
+
+/** What of an invoice is usage: a meter and a time. */
+interface Period {
+  readonly eventName: string
+  readonly startMs: number
+  readonly endMs: number
+}
+
+interface Seen {
+  readonly id: string
+  readonly status: string
+  readonly customer: string | null
+  /** null = it is a draft, or void. */
+  readonly finalMs: number | null
+  readonly periods: readonly Period[]
+}
+
+/** More lines than an invoice has. */
+const LINES_MAX = 10_000
+const FINAL = ['open', 'paid', 'uncollectible']
+
+const idOf = (value: string | { readonly id: string } | null | undefined): string | null =>
+  value === null || value === undefined ? null : typeof value === 'string' ? value : value.id
+
+async function periodOf(
+  { stripe, directory }: WatchDeps,
+  line: Stripe.InvoiceLineItem,
+): Promise<Period | null> {
+  const details = line.parent?.subscription_item_details
+  const price = idOf(line.pricing?.price_details?.price)
+  if (details === undefined || details === null || details.proration || price === null) return null
+  const meterId = (await stripe.prices.retrieve(price)).recurring?.meter ?? null
+  const meter = meterId === null ? null : await directory.byId(meterId)
+  if (meter === null) return null
+  const { start, end } = line.period
+  return { eventName: meter.eventName, startMs: start * 1000, endMs: end * 1000 }
+}
+
+/** One period a meter: several prices may be of one. */
+function merged(periods: readonly Period[]): Period[] {
+  const byEvent = Map.groupBy(periods, ({ eventName }) => eventName)
+  return [...byEvent].map(([eventName, of]) => ({
+    eventName,
+    startMs: Math.min(...of.map(({ startMs }) => startMs)),
+    endMs: Math.max(...of.map(({ endMs }) => endMs)),
+  }))
+}
+
+async function readInvoice(deps: WatchDeps, id: string): Promise<Seen> {
+  const { invoices } = deps.stripe
+  const invoice = await invoices.retrieve(id)
+  const lines = await invoices
+    .listLineItems(id, { limit: 100 })
+    .autoPagingToArray({ limit: LINES_MAX })
+  const periods = await Promise.all(lines.map((line) => periodOf(deps, line)))
+  const customer = idOf(invoice.customer)
+  const found = merged(periods.filter((period) => period !== null))
+  const status = invoice.status ?? 'draft'
+  const finalS = invoice.status_transitions.finalized_at ?? invoice.created
+  const finalMs = FINAL.includes(status) ? finalS * 1000 : null
+  return { id, status, customer, finalMs, periods: found }
+}
+
+interface Closing {
+  readonly accountId: string
+  readonly invoice: string
+  readonly period: Period
+  readonly finalMs: number
+  readonly nowMs: number
+}
+
+/** Closes the overage that a final invoice bills; the same again does nothing. */
+async function close(tx: Tx, deps: WatchDeps, of: Closing): Promise<boolean> {
+  const { accountId, invoice, period, finalMs, nowMs } = of
+  const context = { nowMs, newId: () => deps.ids.uuid() }
+  const sheet = await openSheet(tx, accountId, [], context)
+  if (sheet === null) return false
+  const { eventName, startMs, endMs } = period
+  const key = [accountId, eventName, new Date(startMs), new Date(endMs)]
+  const [row] = await tx.query(sql['take-billable'], [...key, invoice, new Date(finalMs)])
+  const told = row === undefined ? ZERO : microsOf(row, 'micros')
+  const amount = minMicros(told, sheet.account.overageMicros)
+  if (amount <= 0) return false
+  const name = `billed:${invoice}:${eventName}`
+  const [count] = await tx.query(sql['count-billed'], [name])
+  const before = count === undefined ? 0 : numberOf(count, 'entries')
+  const id = before === 0 ? name : `${name}#${before + 1}`
+  const op: Op = { id, referenceType: 'invoice', referenceId: invoice, reason: eventName }
+  moveLine(sheet, 'overage', 'billed', amount, op)
+  await writeChange(tx, sheet)
+  return true
+}
+
+/** Tells what an invoice should have billed and does not. */
+async function judge(tx: Tx, deps: WatchDeps, of: Closing): Promise<void> {
+  const { accountId, invoice, period } = of
+  const { eventName, startMs, endMs } = period
+  const names = deps
+    .book()
+    .plans.flatMap(({ meters }) =>
+      meters.flatMap((meter) => (meter.eventName === eventName ? [meter.name] : [])),
+    )
+  const key = [accountId, eventName, new Date(startMs), new Date(endMs)]
+  const [row] = await tx.query(sql['period-state'], [...key, names, new Date(of.finalMs)])
+  if (row === undefined) return
+  const subject = `${invoice}:${eventName}`
+  const [unsent, open, value] = [numberOf(row, 'unsent'), numberOf(row, 'open'), row.value]
+  const evidence = {
+    ...{ account_id: accountId, invoice, event_name: eventName, reports: unsent, receipts: open },
+    ...{ value: row.unsent_value, overage_micros: row.unsent_micros },
+  }
+  if (unsent + open > 0) {
+    await deps.note({ kind: 'meter_unsent_at_final', severity: 'urgent', subject, evidence }, tx)
+  }
+  if (Number(value) >= 0) return
+  const negative = { ...evidence, value }
+  const kind = 'meter_period_negative'
+  await deps.note({ kind, severity: 'review', subject, evidence: negative }, tx)
+}
+
+async function writeInvoice(tx: Tx, deps: WatchDeps, seen: Seen, nowMs: number) {
+  const [row] = await tx.query(sql['account-of-customer'], [seen.customer])
+  if (row === undefined) return []
+  const accountId = textOf(row, 'id')
+  const { finalMs } = seen
+  let changed = false
+  for (const period of seen.periods) {
+    const { eventName, startMs, endMs } = period
+    const final = finalMs === null ? null : new Date(finalMs)
+    const times = [new Date(startMs), new Date(endMs), final]
+    await tx.query(sql['note-period'], [seen.id, eventName, accountId, ...times])
+    if (finalMs !== null) {
+      const of = { accountId, invoice: seen.id, period, finalMs, nowMs }
+      changed = (await close(tx, deps, of)) || changed
+      await judge(tx, deps, of)
+    }
+    if (seen.status !== 'void') continue
+    const evidence = { account_id: accountId, event_name: eventName }
+    const finding = { kind: 'meter_invoice_void', severity: 'review' } as const
+    await deps.note({ ...finding, subject: `${seen.id}:${eventName}`, evidence }, tx)
+  }
+  return changed ? [accountId] : []
+}
+
+/** Invoices looked at in one round; the rest has its turn in the next. */
+const UNCLOSED_MAX = 100
+/** Older ones were closed, or told to a person. */
+const UNCLOSED_MS = 40 * 24 * 3_600_000
+
+/**
+ * Closes what was found to be on a final invoice after it was looked at. Answers the accounts that
+ * changed.
+ */
+export async function closeRest(deps: WatchDeps, nowMs: number): Promise<readonly string[]> {
+  const params = [new Date(nowMs - UNCLOSED_MS), UNCLOSED_MAX]
+  const changed: string[] = []
+  for (const row of await deps.db.query(sql['unclosed-periods'], params)) {
+    const accountId = textOf(row, 'account_id')
+    const of = {
+      ...{ accountId, invoice: textOf(row, 'invoice_id'), nowMs },
+      finalMs: numberOf(row, 'finalized_at'),
+      period: {
+        eventName: textOf(row, 'event_name'),
+        startMs: numberOf(row, 'start_at'),
+        endMs: numberOf(row, 'end_at'),
+      },
+    }
+    if (await deps.db.tx((tx) => close(tx, deps, of))) changed.push(accountId)
+  }
+  return changed
+}
+
+async function stopCustomer(tx: Tx, id: string, nowMs: number): Promise<readonly string[]> {
+  const now = new Date(nowMs)
+  await tx.query(sql.stop, ['customer', id, 'the customer was deleted in Stripe', now])
+  await tx.query(sql['wake-customer'], [id, now])
+  return []
+}
+
+/**
+ * Looks at invoices and customers for what they mean to usage: the period's last usage is sealed
+ * when its invoice is made, its overage closed when that is final, and nothing is told of a
+ * customer that is gone. Reads first, so that nothing waits for Stripe in a transaction.
+ * Source: design §1 (overage), stripe/facts.md §3.
+ */
+export function makeUsageWatch(deps: WatchDeps) {
+  return async (kind: string, id: string): Promise<WriteSeen | null> => {
+    if (deps.book().plans.length === 0) return null
+    if (kind === 'customer') {
+      const customer = await deps.stripe.customers.retrieve(id)
+      return customer.deleted === true ? (tx, nowMs) => stopCustomer(tx, id, nowMs) : null
+    }
+    if (kind !== 'invoice') return null
+    const seen = await readInvoice(deps, id)
+    return seen.periods.length === 0 ? null : (tx, nowMs) => writeInvoice(tx, deps, seen, nowMs)
+  }
+}
+
+export type UsageWatch = ReturnType<typeof makeUsageWatch>

@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expectSound } from '../ledger/support.ts'
+import { testDb, type TestDb } from '../store/databases.ts'
+import { CREDIT, DAY, HOUR, makeWorld, MINUTE, type MeterWorld } from './world.ts'
+
+let own: TestDb
+let world: MeterWorld
+let price: string
+beforeAll(async () => {
+  own = await testDb('postgres', 12)
+  world = await makeWorld(own.db)
+  const meter = await world.meter()
+  const made = await world.stripe.prices.create({
+    currency: 'usd',
+    unit_amount: 1,
+    recurring: { interval: 'month', usage_type: 'metered', meter: meter.id },
+    product_data: { name: 'Overage' },
+  })
+  price = made.id
+})
+afterAll(async () => {
+  await expectSound(own.db)
+  await world.stop()
+  await own[Symbol.asyncDispose]()
+})
+
+/** An account whose customer has a subscription to the metered price. */
+async function subscriber() {
+  const one = await world.account()
+  const method = await world.stripe.paymentMethods.attach('pm_card_visa', {
+    customer: one.customer,
+  })
+  const subscription = await world.stripe.subscriptions.create({
+    customer: one.customer,
+    items: [{ price }],
+    default_payment_method: method.id,
+  })
+  const [item] = subscription.items.data
+  return { ...one, endMs: (item?.current_period_end ?? 0) * 1000, sub: subscription.id }
+}
+type Subscriber = Awaited<ReturnType<typeof subscriber>>
+
+const goTo = (ms: number) => world.control('advance', { to: Math.ceil(ms / 1000) })
+const send = async () => {
+  await world.process.seal()
+  await world.process.reporter.drain()
+}
+
+/** As the worker does when an event names it. */
+async function look(invoice: string): Promise<readonly string[]> {
+  const write = await world.process.watch('invoice', invoice)
+  if (write === null) throw new Error('the invoice has no usage')
+  return own.db.tx((tx) => write(tx, world.clock.now()))
+}
+async function newest({ sub }: Subscriber) {
+  const { data } = await world.stripe.invoices.list({ subscription: sub, limit: 1 })
+  const [invoice] = data
+  if (invoice === undefined) throw new Error('no invoice')
+  return invoice
+}
+const overageOf = async ({ id }: Subscriber) =>
+  ((await world.books.balance(id))?.overageMicros ?? 0) / CREDIT
+const billed = async ({ id }: Subscriber) =>
+  (await world.books.entries(id, null, 100))
+    .filter(({ movementType }) => movementType === 'billed')
+    .map(({ opId, micros }) => [opId, micros / CREDIT])
+
+test('the last minutes of a period are flushed with its invoice, billed and closed once', async () => {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await goTo(one.endMs - 10 * MINUTE)
+  await world.use(one, 3 * CREDIT)
+  await goTo(one.endMs + MINUTE)
+  await world.use(one, 2 * CREDIT) // of the next period, in the same hour
+  const draft = await newest(one)
+  expect(draft.status).toBe('draft')
+  await look(draft.id)
+  await send()
+  expect(await world.reports(one)).toMatchObject([{ value: 5 }, { value: 3 }])
+  await goTo(one.endMs + 2 * HOUR)
+  const final = await newest(one)
+  expect(final).toMatchObject({ id: draft.id, total: 8 })
+  expect(await look(final.id)).toEqual([one.id])
+  expect(await look(final.id)).toEqual([])
+  expect(await billed(one)).toEqual([[`billed:${final.id}:ai_credits`, 8]])
+  expect(await overageOf(one)).toBe(2)
+  expect(await world.findings(`${final.id}:ai_credits`)).toEqual([])
+  await send()
+  expect(world.taken(one.customer)).toBe(10)
+})
+
+test('an invoice that was final before its usage was told: a finding, and not closed', async () => {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await goTo(one.endMs - 10 * MINUTE)
+  await send()
+  await world.use(one, 3 * CREDIT)
+  await goTo(one.endMs + 2 * HOUR) // no news of the draft came
+  const final = await newest(one)
+  expect(await look(final.id)).toEqual([one.id])
+  expect(await billed(one)).toEqual([[`billed:${final.id}:ai_credits`, 5]])
+  expect(await world.findings(`${final.id}:ai_credits`)).toEqual(['meter_unsent_at_final'])
+  // Sealed after the fact it goes with the next invoice.
+  await world.nextHour()
+  await send()
+  expect((await world.reports(one)).at(-1)).toMatchObject({ value: 3, state: 'sent' })
+  expect(Number((await world.reports(one)).at(-1)?.at)).toBeGreaterThan(one.endMs)
+  expect([await overageOf(one), world.taken(one.customer)]).toEqual([3, 8])
+})
+
+test('sealed and not sent when the invoice was final: late, told, and sent by hand', async () => {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await world.process.seal()
+  await goTo(one.endMs + 2 * HOUR)
+  const final = await newest(one)
+  await look(final.id)
+  await send()
+  const [report] = await world.reports(one)
+  expect(report).toMatchObject({ state: 'late', value: 5 })
+  expect(await world.findings(`${final.id}:ai_credits`)).toEqual(['meter_unsent_at_final'])
+  expect(await world.findings(String(report?.identifier))).toEqual(['meter_late'])
+  const rows = await own.db.query('SELECT id FROM meter_reports WHERE identifier = $1', [
+    String(report?.identifier),
+  ])
+  await world.process.resend(String(rows[0]?.id), false)
+  await world.process.reporter.drain()
+  expect(world.taken(one.customer)).toBe(5)
+})
+
+test('taken before the invoice was final, and known only after: closed with what was billed', async () => {
+  const one = await subscriber()
+  await world.use(one, 4 * CREDIT)
+  await goTo(one.endMs - 30 * MINUTE)
+  await world.process.seal()
+  const operation = 'POST /v1/billing/meter_events'
+  await world.control('api-fault', { kind: 'timeout', operation, after: true })
+  await world.process.reporter.drain()
+  await goTo(one.endMs + 2 * HOUR)
+  const final = await newest(one)
+  expect(final.total).toBe(4)
+  await look(final.id)
+  expect(await billed(one)).toEqual([])
+  await send()
+  expect((await world.reports(one)).at(-1)).toMatchObject({ state: 'sent' })
+  expect(await world.process.check()).toEqual([one.id])
+  expect(await look(final.id)).toEqual([])
+  expect(await billed(one)).toEqual([[`billed:${final.id}:ai_credits`, 4]])
+  expect(await overageOf(one)).toBe(0)
+})
+
+test('given back after it was billed: credits for who paid, and nothing is told', async () => {
+  const one = await subscriber()
+  const hold = await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await send()
+  await goTo(one.endMs + 2 * HOUR)
+  await look((await newest(one)).id)
+  await world.books.reverse(hold, 'wrong', world.clock.now())
+  await world.advance(DAY)
+  await send()
+  expect(await world.reports(one)).toHaveLength(1)
+  expect((await world.books.balance(one.id))?.postedMicros).toBe(5 * CREDIT)
+})
