@@ -6,6 +6,7 @@ import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
 import { registerBilling } from './app/billing-routes.ts'
 import { inboxState, makeBilling, noteCharged, type Billing } from './app/billing.ts'
+import { registerAccess } from './app/access.ts'
 import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
 import { registerHolds } from './app/holds.ts'
@@ -30,6 +31,7 @@ import { describeError, type Log } from './kernel/log.ts'
 import { makeLoops, type Loops } from './ops/loops.ts'
 import { makeMetrics, type Metrics } from './ops/metrics.ts'
 import { opsPlugin } from './ops/plugin.ts'
+import { cachedCopies } from './reconcile/access.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from './portal/plugin.ts'
 import { makeTokenizer, type Tokenizer } from './pricing/tokenizer.ts'
 import { METERED } from './protocols/registry.ts'
@@ -88,7 +90,8 @@ export async function makeApp(options: AppOptions): Promise<App> {
   const hints = makeHints()
   const stored = makeStoredIds({ db: stores.db, clock })
   const beside = [notify, usage, stored, noteCharged(hints)]
-  const core = makeCore({ ...options, stores, prices, metrics, beside })
+  const core = makeCore({ ...options, stores, prices, metrics, beside, ...notify })
+  await core.entitle.publish(config)
   const parts: Parts = {
     ...options,
     stores,
@@ -128,12 +131,20 @@ export async function makeApp(options: AppOptions): Promise<App> {
       notify.configure(next)
       usage.configure(next)
       parts.subjects.now = subjectSettings(next)
+      publishPlans(core, log, next)
     },
     stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
     async hurry(waitMs) {
       await core.poster.drain(waitMs)
     },
   }
+}
+
+/** Where it fails the plans that rule go on; the next reload or start tries again. */
+function publishPlans({ entitle }: Core, log: Log, config: Config): void {
+  entitle.publish(config).catch((error: unknown) => {
+    log.error({ error: describeError(error) }, 'the plans of the new configuration do not rule')
+  })
 }
 
 const subjectSettings = ({ subjects }: Config): SubjectSettings => ({
@@ -146,8 +157,8 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const { core, stores, prices, metrics, config, environment, clock, ids, log } = parts
   const { db, engine } = stores
   const subjects = makeSubjects({ ...core, db, clock, ids, settings: () => parts.subjects.now })
-  const { mode } = environment
-  const authenticator = makeAuthenticator({ db, clock, log, mode, subjects })
+  const authenticator = makeAuthenticator({ db, clock, log, mode: environment.mode, subjects })
+  core.cached.of = (id) => cachedCopies(authenticator.cachedOf(id), subjects.cachedOf(id))
   const keyRows = makeKeyRows(db)
   const gateway = configureGateway(
     {
@@ -164,11 +175,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const server = makeServer({ ids, log })
   const admin = makeAdminSurface({
     ...core,
-    db,
-    engine,
-    clock,
-    ids,
-    log,
+    ...{ db, engine, clock, ids, log },
     stripe: parts.billing,
     outbox: parts.notify.outbox,
     usage: parts.usage,
@@ -195,7 +202,9 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
   const sales = registerBilling(server, { ...parts, ...core, authenticator, subjects })
   const holds = registerHolds(server, { ...parts, ...core, db, engine, authenticator, subjects })
-  server.register(sync(openApiPlugin), { version, surfaces: [admin, portal, ...sales, holds] })
+  const access = registerAccess(server, { ...parts, ...core, db, engine, authenticator })
+  const surfaces = [admin, portal, ...sales, holds, access]
+  server.register(sync(openApiPlugin), { version, surfaces })
   const scraped = scrapedBy(parts.control, metrics)
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics: scraped, version })
   watchFigures(parts, authenticator, gateway)

@@ -9,6 +9,9 @@ export interface Caller {
   readonly models: readonly string[] | null
   /** Names like "chat/completions" with globs; null = all. */
   readonly endpoints: readonly string[] | null
+  /** What the account's plan allows beside: both must. null = all. */
+  readonly planModels: readonly string[] | null
+  readonly planEndpoints: readonly string[] | null
   /** The account's markup over cost, decimal string; null = the book's. */
   readonly markup: string | null
 }

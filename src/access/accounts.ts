@@ -5,6 +5,7 @@ import type { Db, Param, Tx } from '../store/db.ts'
 import { sqlState } from '../store/errors.ts'
 import { loadSql } from '../store/sql.ts'
 import { writeAudit } from './audit.ts'
+import type { Entitle } from './plans/entitle.ts'
 import { accountRow, type Account } from './rows.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
@@ -115,8 +116,16 @@ function definedOf(change: AccountChange): Partial<Account> {
   return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
 }
 
+export interface AccountsDeps {
+  readonly db: Db
+  readonly clock: Clock
+  readonly ids: Ids
+  /** What a new account may do follows in the same transaction; absent = nothing does. */
+  readonly entitle?: Entitle['entitle']
+}
+
 /** Adds an account and its line in the audit log; null where one of its names is taken. */
-function makeInsert({ clock, ids }: { clock: Clock; ids: Ids }) {
+function makeInsert({ clock, ids, entitle }: Omit<AccountsDeps, 'db'>) {
   return async (
     tx: Tx,
     input: CreateAccount,
@@ -133,11 +142,12 @@ function makeInsert({ clock, ids }: { clock: Clock; ids: Ids }) {
     const { actor, ...detail } = input
     await writeAudit(tx, ids, { actor, action: 'account.create', subject: id, detail }, nowMs)
     await also?.(tx, id, nowMs)
+    await entitle?.(tx, id, nowMs)
     return accountRow.parse(row)
   }
 }
 
-export function makeAccounts(deps: { db: Db; clock: Clock; ids: Ids }): Accounts {
+export function makeAccounts(deps: AccountsDeps): Accounts {
   const { db, clock, ids } = deps
 
   async function find(tx: Tx, names: readonly (string | null)[]): Promise<Account[]> {

@@ -21,6 +21,8 @@ export interface CachingAuthenticator extends Authenticator {
    */
   poll(): Promise<void>
   readonly cached: number
+  /** Who acts for an account, as this process knows them. For checks. */
+  readonly cachedOf: (accountId: string) => readonly Caller[]
 }
 
 /** Secrets that were found to open nothing, for a moment each. */
@@ -61,8 +63,7 @@ export function makeAuthenticator(deps: {
   const changes = makeChanges(deps.db, clock.now())
 
   function remember(hash: string, found: FoundCaller | null): Caller | null {
-    const expired = found?.expiresAtMs != null && found.expiresAtMs <= clock.now()
-    if (found === null || !found.active || expired) {
+    if (!found?.active || (found.expiresAtMs !== null && found.expiresAtMs <= clock.now())) {
       cache.delete(hash)
       unknown.add(hash)
       return null
@@ -101,6 +102,7 @@ export function makeAuthenticator(deps: {
         deps.subjects?.accountChanged(id, change_seq)
       }
     },
+    cachedOf: cache.ofAccount,
     get cached() {
       return cache.size
     },

@@ -19,6 +19,7 @@ export interface CallerCache {
   /** Drops what was read from another state of an account. */
   accountChanged(accountId: string, changeSeq: number): void
   delete(hash: string): void
+  readonly ofAccount: (accountId: string) => Caller[]
   readonly size: number
 }
 
@@ -66,6 +67,8 @@ export function makeCallerCache(max: number): CallerCache {
       }
     },
     delete: remove,
+    ofAccount: (accountId) =>
+      [...(byAccount.get(accountId) ?? [])].flatMap((hash) => entries.get(hash)?.caller ?? []),
     get size() {
       return entries.size
     },

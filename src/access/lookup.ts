@@ -28,6 +28,8 @@ const callerRow = z
     endpoints: names,
     expires_at: z.number().nullable(),
     key_seq: z.number(),
+    plan_models: names,
+    plan_endpoints: names,
     markup: z.string().nullable(),
     account_seq: z.number().nullable(),
   })
@@ -40,6 +42,8 @@ const callerRow = z
       keySeq: row.key_seq,
       models: row.models,
       endpoints: row.endpoints,
+      planModels: row.plan_models,
+      planEndpoints: row.plan_endpoints,
       markup: row.markup,
     },
     active: row.status === 'active',

@@ -16,12 +16,16 @@ const subjectRow = z
     subject_ref: z.string(),
     account_id: z.string(),
     markup: z.string().nullable(),
+    plan_models: z.array(z.string()).nullable(),
+    plan_endpoints: z.array(z.string()).nullable(),
     account_seq: z.number(),
   })
   .transform((row) => ({
     ref: row.subject_ref,
     accountId: row.account_id,
     markup: row.markup,
+    planModels: row.plan_models,
+    planEndpoints: row.plan_endpoints,
     accountSeq: row.account_seq,
   }))
 
@@ -42,6 +46,8 @@ export interface Subjects {
   find(ref: string, actor: string): Subject | null | Promise<Subject | null>
   /** Drops what was read from another state of an account. */
   accountChanged(accountId: string, changeSeq: number): void
+  /** What requests for an account are ruled by here, where it is cached. For checks. */
+  cachedOf(accountId: string): Subject | null
 }
 
 export interface SubjectsDeps {
@@ -85,6 +91,7 @@ function makeCache() {
       const ref = byAccount.get(accountId)
       if (ref !== undefined && entries.get(ref)?.accountSeq !== changeSeq) remove(ref)
     },
+    of: (accountId: string): Subject | null => entries.get(byAccount.get(accountId) ?? '') ?? null,
   }
 }
 
@@ -171,5 +178,6 @@ export function makeSubjects(deps: SubjectsDeps): Subjects {
     accountChanged: (accountId, changeSeq) => {
       cache.accountChanged(accountId, changeSeq)
     },
+    cachedOf: (accountId) => cache.of(accountId),
   }
 }

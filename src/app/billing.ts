@@ -1,5 +1,6 @@
 import type { Reload } from '../access/reload.ts'
 import type { Accounts } from '../access/accounts.ts'
+import type { Entitle } from '../access/plans/entitle.ts'
 import { makeCatalogue } from '../billing/catalogue.ts'
 import { makeCheckouts, type Checkouts } from '../billing/checkout.ts'
 import { makeEnsureCustomer } from '../billing/customers.ts'
@@ -66,6 +67,8 @@ export interface BillingParts {
   readonly db: Db
   readonly accounts: Accounts
   readonly reload: Reload
+  /** Absent = what is bought changes credits only. */
+  readonly entitle?: Entitle
   readonly hooks: BillingHooks
   readonly tell: Tell
   readonly hints: Hints
@@ -76,6 +79,8 @@ export interface BillingParts {
   readonly ids: Ids
   readonly log: Log
 }
+
+const nothingFollows = (): Promise<boolean> => Promise.resolve(false)
 
 export function makeBilling(parts: BillingParts): Billing | null {
   const { environment, db, clock, ids, log } = parts
@@ -97,6 +102,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
       findings,
       catalogue: () => catalogue,
     },
+    entitle: parts.entitle?.entitle ?? nothingFollows,
   })
   const { mode } = environment
   const ensureCustomer = makeEnsureCustomer({ ...parts, stripe })

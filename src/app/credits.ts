@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { makeAccounts, type Accounts } from '../access/accounts.ts'
+import { makePlanBooks } from '../access/plans/book.ts'
+import { makeEntitle, type Entitle, type EntitleDeps } from '../access/plans/entitle.ts'
 import { makeKeys, type Keys } from '../access/keys.ts'
 import { makeReload, type Reload } from '../access/reload.ts'
 import { makeOperations, type Operations } from '../admin/operations.ts'
@@ -15,6 +17,7 @@ import type { Poster } from '../ledger/poster.ts'
 import { makePostingLedger, type PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import { makeDoctor } from '../reconcile/doctor.ts'
+import type { CachedCopy } from '../reconcile/access.ts'
 import { makeVerify } from '../reconcile/verify.ts'
 import { migrationNames } from '../store/migrate.ts'
 import type { Prices } from './prices.ts'
@@ -30,6 +33,9 @@ export interface Core {
   readonly accounts: Accounts
   readonly keys: Keys
   readonly reload: Reload
+  readonly entitle: Entitle
+  /** What this process knows of an account's callers. */
+  readonly cached: CachedAccess
   readonly operations: Operations
 }
 
@@ -37,6 +43,11 @@ export interface Core {
 export interface Beside {
   readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
   readonly reversed?: BooksOptions['reversed']
+}
+
+/** Filled in when there are callers. */
+export interface CachedAccess {
+  of: (accountId: string) => readonly CachedCopy[]
 }
 
 export interface CoreDeps {
@@ -52,6 +63,8 @@ export interface CoreDeps {
   readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered'>
   /** Those who write in the transactions that post and that reverse. */
   readonly beside?: readonly Beside[]
+  /** Who is told of unpaid plans; absent = nobody. */
+  readonly tellRung?: EntitleDeps['tell']
 }
 
 /** Several as one. */
@@ -61,6 +74,14 @@ const joined = (beside: readonly Beside[]): Beside => ({
     for (const one of beside) await one.reversed?.(...reversal)
   },
 })
+
+/** Who pays, with which keys, and what that lets them do. */
+function makeAccess({ stores: { db }, clock, ids, environment, tellRung }: CoreDeps) {
+  const tell = tellRung ?? (() => Promise.resolve())
+  const entitle = makeEntitle({ db, books: makePlanBooks(), ids, clock, tell })
+  const accounts = makeAccounts({ db, clock, ids, entitle: entitle.entitle })
+  return { entitle, accounts, keys: makeKeys({ db, clock, ids, mode: environment.mode }) }
+}
 
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
@@ -93,8 +114,8 @@ export function makeCore(deps: CoreDeps): Core {
     durability: config.durability,
     on: { loaded: metrics.loaded, recovered: metrics.recovered },
   })
-  const accounts = makeAccounts({ db, clock, ids })
-  const keys = makeKeys({ db, clock, ids, mode: deps.environment.mode })
+  const { entitle, accounts, keys } = makeAccess(deps)
+  const cached: CachedAccess = { of: () => [] }
   const doctor = makeDoctor({
     db,
     engine,
@@ -106,7 +127,10 @@ export function makeCore(deps: CoreDeps): Core {
     stripe: stripeExpected(deps),
   })
   const operations = makeOperations({
-    verify: makeVerify({ db, engine, clock, sweepMs: leaseMs / 3 }),
+    verify: makeVerify({
+      ...{ db, engine, clock, sweepMs: leaseMs / 3 },
+      access: { read: entitle.read, cached: (id) => cached.of(id) },
+    }),
     doctor,
     accounts,
     keys,
@@ -118,5 +142,5 @@ export function makeCore(deps: CoreDeps): Core {
   })
   const reload = makeReload(credits.loads)
   const books = makeBooks({ db, ids, ...beside })
-  return { stores, books, poster, credits, accounts, keys, reload, operations }
+  return { stores, books, poster, credits, accounts, keys, reload, entitle, cached, operations }
 }

@@ -1,3 +1,4 @@
+import type { EntitleDeps } from '../access/plans/entitle.ts'
 import type { Config } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -19,6 +20,8 @@ export interface Notify {
   alert(): Promise<void>
   /** What a posting writes when a balance falls below a mark. */
   readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
+  /** Tells a customer of a rung of the grace ladder. */
+  readonly tellRung: EntitleDeps['tell']
   configure(config: Config): void
 }
 
@@ -50,6 +53,10 @@ export function makeNotify(parts: {
     alert: () => alert(clock.now()),
     alongside: (postings, nowMs) =>
       balanceNotices(postings, config).flatMap((notice) => outbox.statements(notice, nowMs)),
+    async tellRung(tx, { accountId, rung, occasion, url }, nowMs) {
+      const data = { rung, url }
+      await outbox.add({ kind: 'payment_failed', occasion, accountId, data }, nowMs, tx)
+    },
     configure(next) {
       config = next.notify
     },

@@ -92,7 +92,11 @@ export function actFor(
   )
 }
 
+const actingAs = ({ accountId, markup, planModels, planEndpoints }: Subject) => ({
+  ...{ accountId, markup, planModels, planEndpoints },
+})
+
 const asSubject = (caller: Caller, subject: Subject | null): Authenticated =>
   subject === null
     ? refuse('subject_not_found', 'There is no such subject. Create an account with it first.')
-    : { ...caller, accountId: subject.accountId, markup: subject.markup }
+    : { ...caller, ...actingAs(subject) }

@@ -1,6 +1,6 @@
 import type { Caller } from '../access/access.ts'
+import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../access/allowed.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { matchesAny } from '../kernel/glob.ts'
 import { FIT_OUTPUT_TOKENS_MIN, UNKNOWN_OUTPUT_TOKENS_MAX } from '../kernel/limits.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
@@ -37,12 +37,8 @@ export function chooseUpstream(
   caller: Caller,
   view: RequestView,
 ): { upstream: Target['upstream'] } | Refusal {
-  if (!matchesAny(caller.endpoints, protocol.endpoint)) {
-    return refuse('model_not_allowed', `This key may not call ${protocol.endpoint}.`)
-  }
-  if (!matchesAny(caller.models, view.model)) {
-    return refuse('model_not_allowed', `This key may not use the model '${view.model}'.`)
-  }
+  if (!allowsEndpoint(caller, protocol.endpoint)) return refuseEndpoint(caller, protocol.endpoint)
+  if (!allowsModel(caller, view.model)) return refuseModel(caller, view.model)
   if (view.background === true) {
     return refuse('unsupported_feature', 'Background responses are not offered here yet.')
   }

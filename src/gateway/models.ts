@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { allowsModel } from '../access/allowed.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { matchesAny } from '../kernel/glob.ts'
 import type { GatewayDeps } from './context.ts'
 import { endWith } from './reply.ts'
 
@@ -39,7 +39,7 @@ const requestedModel = (all: Listed, id: string): Listed[number] | Refusal =>
  */
 export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: ModelList): void {
   const allowed = ({ caller }: FastifyRequest): Listed =>
-    list().filter((model) => matchesAny(caller?.models ?? null, model.id))
+    list().filter((model) => caller == null || allowsModel(caller, model.id))
   const geminis = (models: Listed): Listed => {
     const speaking = deps.upstreams().all.filter(({ protocol }) => protocol === 'gemini')
     return models.filter(({ upstream }) => speaking.some(({ name }) => name === upstream))

@@ -250,6 +250,12 @@ export const MODELS_IN_USE_MAX = 500
 export const FIRST_PROGRESS_MS = 500
 /** Accounts whose lots are activated or expired in one round of the loop. */
 export const LOTS_TURN_MAX = 500
+/** Accounts whose entitlements are resolved again in one round of the loop. */
+export const ENTITLEMENTS_TURN_MAX = 500
+/** Payments and findings that the support view shows: what happened lately. */
+export const SUPPORT_ROWS_MAX = 20
+/** An exception that is longer than this is a plan. */
+export const OVERRIDE_MS_MAX = 10 * 366 * 24 * 3_600_000
 /** A stopping process tries so long to post what is settled; with Redis nothing is lost past it. */
 export const SHUTDOWN_POST_MS_MAX = 10_000
 /** The demo upstream is a small program of our own: it starts in some hundred milliseconds. */

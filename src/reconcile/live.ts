@@ -16,6 +16,7 @@ export const lockedAccount = z.object({
   id: z.string(),
   posted_micros: money,
   debt_micros: money,
+  /** The account's own and its plan's overage. */
   limit_micros: money,
   status: z.enum(['active', 'frozen', 'suspended']),
   version: z.number(),
@@ -23,6 +24,26 @@ export const lockedAccount = z.object({
   changed_at: z.number(),
 })
 export type LockedAccount = z.infer<typeof lockedAccount>
+
+/** plan-limits.sql */
+export const planLimits = z.object({
+  is_blocked: z.boolean(),
+  credit_limit_micros: money,
+})
+
+/** An account as its plan lets it be. */
+export function withPlan(
+  account: LockedAccount,
+  plan: z.infer<typeof planLimits> | null,
+): LockedAccount {
+  if (plan === null) return account
+  const limit = account.limit_micros + plan.credit_limit_micros
+  return {
+    ...account,
+    status: account.status === 'active' && plan.is_blocked ? 'suspended' : account.status,
+    limit_micros: micros(Math.min(limit, Number.MAX_SAFE_INTEGER)),
+  }
+}
 
 /** account-keys.sql */
 export const storedKey = z.object({
@@ -33,6 +54,8 @@ export const storedKey = z.object({
   tokens_per_minute: z.number().nullable(),
   max_concurrency: z.number().nullable(),
   change_seq: z.number(),
+  models: z.array(z.string()).nullable(),
+  endpoints: z.array(z.string()).nullable(),
 })
 export type StoredKey = z.infer<typeof storedKey>
 

@@ -3,6 +3,7 @@ import type { AccountView, CreditEngine } from '../credits/commands.ts'
 import { PAGE_MAX } from '../kernel/limits.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
+import { checkCachedKey, type AccessLook } from './access.ts'
 import {
   checkAccountFields,
   checkAvailable,
@@ -10,7 +11,9 @@ import {
   checkLeases,
   checkReservations,
   lockedAccount,
+  planLimits,
   storedKey,
+  withPlan,
   type LockedAccount,
   type Suspicion,
 } from './live.ts'
@@ -20,6 +23,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'posted-holds',
   'newest-entry',
   'account-keys',
+  'plan-limits',
 ])
 
 export interface LookDeps {
@@ -27,6 +31,8 @@ export interface LookDeps {
   readonly engine: CreditEngine
   /** Pause between two sweeps of recovery. */
   readonly sweepMs: number
+  /** Absent = entitlements are not looked at. */
+  readonly access?: AccessLook
 }
 
 /** What one look at an account found. */
@@ -56,7 +62,9 @@ export async function lookAtAccount(deps: LookDeps, accountId: string): Promise<
     const [row] = await tx.query(sql['lock-account'], [accountId])
     const view = await deps.engine.viewAccount(accountId)
     if (row === undefined || view === null) return NOT_LOADED
-    const account = lockedAccount.parse(row)
+    const [plan] = await tx.query(sql['plan-limits'], [accountId])
+    const limits = plan === undefined ? null : planLimits.parse(plan)
+    const account = withPlan(lockedAccount.parse(row), limits)
     const suspicions = await compare(tx, account, view, { nowMs, sweepMs: deps.sweepMs })
     const { changeSeq, holds } = view
     return { isLoaded: true, changeSeq, holds: holds.length, suspicions }
@@ -88,14 +96,16 @@ async function compare(
 
 /** Compares the keys of an account that are loaded; answers how many. */
 export async function lookAtKeys(
-  deps: Pick<LookDeps, 'db' | 'engine'>,
+  deps: Pick<LookDeps, 'db' | 'engine' | 'access'>,
   accountId: string,
 ): Promise<{ readonly keys: number; readonly suspicions: readonly Suspicion[] }> {
   const suspicions: Suspicion[] = []
+  const copies = deps.access?.cached(accountId) ?? []
   let [keys, cursor] = [0, '']
   for (;;) {
     const rows = await deps.db.query(sql['account-keys'], [accountId, cursor, PAGE_MAX])
     for (const key of rows.map((row) => storedKey.parse(row))) {
+      suspicions.push(...checkCachedKey(key, copies))
       const view = await deps.engine.viewKey(accountId, key.id)
       if (view !== null) {
         keys += 1

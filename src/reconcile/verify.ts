@@ -9,6 +9,7 @@ import {
 import { checkLedger, type Breach as LedgerBreach } from '../ledger/checks.ts'
 import { textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
+import { lookAtAccess } from './access.ts'
 import type { Suspicion } from './live.ts'
 import { lookAtAccount, lookAtKeys, type LookDeps } from './look.ts'
 
@@ -69,7 +70,11 @@ async function judge(deps: VerifyDeps, accountId: string): Promise<Judged> {
   for (let tries = 1; ; tries += 1) {
     const look = await lookAtAccount(deps, accountId)
     const { keys, suspicions: ofKeys } = await lookAtKeys(deps, accountId)
-    const suspicions = [...look.suspicions, ...ofKeys]
+    const ofAccess =
+      deps.access === undefined
+        ? []
+        : await lookAtAccess(deps.db, deps.access, accountId, deps.clock.now())
+    const suspicions = [...look.suspicions, ...ofKeys, ...ofAccess]
     const base = { tries, keys, isLoaded: look.isLoaded, holds: look.holds, undecided: null }
     if (suspicions.length === 0) return { ...base, breaches: [] }
     firstSeq ??= look.changeSeq

@@ -138,7 +138,7 @@ test.each([
       cancel_at: null,
       cancel_at_period_end: false,
       pause_collection: null,
-      latest_invoice: 'in_1',
+      latest_invoice: { id: 'in_3', billing_reason: 'subscription_cycle', status: 'open' },
       metadata: { farebox_checkout: 'fbco_1' },
       items: {
         object: 'list',
@@ -153,7 +153,24 @@ test.each([
       },
     },
   }
+  const open = (id: string, created: number, finalized: number | null) => ({
+    ...{ id, created, status_transitions: { finalized_at: finalized } },
+    hosted_invoice_url: `https://pay.example/${id}`,
+  })
+  answers['/v1/invoices'] = [
+    open('in_3', 1_805_000_000, 1_805_003_600),
+    open('in_2', 1_802_678_400, 1_802_682_000),
+    open('in_4', 1_806_000_000, null),
+  ]
   const found = await invoices().subscription('sub_1')
+  const owes = status === 'past_due'
+  expect(found).toMatchObject({
+    latestInvoice: 'in_3',
+    invoiceStatus: 'open',
+    owedSinceMs: owes ? 1_802_682_000_000 : null,
+    payUrl: owes ? 'https://pay.example/in_2' : null,
+  })
+  expect(asked.some((url) => url.includes('status=open&limit'))).toBe(owes)
   expect(found).toMatchObject({
     customer: 'cus_1',
     checkoutId: 'fbco_1',

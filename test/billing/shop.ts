@@ -207,6 +207,9 @@ export const activeSubscription = (
   endedAtMs: null,
   isCollectionPaused: false,
   latestInvoice: null,
+  invoiceStatus: null,
+  owedSinceMs: null,
+  payUrl: null,
   checkoutId: null,
   ...fields,
 })

@@ -39,9 +39,9 @@ export interface Entitle {
    * whether the account must be loaded into the credit engine after the commit. An account that
    * does not exist is left alone.
    */
-  entitle(tx: Tx, accountId: string, nowMs: number): Promise<boolean>
+  readonly entitle: (tx: Tx, accountId: string, nowMs: number) => Promise<boolean>
   /** What they are at a moment, whatever is stored. Changes nothing. */
-  read(accountId: string, nowMs: number, tx?: Tx): Promise<Resolved>
+  readonly read: (accountId: string, nowMs: number, tx?: Tx) => Promise<Resolved>
   /** Resolves those that time or new plans changed, at most `limit`; answers whom to load. */
   turn(nowMs: number, limit: number): Promise<readonly string[]>
   /** Lets a configuration's plans rule from now on, here and in all other processes. */

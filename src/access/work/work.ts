@@ -3,12 +3,12 @@ import type { Credits } from '../../credits/lifecycle.ts'
 import type { ReceiptDraft } from '../../credits/holds.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { refuse, UnknownOutcomeError, type Refusal } from '../../kernel/errors.ts'
-import { matchesAny } from '../../kernel/glob.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import { WORK_ENDINGS_MAX, WORK_ENDING_MS } from '../../kernel/limits.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { PriceBook } from '../../pricing/pricing.ts'
 import type { Caller } from '../access.ts'
+import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../allowed.ts'
 import { priceOf, type Amount, type Priced } from './amount.ts'
 import { beatOnce } from './beat.ts'
 import type { WorkHold, WorkRows } from './rows.ts'
@@ -117,11 +117,8 @@ async function earlier(
 }
 
 function mayUse(who: Caller, { price }: OpenWork): Refusal | null {
-  if (!matchesAny(who.endpoints, 'holds')) {
-    return refuse('model_not_allowed', 'This key may not make holds.')
-  }
-  if (price === null || matchesAny(who.models, price.model)) return null
-  return refuse('model_not_allowed', `This key may not use the model '${price.model}'.`)
+  if (!allowsEndpoint(who, 'holds')) return refuseEndpoint(who, 'holds')
+  return price === null || allowsModel(who, price.model) ? null : refuseModel(who, price.model)
 }
 
 async function open(deps: WorkDeps, who: Caller, request: OpenWork) {

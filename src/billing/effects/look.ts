@@ -15,6 +15,23 @@ export interface Look<T> {
   write(tx: Tx, nowMs: number): Promise<T>
 }
 
+/** How often a subject was looked at, before Stripe is asked about it. */
+export async function readLook(db: Db, subject: string): Promise<number> {
+  const [row] = await db.query(sql['read-look'], [subject])
+  return row === undefined ? 0 : numberOf(row, 'number')
+}
+
+/** Counts a look in its transaction. Throws StaleLookError where another one came between. */
+export async function takeLook(
+  tx: Tx,
+  subject: string,
+  number: number,
+  nowMs: number,
+): Promise<void> {
+  const taken = await tx.query(sql['take-look'], [subject, number, new Date(nowMs)])
+  if (taken.length === 0) throw new StaleLookError(`${subject} was looked at meanwhile`)
+}
+
 /**
  * Looks at something of Stripe's and writes what follows. No two looks at one subject are written
  * over each other: whoever comes second looks again, and so sees at least what the first one saw.
@@ -27,14 +44,12 @@ export async function lookAndWrite<T>(
 ): Promise<T> {
   const { db, now } = deps
   for (let tries = 1; ; tries += 1) {
-    const [row] = await db.query(sql['read-look'], [subject])
-    const number = row === undefined ? 0 : numberOf(row, 'number')
+    const number = await readLook(db, subject)
     const found = await look()
     try {
       return await db.tx(async (tx) => {
         const nowMs = now()
-        const taken = await tx.query(sql['take-look'], [subject, number, new Date(nowMs)])
-        if (taken.length === 0) throw new StaleLookError(`${subject} was looked at meanwhile`)
+        await takeLook(tx, subject, number, nowMs)
         return found.write(tx, nowMs)
       })
     } catch (error) {

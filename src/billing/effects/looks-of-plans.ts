@@ -4,15 +4,14 @@ import { loadSql } from '../../store/sql.ts'
 import { endSales } from '../../ledger/sale.ts'
 import { checkoutRows, type CheckoutState } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
-import { unknownPrice } from './decide.ts'
 import { decideInvoice, pricesToRead } from './decide-invoice.ts'
-import type { Look } from './look.ts'
+import { readLook, takeLook, type Look } from './look.ts'
 import { accountOfCustomer, none, withStored, type LooksDeps } from './looks.ts'
 import type { InvoiceFacts, InvoiceReader, SubscriptionFacts } from './read-invoice.ts'
 import { readSales, writePayment, type Written } from './write.ts'
+import { writeSubscription } from './write-subscription.ts'
 
 const sql = loadSql(new URL('../sql/', import.meta.url), [
-  'note-subscription',
   'is-subscription-over',
   'included-of-subscription',
 ])
@@ -65,11 +64,20 @@ async function writeInvoice(
   await checkoutRows.change(tx, change, nowMs)
 }
 
+/** The subscription of an invoice, read so that no older news of it is written over newer. */
+async function readOfInvoice(deps: PlanLooksDeps, id: string | null) {
+  if (id === null) return null
+  const name = `subscription:${id}`
+  const number = await readLook(deps.db, name)
+  const facts = await deps.invoices.subscription(id)
+  return { facts, take: (tx: Tx, nowMs: number) => takeLook(tx, name, number, nowMs) }
+}
+
 async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Written>> {
   const { db, invoices, catalogue } = deps
   const invoice = await invoices.invoice(id)
-  const subscription =
-    invoice.subscription === null ? null : await invoices.subscription(invoice.subscription)
+  const of = await readOfInvoice(deps, invoice.subscription)
+  const subscription = of?.facts ?? null
   const wanted = pricesToRead(invoice, catalogue())
   const prices = new Map(
     await Promise.all(wanted.map(async (price) => [price, await invoices.price(price)] as const)),
@@ -80,41 +88,35 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
   const policy = catalogue().policies.dispute
   return {
     async write(tx, nowMs) {
+      // Before the account is locked, as the look at the subscription itself does.
+      await of?.take(tx, nowMs)
       const written = await writePayment(tx, { ...deps, policy }, invoice, decision, nowMs)
       await writeInvoice(tx, deps, invoice, subscription, nowMs)
-      if (subscription === null || decision.accountId === null) return written
-      const of = { subscription, accountId: decision.accountId }
-      if (!(await endIncluded(tx, deps, of, nowMs))) return written
-      return { ...written, accounts: [...new Set([...written.accounts, of.accountId])] }
+      if (subscription === null) return written
+      const accounts = new Set(written.accounts)
+      const { accountId: payer } = decision
+      if (
+        payer !== null &&
+        (await endIncluded(tx, deps, { subscription, accountId: payer }, nowMs))
+      )
+        accounts.add(payer)
+      if (accountId !== null && (await writeSubscription(tx, deps, subscription, accountId, nowMs)))
+        accounts.add(accountId)
+      return { ...written, accounts: [...accounts] }
     },
   }
 }
 
-const dateOf = (ms: number | null | undefined): Date | null => (ms == null ? null : new Date(ms))
-
 async function lookAtSubscription(deps: PlanLooksDeps, id: string): Promise<Look<Written>> {
-  const { db, invoices, findings } = deps
-  const it = await invoices.subscription(id)
-  const accountId = await accountOfCustomer(db, it.customer)
+  const it = await deps.invoices.subscription(id)
+  const accountId = await accountOfCustomer(deps.db, it.customer)
   if (accountId === null) return { write: () => Promise.resolve(none('of nobody we know')) }
-  const catalogue = deps.catalogue()
-  const licensed = it.items.filter(({ isMetered }) => !isMetered)
-  const item = licensed.find(({ price }) => catalogue.planOf(price) !== null) ?? licensed[0]
-  const plan = item === undefined ? null : catalogue.planOf(item.price)
   return {
     async write(tx, nowMs) {
-      await tx.query(sql['note-subscription'], [
-        ...[id, accountId, it.customer, plan?.id ?? null, item?.price ?? null],
-        ...[item?.quantity ?? 0, it.status, dateOf(item?.periodStartMs), dateOf(item?.periodEndMs)],
-        ...[dateOf(it.trialEndMs), dateOf(it.cancelAtMs), it.cancelAtPeriodEnd],
-        ...[dateOf(it.endedAtMs), it.isCollectionPaused, it.latestInvoice],
-        ...[new Date(it.startedAtMs), new Date(nowMs)],
-      ])
-      if (plan === null && item !== undefined) {
-        await findings.note(unknownPrice(item.price, { subscription: id }), tx)
-      }
       const ended = await endIncluded(tx, deps, { subscription: it, accountId }, nowMs)
-      return { ...none(`subscription is ${it.status}`), accounts: ended ? [accountId] : [] }
+      const changed = await writeSubscription(tx, deps, it, accountId, nowMs)
+      const accounts = ended || changed ? [accountId] : []
+      return { ...none(`subscription is ${it.status}`), accounts }
     },
   }
 }

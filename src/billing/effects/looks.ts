@@ -1,3 +1,4 @@
+import type { Entitle } from '../../access/plans/entitle.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import type { Db } from '../../store/db.ts'
 import { textOf } from '../../store/rows.ts'
@@ -20,6 +21,8 @@ export interface LooksDeps {
   readonly catalogue: () => Catalogue
   readonly findings: Findings
   readonly ids: Ids
+  /** What an account may do follows in the same transaction; absent = nothing does. */
+  readonly entitle?: Entitle['entitle']
   /** Absent = nobody is told. */
   readonly tell?: Tell
 }

@@ -2,6 +2,7 @@ import type Stripe from 'stripe'
 import { idOf } from '../stripe.ts'
 import type { DisputeFacts, PaymentFacts } from './facts.ts'
 import { readMoneyBack } from './read-payment.ts'
+import { readSubscription } from './read-subscription.ts'
 
 /** More lines or payments than one invoice has; past it the look fails and is told. */
 const LIST_MAX = 10_000
@@ -46,6 +47,11 @@ export interface SubscriptionFacts {
   readonly endedAtMs: number | null
   readonly isCollectionPaused: boolean
   readonly latestInvoice: string | null
+  /** Of the invoice of the running period, where that is the latest one; null = it is not known. */
+  readonly invoiceStatus: string | null
+  /** Since when its oldest unpaid invoice is owed, and where that can be paid; null = none is. */
+  readonly owedSinceMs: number | null
+  readonly payUrl: string | null
   /** Our own row, where the subscription says that it came from it. */
   readonly checkoutId: string | null
 }
@@ -72,9 +78,6 @@ export interface InvoiceReader {
 }
 
 const ms = (seconds: number): number => seconds * 1000
-const msOrNull = (seconds: number | null | undefined): number | null =>
-  seconds === null || seconds === undefined ? null : ms(seconds)
-
 function readLine(line: Stripe.InvoiceLineItem): InvoiceLine {
   const ofPlan = line.parent?.subscription_item_details ?? null
   const ofItem = line.parent?.invoice_item_details ?? null
@@ -128,31 +131,6 @@ async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
     customer: idOf(invoice.customer),
     subscription: idOf(invoice.parent?.subscription_details?.subscription),
     lines: lines.map(readLine),
-  }
-}
-
-async function readSubscription(stripe: Stripe, id: string): Promise<SubscriptionFacts> {
-  const it = await stripe.subscriptions.retrieve(id)
-  const isOver = it.status === 'canceled' || it.status === 'incomplete_expired'
-  return {
-    id,
-    status: it.status,
-    customer: idOf(it.customer),
-    items: it.items.data.map((item) => ({
-      price: item.price.id,
-      quantity: item.quantity ?? 1,
-      isMetered: item.price.recurring?.usage_type === 'metered',
-      periodStartMs: ms(item.current_period_start),
-      periodEndMs: ms(item.current_period_end),
-    })),
-    startedAtMs: ms(it.created),
-    trialEndMs: msOrNull(it.trial_end),
-    cancelAtMs: msOrNull(it.cancel_at),
-    cancelAtPeriodEnd: it.cancel_at_period_end,
-    endedAtMs: isOver ? ms(it.ended_at ?? it.canceled_at ?? it.created) : null,
-    isCollectionPaused: it.pause_collection !== null,
-    latestInvoice: idOf(it.latest_invoice),
-    checkoutId: it.metadata.farebox_checkout ?? null,
   }
 }
 

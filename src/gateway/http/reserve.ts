@@ -1,6 +1,6 @@
+import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../../access/allowed.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { matchesAny } from '../../kernel/glob.ts'
 import type { Bound, Price, PriceQuery } from '../../pricing/pricing.ts'
 import { NOT_ANSWERING } from '../bound.ts'
 import { nameOf, type HttpArrival, type HttpDeps } from './exchange.ts'
@@ -24,12 +24,9 @@ export function declaredBytes({ request }: HttpArrival): number | null | undefin
 function objection(arrival: HttpArrival): Refusal | null {
   const { api, caller, request } = arrival
   const name = nameOf(arrival)
-  if (!matchesAny(caller.endpoints, `up/${api.name}`)) {
-    return refuse('model_not_allowed', `This key may not call up/${api.name}.`)
-  }
-  if (!matchesAny(caller.models, name)) {
-    return refuse('model_not_allowed', `This key may not use '${name.slice(0, 128)}'.`)
-  }
+  const endpoint = `up/${api.name}`
+  if (!allowsEndpoint(caller, endpoint)) return refuseEndpoint(caller, endpoint)
+  if (!allowsModel(caller, name)) return refuseModel(caller, name.slice(0, 128))
   const method = request.method ?? 'GET'
   if (api.methods !== null && !api.methods.includes(method)) {
     return refuse('method_not_allowed', `${method} is not offered for up/${api.name}.`)

@@ -1,6 +1,11 @@
--- What the credit engine loads of an account.
--- Parameters: $1 account id. Result: no row or one. Cost: one index look-up.
-SELECT id, posted_micros, credit_limit_micros + overage_limit_micros + plan_overage_limit_micros
-         AS credit_limit_micros, status, version, change_seq
-FROM accounts
-WHERE id = $1
+-- What the credit engine loads of an account: its own state and limits, and those of its plan.
+-- Parameters: $1 account id. Result: no row or one. Cost: two index look-ups.
+SELECT a.id, a.posted_micros,
+       least(a.credit_limit_micros + a.overage_limit_micros + a.plan_overage_limit_micros
+             + coalesce(e.credit_limit_micros, 0), 9007199254740991) AS credit_limit_micros,
+       CASE WHEN a.status = 'active' AND e.blocked IS NOT NULL THEN 'suspended'
+            ELSE a.status END AS status,
+       a.version, a.change_seq
+FROM accounts a
+LEFT JOIN entitlements e ON e.account_id = a.id
+WHERE a.id = $1
