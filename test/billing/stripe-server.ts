@@ -25,7 +25,6 @@ export async function startStripe() {
   const calls: string[] = []
   let count = 0
   let loseNext: string | null = null
-  let hold: { path: string; reached: () => void; gate: Promise<void> } | null = null
 
   const of = (object: string): Thing[] =>
     [...things.values()].filter((thing) => thing.object === object)
@@ -42,13 +41,6 @@ export async function startStripe() {
   })
   app.addHook('onRequest', async (request, reply) => {
     calls.push(`${request.method} ${request.url.split('?')[0] ?? ''}`)
-    const [path = ''] = request.url.split('?')
-    if (hold !== null && `${request.method} ${path}`.startsWith(hold.path)) {
-      const { reached, gate } = hold
-      hold = null
-      reached()
-      await gate
-    }
     if (request.headers.authorization !== 'Bearer sk_test_x') {
       return reply.code(401).send({ error: { type: 'invalid_request_error', message: 'key' } })
     }
@@ -140,21 +132,6 @@ export async function startStripe() {
     /** The next POST to a path is done, and its answer is an error. */
     loseNext: (path: string) => {
       loseNext = path
-    },
-    /** Keeps the next call of "METHOD /path…" waiting; answers when it came, and how to let it go. */
-    holdNext(path: string) {
-      const reached = Promise.withResolvers<undefined>()
-      const gate = Promise.withResolvers<undefined>()
-      const onReached = () => {
-        reached.resolve(undefined)
-      }
-      hold = { path, reached: onReached, gate: gate.promise.then(() => undefined) }
-      return {
-        reached: reached.promise,
-        release: () => {
-          gate.resolve(undefined)
-        },
-      }
     },
     forgetKeys: () => {
       answers.clear()
