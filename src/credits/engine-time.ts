@@ -5,6 +5,8 @@ import type { CreditEngine } from './commands.ts'
 export interface EngineTime {
   /** Unix ms; asks the engine where it never answered before. */
   now(): Promise<number>
+  /** The same at once; null where the engine never answered before. */
+  known(): number | null
   /** An answer said what time it is there. */
   learn(nowMs: number): void
 }
@@ -16,6 +18,7 @@ export function makeEngineTime(engine: Pick<CreditEngine, 'timeMs'>, clock: Cloc
   }
   return {
     learn,
+    known: () => (offsetMs === null ? null : clock.monotonicMs() + offsetMs),
     async now() {
       if (offsetMs === null) learn(await engine.timeMs())
       return clock.monotonicMs() + (offsetMs ?? 0)

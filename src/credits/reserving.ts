@@ -89,18 +89,19 @@ function makeLooks(clock: Clock): (accountId: string) => boolean {
   }
 }
 
-async function commandOf(
-  deps: ReservingDeps,
-  { draft, ...request }: HoldRequest,
-): Promise<Reserve> {
+function commandOf(deps: ReservingDeps, request: HoldRequest, nowMs: number): Reserve {
+  const { draft } = request
   return {
     accountId: draft.accountId,
     keyId: draft.keyId,
     holdId: draft.holdId,
-    ...request,
+    wantMicros: request.wantMicros,
+    leastMicros: request.leastMicros,
+    tokens: request.tokens,
+    keySeq: request.keySeq,
     fitShares: FIT_SHARES,
     leaseMs: request.leaseMs ?? deps.leaseMs,
-    notAfterMs: Math.floor((await deps.time.now()) + RESERVE_VALID_MS),
+    notAfterMs: Math.floor(nowMs + RESERVE_VALID_MS),
     owner: deps.owner,
   }
 }
@@ -142,10 +143,12 @@ async function send(
   leftMs: number,
 ): Promise<{ reply: ReserveReply; issuedMs: number }> {
   let issuedMs = 0
-  const command = commandOf(deps, request).then((ready) => {
+  const issue = (nowMs: number): Promise<ReserveReply> => {
     issuedMs = deps.clock.monotonicMs()
-    return deps.engine.reserve(ready)
-  })
+    return deps.engine.reserve(commandOf(deps, request, nowMs))
+  }
+  const knownMs = deps.time.known()
+  const command = knownMs === null ? deps.time.now().then(issue) : issue(knownMs)
   tries.push(command)
   // The first try is bounded by the command itself: the hot path needs no timer.
   const isFirst = leftMs === RESERVE_MS_MAX

@@ -32,7 +32,8 @@ export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void>
 
 /** Answers whether it was sent: then its sink owns its end. */
 async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Promise<boolean> {
-  const claim = await claimKey(deps, arrival)
+  const named = arrival.headers['idempotency-key'] !== undefined
+  const claim = named ? await claimKey(deps, arrival) : null
   if (claim !== null && claim.kind === 'replay') {
     sendReplay(arrival.out, arrival.id, claim)
     count(deps, arrival, null, claim.status, null)

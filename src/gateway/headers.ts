@@ -57,6 +57,11 @@ const OURS = 'x-farebox-'
 
 const OUTBOUND_DROPPED_PREFIXES = [OURS, 'x-ratelimit-', 'anthropic-ratelimit-', 'cf-']
 
+function hasDroppedPrefix(name: string): boolean {
+  for (const prefix of OUTBOUND_DROPPED_PREFIXES) if (name.startsWith(prefix)) return true
+  return false
+}
+
 /** Names that this message's own Connection header declares hop-by-hop. */
 function namedByConnection(headers: IncomingHttpHeaders): ReadonlySet<string> | null {
   const connection = headers.connection
@@ -97,7 +102,7 @@ export function clientHeaders(
   const headers: OutgoingHeaders = { 'x-farebox-request-id': requestId, [idHeader]: requestId }
   for (const name in upstream) {
     if (OUTBOUND_DROPPED.has(name) || hop?.has(name) === true) continue
-    if (OUTBOUND_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+    if (hasDroppedPrefix(name)) continue
     const value = upstream[name]
     if (value !== undefined) headers[name] = value
   }

@@ -53,25 +53,18 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
   takeBodies(app)
   app.decorateRequest('caller', null)
   app.decorateRequest('startedMonoMs', 0)
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, next) => {
     request.startedMonoMs = deps.clock.monotonicMs()
-    const family = familyOfPath(request.url)
-    const upgrade = refuseUpgrade(request.headers)
-    if (upgrade !== null) {
-      endWith(request, reply, family, upgrade)
-      return
+    const take = (caller: Caller | Refusal): void => {
+      if ('ok' in caller) endWith(request, reply, familyOfPath(request.url), caller)
+      else {
+        request.caller = caller
+        next()
+      }
     }
-    const split = splitQuery(request.url)
-    if (split === null) {
-      endWith(request, reply, family, refuse('invalid_request', 'The query string is too long.'))
-      return
-    }
-    const found = authenticate(deps, secretOf(request.headers, split.key))
-    const known = found instanceof Promise ? await found : found
-    const acting = 'ok' in known ? known : actFor(deps, known, subjectOf(request.headers))
-    const caller = acting instanceof Promise ? await acting : acting
-    if ('ok' in caller) endWith(request, reply, family, caller)
-    else request.caller = caller
+    const caller = callerOf(deps, request)
+    if (caller instanceof Promise) caller.then(take, next)
+    else take(caller)
   })
   for (const protocol of options.protocols) {
     app.post(protocol.path, async (request, reply) => {
@@ -95,6 +88,21 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     httpApisPlugin(below, deps)
     await Promise.resolve()
   })
+}
+
+/** Who is calling and for whom; without a promise where both are cached. */
+function callerOf(
+  deps: GatewayDeps,
+  { url, headers }: FastifyRequest,
+): Caller | Refusal | Promise<Caller | Refusal> {
+  const upgrade = refuseUpgrade(headers)
+  if (upgrade !== null) return upgrade
+  const split = splitQuery(url)
+  if (split === null) return refuse('invalid_request', 'The query string is too long.')
+  const act = (known: Caller | Refusal): Caller | Refusal | Promise<Caller | Refusal> =>
+    'ok' in known ? known : actFor(deps, known, subjectOf(headers))
+  const found = authenticate(deps, secretOf(headers, split.key))
+  return found instanceof Promise ? found.then(act) : act(found)
 }
 
 async function serve(

@@ -26,6 +26,8 @@ export const REDIS_COMMAND_MS_MAX = 1_500
 export const REDIS_QUEUE_MAX = 20_000
 /** Commands of one key in one script call: it holds up others for less than a millisecond. */
 export const REDIS_GROUP_MAX = 128
+/** Commands wait this long at most for the answers to those before them, to travel together. */
+export const REDIS_GATHER_MS_MAX = 1
 /** A socket with commands under way that stays silent this long is dead. */
 export const REDIS_SILENCE_MS_MAX = 5_000
 /** Nodes whose scripts' SHAs are kept; more than a cluster of 256 shards has use for. */

@@ -28,6 +28,27 @@ export interface Buckets {
 
 export type BucketName = keyof Buckets
 
+const BUCKETS: readonly BucketName[] = [
+  'input_tokens',
+  'cache_read_tokens',
+  'cache_write_5m_tokens',
+  'cache_write_1h_tokens',
+  'cache_write_tokens',
+  'input_audio_tokens',
+  'input_image_tokens',
+  'output_tokens',
+  'output_reasoning_tokens',
+  'output_audio_tokens',
+  'web_search_requests',
+  'images',
+  'seconds',
+  'characters',
+  'requests',
+  'request_bytes',
+  'response_bytes',
+  'units',
+]
+
 /** Usage that the provider bills beside its top-level numbers (compaction, advisor, …). */
 export interface Iteration {
   type: string
@@ -42,8 +63,13 @@ export interface Usage extends Buckets {
 
 /** Drops zero and absent buckets; the form that is stored and shown. */
 export function nonZero(usage: Usage): Usage {
-  const entries = Object.entries(usage).filter(([, value]) =>
-    Array.isArray(value) ? value.length > 0 : value !== 0,
-  )
-  return Object.fromEntries(entries)
+  const kept: Usage = {}
+  for (const name of BUCKETS) {
+    const value = usage[name]
+    if (value !== undefined && value !== 0) kept[name] = value
+  }
+  if (usage.iterations !== undefined && usage.iterations.length > 0) {
+    kept.iterations = usage.iterations
+  }
+  return kept
 }

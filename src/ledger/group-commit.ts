@@ -5,6 +5,7 @@ import { makeBacklog, type Backlog, type Waiting } from './backlog.ts'
 import type { PostingLedger } from './ledger.ts'
 import { faultOf, type PostFault } from './post-faults.ts'
 import type { Poster } from './poster.ts'
+import { makeWaits, type Waits } from './waits.ts'
 import type { PostOutcome } from './receipt.ts'
 
 /** What happens inside, for metrics. */
@@ -61,6 +62,10 @@ function makeLanes(
 export function makePoster(options: PosterOptions): Poster {
   const backlog = makeBacklog(options.clock, options.batchMax ?? limits.POST_BATCH_MAX)
   const breaker = { isOpen: false }
+  const waits = makeWaits(options.clock, options.postWaitMs, () => {
+    breaker.isOpen = true
+    options.on?.deferred?.()
+  })
   const idle: (() => void)[] = []
   const steps: BatchSteps = {
     ...options,
@@ -86,7 +91,7 @@ export function makePoster(options: PosterOptions): Poster {
         backlog.add(item, resolve)
       })
       startSoon()
-      return { outcome, wait: () => waitFor(outcome, options, breaker) }
+      return { outcome, wait: () => waitFor(outcome, options, breaker, waits) }
     },
     get full() {
       return backlog.isFull
@@ -111,21 +116,20 @@ const viewOf = ({ count, bytes, oldestMs }: Backlog) => ({ count, bytes, oldestM
 
 function waitFor(
   outcome: Promise<PostOutcome>,
-  { clock, postWaitMs, on }: PosterOptions,
-  breaker: { isOpen: boolean },
+  { on }: PosterOptions,
+  breaker: { readonly isOpen: boolean },
+  waits: Waits,
 ): Promise<'posted' | 'deferred'> {
   if (breaker.isOpen) {
     on?.deferred?.()
     return Promise.resolve('deferred')
   }
   return new Promise((resolve) => {
-    const cancel = clock.after(postWaitMs, () => {
-      breaker.isOpen = true
-      on?.deferred?.()
+    const done = waits.add(() => {
       resolve('deferred')
     })
     void outcome.then(() => {
-      cancel()
+      done()
       resolve('posted')
     })
   })

@@ -29,6 +29,7 @@ export function parseJson(text: string): unknown {
 
 /** `newer` over `older`, where null means "not said". Source: providers.md §1, merge rule. */
 export function mergeSaid(older: JsonObject | null, newer: JsonObject): JsonObject {
+  if (older === null) return newer // most answers say it once
   const said = Object.entries(newer).filter(([, value]) => value !== null && value !== undefined)
   return { ...older, ...Object.fromEntries(said) }
 }

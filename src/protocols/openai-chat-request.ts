@@ -38,13 +38,18 @@ const FRAME_TOKENS = 16
 
 /** Reads a chat/completions body. Source: providers.md §1 and §4. */
 export function readChat(body: unknown, rawBytes: number): RequestView | Refusal {
+  if (nestsTooDeep(body)) {
+    return refuse('invalid_json', `The body nests deeper than ${JSON_DEPTH_MAX} levels.`)
+  }
+  return readFlatChat(body, rawBytes)
+}
+
+/** The same for a body whose depth was looked at before it was parsed. */
+export function readFlatChat(body: unknown, rawBytes: number): RequestView | Refusal {
   if (!isObject(body)) return refuse('invalid_request', 'The body must be a JSON object.')
   const miscased = findMiscasedKey(body, CHAT_COST_KEYS)
   if (miscased !== null) {
     return refuse('invalid_request', `Write '${miscased.toLowerCase()}' in lower case.`)
-  }
-  if (nestsTooDeep(body)) {
-    return refuse('invalid_json', `The body nests deeper than ${JSON_DEPTH_MAX} levels.`)
   }
   const fields = makeFieldReader(body)
   const facts = readFacts(fields)

@@ -1,7 +1,7 @@
 import { refuse } from '../kernel/errors.ts'
 import { errorBody } from './envelope.ts'
 import { makeChatTap, meterChatAnswer } from './openai-chat-meter.ts'
-import { CHAT_COST_KEYS, readChat } from './openai-chat-request.ts'
+import { CHAT_COST_KEYS, readChat, readFlatChat } from './openai-chat-request.ts'
 import { rewriteChat } from './openai-chat-rewrite.ts'
 import type { Protocol } from './protocol.ts'
 import { parseBody } from './request-body.ts'
@@ -15,7 +15,7 @@ export const openaiChat: Protocol = {
   read: readChat,
   readBytes(raw) {
     const parsed = parseBody(raw, CHAT_COST_KEYS)
-    return parsed.ok ? readChat(parsed.body, raw.length) : parsed
+    return parsed.ok ? readFlatChat(parsed.body, raw.length) : parsed
   },
   rewrite: rewriteChat,
   meterAnswer: meterChatAnswer,

@@ -20,7 +20,7 @@ const tooDeep = (): Refusal =>
 export function parseBody(raw: Buffer, single: ReadonlySet<string>): ParsedBody | Refusal {
   if (raw.length === 0) return refuse('invalid_json', 'The body is empty; send a JSON object.')
   if (!isUtf8(raw)) return refuse('invalid_json', 'The body is not valid UTF-8.')
-  const { depth, escapedKeys } = shapeOf(raw)
+  const { depth, members, escapedKeys } = shapeOf(raw)
   if (depth > JSON_DEPTH_MAX) return tooDeep()
   let body: unknown
   try {
@@ -28,7 +28,9 @@ export function parseBody(raw: Buffer, single: ReadonlySet<string>): ParsedBody 
   } catch {
     return refuse('invalid_json', 'The body is not valid JSON.')
   }
-  const [repeated] = isObject(body) ? findDuplicateKeys(raw, body, single) : []
+  // JSON.parse keeps one member of a name: where it kept all, no key is there twice.
+  if (!isObject(body) || countMembers(body) === members) return { ok: true, body }
+  const [repeated] = findDuplicateKeys(raw, body, single)
   if (repeated === undefined) return { ok: true, body }
   const where = repeated.inside
     ? `inside "${repeated.key}" an object repeats a key`
@@ -67,9 +69,11 @@ export function findDuplicateKeys(
 
 function countMembers(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
-  const values: unknown[] = Object.values(value)
+  const values: readonly unknown[] = Array.isArray(value) ? value : Object.values(value)
   let members = Array.isArray(value) ? 0 : values.length
-  for (const each of values) members += countMembers(each)
+  for (const each of values) {
+    if (typeof each === 'object') members += countMembers(each)
+  }
   return members
 }
 

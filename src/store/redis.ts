@@ -1,6 +1,11 @@
 import { Redis } from 'ioredis'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
-import { REDIS_COMMAND_MS_MAX, REDIS_QUEUE_MAX, REDIS_SILENCE_MS_MAX } from '../kernel/limits.ts'
+import {
+  REDIS_COMMAND_MS_MAX,
+  REDIS_GATHER_MS_MAX,
+  REDIS_QUEUE_MAX,
+  REDIS_SILENCE_MS_MAX,
+} from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 
 /** The node does not know a script. Nothing was done. */
@@ -45,22 +50,30 @@ export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
   const listeners: (() => void)[] = []
   let batch: Batch | null = null
   let readies = 0
+  let unanswered = 0 // batches
 
   const flush = () => {
     if (batch === null || redis.status !== 'ready') return
-    write(redis, batch)
+    clearTimeout(batch.gathering)
+    unanswered += 1
+    write(redis, batch, () => {
+      unanswered -= 1
+      flush()
+    })
     batch = null
   }
   const startBatch = (): Batch => {
-    const started: Batch = { items: [], timer: undefined }
+    const started: Batch = { items: [], timer: undefined, gathering: undefined }
     setImmediate(() => {
       started.timer = setTimeout(() => {
         // What has not been sent by now never will be.
         if (batch === started) batch = null
-        const error = new UnknownOutcomeError(`no answer in ${REDIS_COMMAND_MS_MAX} ms`)
-        for (const one of started.items) one.reject(error)
+        expire(started)
       }, REDIS_COMMAND_MS_MAX)
-      flush()
+      if (batch !== started) return
+      // While Redis works on a batch the next one grows: fewer, larger calls for both sides.
+      if (unanswered === 0) flush()
+      else started.gathering = setTimeout(flush, REDIS_GATHER_MS_MAX)
     })
     return started
   }
@@ -97,9 +110,17 @@ export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
 interface Batch {
   readonly items: Waiting[]
   timer: NodeJS.Timeout | undefined
+  gathering: NodeJS.Timeout | undefined
 }
 
-function write(redis: Redis, { items, timer }: Batch): void {
+function expire({ items, gathering }: Batch): void {
+  clearTimeout(gathering)
+  const error = new UnknownOutcomeError(`no answer in ${REDIS_COMMAND_MS_MAX} ms`)
+  for (const one of items) one.reject(error)
+}
+
+function write(redis: Redis, batch: Batch, answered: () => void): void {
+  const { items } = batch
   const pipeline = redis.pipeline()
   for (const { build } of items) pipeline.call(...build())
   pipeline
@@ -113,7 +134,8 @@ function write(redis: Redis, { items, timer }: Batch): void {
       },
     )
     .finally(() => {
-      clearTimeout(timer)
+      clearTimeout(batch.timer) // set after the write where answers to others came first
+      answered()
     })
 }
 

@@ -43,7 +43,7 @@ it('is refused after two seconds where Redis is silent; its release follows ever
     },
     loads: { account: () => Promise.resolve('loaded'), key: () => Promise.resolve('loaded') },
     changes: { sweep: () => Promise.resolve(), look: () => Promise.resolve(false) },
-    time: { now: () => Promise.resolve(clock.now()), learn: () => undefined },
+    time: { now: () => Promise.resolve(clock.now()), known: () => null, learn: () => undefined },
     clock,
     log: silentLog,
     owner: 'o',
