@@ -4,6 +4,7 @@ import { makeSubjects, type SubjectSettings } from './access/subjects.ts'
 import { makeAuthenticator, type CachingAuthenticator } from './access/authenticator.ts'
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
+import { makeBackground } from './app/background.ts'
 import { registerBilling } from './app/billing-routes.ts'
 import { inboxState, makeBilling, noteCharged, type Billing } from './app/billing.ts'
 import { registerAccess } from './app/access.ts'
@@ -160,15 +161,16 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const authenticator = makeAuthenticator({ db, clock, log, mode: environment.mode, subjects })
   core.cached.of = (id) => cachedCopies(authenticator.cachedOf(id), subjects.cachedOf(id))
   const keyRows = makeKeyRows(db)
+  const background = makeBackground({ ...core, db, engine, stored: parts.stored })
   const gateway = configureGateway(
     {
       ...parts,
+      background: background.deps,
       authenticator,
       subjects,
       keyRows,
       engine,
-      book: prices.book,
-      holds: core.credits.holds,
+      ...{ book: prices.book, holds: core.credits.holds },
     },
     config,
   )
@@ -208,6 +210,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const scraped = scrapedBy(parts.control, metrics)
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics: scraped, version })
   watchFigures(parts, authenticator, gateway)
+  background.follow(gateway.deps, parts.loops, parts.state)
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
   return { server, gateway }
 }

@@ -29,6 +29,7 @@ export interface GatewayParts {
   readonly tokenizer: Tokenizer
   readonly keyRows: KeyRows
   readonly stored: StoredIds
+  readonly background: HttpDeps['background']
   readonly engine: CreditEngine
   readonly clock: Clock
   readonly ids: Ids
@@ -81,6 +82,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       sounds,
       idempotency,
       stored: parts.stored,
+      background: parts.background,
       upstreams: () => upstreams,
       apis: () => apis,
       settings: () => settingsOf(config),

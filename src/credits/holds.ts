@@ -36,6 +36,7 @@ export interface OpenHold {
   readonly ok: true
   readonly micros: Micros
   readonly day: number
+  readonly reservedAtMs: number
   readonly availableMicros: Micros
   /** Before anything is sent upstream: renews when half the lease has passed. false = lost. */
   ensureFresh(): Promise<boolean>
@@ -53,6 +54,11 @@ export interface OpenHold {
   settle(final: SettleFinal): Promise<Settled>
   /** Ends the hold without a charge. Never throws; the lease is the backstop. */
   release(): Promise<void>
+  /**
+   * This process renews it no longer: whoever goes on with it must, before its lease ends. Resolves
+   * when no renewal is under way.
+   */
+  handOver(): Promise<void>
 }
 
 export interface HoldProgress {

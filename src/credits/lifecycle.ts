@@ -161,6 +161,7 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     ok: true,
     micros: hold.micros,
     day: hold.day,
+    reservedAtMs: hold.reservedAtMs,
     availableMicros,
     async ensureFresh() {
       const isFresh = (): boolean => clock.monotonicMs() - hold.leasedMs <= leaseMs / 2
@@ -182,6 +183,10 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
       end()
       await hold.renewing // one that came after the release would put the hold back
       await release(parts, hold.ref)
+    },
+    async handOver() {
+      end()
+      await hold.renewing // it would set a shorter lease
     },
   }
 }

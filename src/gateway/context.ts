@@ -1,12 +1,15 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Caller, Authenticator } from '../access/access.ts'
 import type { Subjects } from '../access/subjects.ts'
+import type { CreditEngine } from '../credits/commands.ts'
+import type { Credits } from '../credits/lifecycle.ts'
 import type { Holds, OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
+import type { Jobs } from './background/jobs.ts'
 import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
 import type { StoredIds } from './stored/stored-ids.ts'
 import type { Running } from './running.ts'
@@ -53,6 +56,12 @@ export interface GatewayDeps {
   readonly sounds: SoundReader
   readonly idempotency: Idempotency
   readonly stored: StoredIds
+  /** Who follows background responses to their end. */
+  readonly background: {
+    readonly jobs: Jobs
+    readonly engine: Pick<CreditEngine, 'renew'>
+    readonly credits: Pick<Credits, 'loads'>
+  }
   readonly upstreams: () => Upstreams
   readonly settings: () => GatewaySettings
   readonly clock: Clock

@@ -4,6 +4,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
 import { piecesOf } from '../protocols/form.ts'
 import { makeAnswerSink, makeErrorSink } from './answer.ts'
+import { makeBackgroundSink } from './background/sink.ts'
 import { bodyFor, injectsUsage } from './body.ts'
 import type { Bounded } from './bound.ts'
 import { callUpstream } from './call.ts'
@@ -159,8 +160,9 @@ function chooseSink(
   flow: Flow,
   done: (status: number, charged: Charged | null) => void,
 ): BodySink {
+  const makeWhole = exchange.view.background === true ? makeBackgroundSink : makeAnswerSink
   const make =
-    status >= 300 ? makeErrorSink : isStream(exchange, headers) ? makeStreamSink : makeAnswerSink
+    status >= 300 ? makeErrorSink : isStream(exchange, headers) ? makeStreamSink : makeWhole
   return make(deps, exchange, status, headers, flow, done)
 }
 

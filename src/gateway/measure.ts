@@ -16,6 +16,15 @@ export interface Measured {
   readonly storedIds: readonly string[]
 }
 
+/** What of a request its cost follows from. */
+export interface MeasuredRequest {
+  readonly target: Pick<Exchange['target'], 'price' | 'query' | 'bound'>
+  readonly view: Pick<
+    Exchange['view'],
+    'model' | 'serviceTier' | 'inputText' | 'inputTokensBeyondText' | 'used'
+  >
+}
+
 type MeasureDeps = Pick<GatewayDeps, 'prices' | 'tokens'>
 
 const sumTokens = (usage: Usage): number =>
@@ -34,7 +43,7 @@ const sumTokens = (usage: Usage): number =>
  */
 function priced(
   deps: MeasureDeps,
-  exchange: Exchange,
+  exchange: MeasuredRequest,
   report: MeterReport,
   usage: Usage,
   estimated: boolean,
@@ -72,7 +81,7 @@ function complete(
 }
 
 /** What the protocol makes of request and answer together; null = reports and text tell. */
-function told(deps: MeasureDeps, exchange: Exchange, report: MeterReport): Measured | null {
+function told(deps: MeasureDeps, exchange: MeasuredRequest, report: MeterReport): Measured | null {
   const used = exchange.view.used?.(report)
   return used === undefined ? null : priced(deps, exchange, report, used.usage, used.estimated)
 }
@@ -94,7 +103,7 @@ const whole = (fragments: readonly string[]): string[] =>
   fragments.length === 0 ? [] : [fragments.join('')]
 
 /** An estimate is no more than the request allowed: what came beside text (vectors) is not text. */
-const within = (exchange: Exchange, tokens: number): number =>
+const within = (exchange: MeasuredRequest, tokens: number): number =>
   Math.min(tokens, exchange.target.bound.outputTokensMax)
 
 /**
@@ -103,7 +112,7 @@ const within = (exchange: Exchange, tokens: number): number =>
  */
 export async function measure(
   deps: MeasureDeps,
-  exchange: Exchange,
+  exchange: MeasuredRequest,
   report: MeterReport,
 ): Promise<Measured> {
   const known = told(deps, exchange, report)
@@ -126,7 +135,11 @@ export async function measure(
 }
 
 /** The same without waiting, for progress: what a crash from here would be charged. */
-export function roughly(deps: MeasureDeps, exchange: Exchange, report: MeterReport): Measured {
+export function roughly(
+  deps: MeasureDeps,
+  exchange: MeasuredRequest,
+  report: MeterReport,
+): Measured {
   const known = told(deps, exchange, report)
   if (known !== null) return known
   if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)

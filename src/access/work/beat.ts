@@ -19,7 +19,7 @@ interface BeatDeps {
  */
 export async function beatOnce(
   { engine, credits: { loads }, log }: BeatDeps,
-  work: WorkHold,
+  work: Pick<WorkHold, 'id' | 'accountId' | 'keyId' | 'day' | 'reservedAtMs' | 'micros'>,
   beat: { progressMicros: Micros; draft: ReceiptDraft; ttlMs: number },
 ): Promise<'ok' | 'gone' | 'away'> {
   const { id: holdId, accountId, keyId, day, reservedAtMs } = work

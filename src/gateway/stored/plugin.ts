@@ -45,6 +45,12 @@ export function storedResponsesPlugin(app: FastifyInstance, deps: GatewayDeps): 
   route('DELETE', '')
 }
 
+const OPEN = refuse(
+  'conflict',
+  'The response is still being made, or its charge is being written. Cancel it, or try again.',
+  { retryAfterMs: 1_000 },
+)
+
 async function serve(
   deps: GatewayDeps,
   request: Request,
@@ -59,8 +65,15 @@ async function serve(
     endWith(request, reply, 'openai', upstream)
     return
   }
+  const hurry = async (): Promise<boolean> =>
+    deps.background.jobs.hurry(accountId, id, deps.clock.now())
   const { id } = request.params
   const accountId = request.caller?.accountId ?? ''
+  const isOpen = below === '/cancel' || request.method === 'DELETE' ? await hurry() : false
+  if (isOpen && request.method === 'DELETE') {
+    endWith(request, reply, 'openai', OPEN)
+    return
+  }
   reply.hijack()
   const status = await passThrough(deps, {
     upstream,
@@ -71,6 +84,7 @@ async function serve(
     requestId: request.id,
     out: reply.raw,
   })
+  if (isOpen) await hurry()
   if (request.method !== 'DELETE' || status === null || status >= 300) return
   await deps.stored.remove(accountId, id).catch((error: unknown) => {
     deps.log.warn({ request_id: request.id, error: describeError(error) }, 'an id was not removed')

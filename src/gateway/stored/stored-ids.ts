@@ -1,6 +1,8 @@
 import { sleep, type Clock } from '../../kernel/clock.ts'
 import { STORED_ID_MS, STORED_ID_RETRY_MS, STORED_IDS_DROP_MAX } from '../../kernel/limits-media.ts'
 import type { PostingLedgerOptions } from '../../ledger/posting-ledger.ts'
+import type { Receipt } from '../../ledger/receipt.ts'
+import type { Statement } from '../../ledger/sheets.ts'
 import type { Db } from '../../store/db.ts'
 import { textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
@@ -12,6 +14,8 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'drop-expired-ids',
 ])
 
+type WithIds = Pick<Receipt, 'accountId' | 'upstream' | 'model' | 'holdId' | 'storedIds'>
+
 /** Whose the responses are that providers keep, and each item of them. */
 export interface StoredIds {
   /**
@@ -22,6 +26,8 @@ export interface StoredIds {
   find(accountId: string, ids: readonly string[]): Promise<ReadonlyMap<string, string>>
   remove(accountId: string, id: string): Promise<void>
   dropExpired(): Promise<void>
+  /** What notes the ids of these receipts. */
+  statements(receipts: readonly WithIds[], nowMs: number): readonly Statement[]
   /** What the posting of a receipt with ids writes beside it. */
   readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
 }
@@ -44,20 +50,28 @@ export function makeStoredIds({ db, clock }: { db: Db; clock: Clock }): StoredId
     async dropExpired() {
       await db.query(sql['drop-expired-ids'], [new Date(clock.now()), STORED_IDS_DROP_MAX])
     },
-    alongside(postings, nowMs) {
-      const stored = postings.flatMap(({ receipt }) =>
-        (receipt.storedIds ?? []).map((id) => ({ id, receipt })),
-      )
-      if (stored.length === 0) return []
-      const params = [
-        stored.map(({ receipt }) => receipt.accountId),
-        stored.map(({ id }) => id),
-        stored.map(({ receipt }) => receipt.upstream),
-        stored.map(({ receipt }) => receipt.model),
-        stored.map(({ receipt }) => receipt.holdId),
-        new Date(nowMs + STORED_ID_MS),
-      ]
-      return [{ sql: sql['insert-stored-ids'], params }]
-    },
+    statements,
+    alongside: (postings, nowMs) =>
+      statements(
+        postings.map(({ receipt }) => receipt),
+        nowMs,
+      ),
   }
+}
+
+/** Pure. */
+function statements(receipts: readonly WithIds[], nowMs: number): readonly Statement[] {
+  const stored = receipts.flatMap((receipt) =>
+    (receipt.storedIds ?? []).map((id) => ({ id, receipt })),
+  )
+  if (stored.length === 0) return []
+  const params = [
+    stored.map(({ receipt }) => receipt.accountId),
+    stored.map(({ id }) => id),
+    stored.map(({ receipt }) => receipt.upstream),
+    stored.map(({ receipt }) => receipt.model),
+    stored.map(({ receipt }) => receipt.holdId),
+    new Date(nowMs + STORED_ID_MS),
+  ]
+  return [{ sql: sql['insert-stored-ids'], params }]
 }

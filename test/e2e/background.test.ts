@@ -1,0 +1,180 @@
+import OpenAI from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../support/until.ts'
+import type { Gateway } from '../support/gateway.ts'
+import { responseAnswer, type Tokens } from './support/answers.ts'
+import { answerJson } from './support/upstream.ts'
+import {
+  chargedRequests,
+  expectChargedSoon,
+  expectSpent,
+  newModel,
+  requestIdOf,
+  startWorld,
+  type World,
+} from './support/world.ts'
+
+const TOKENS: Tokens = { input: 45, cached: 20, output: 17 }
+const USAGE = { input_tokens: 25, cache_read_tokens: 20, output_tokens: 17 }
+const GRANT = 100
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({ processes: 2 })
+})
+afterAll(() => world.end())
+
+let ids = 0
+
+/** A response that the provider makes in the background, as far as the test lets it. */
+async function begin(gateway: Gateway = world.gateway, headers: Record<string, string> = {}) {
+  const customer = await world.customer(String(GRANT))
+  const options = { apiKey: customer.apiKey, maxRetries: 0, defaultHeaders: headers }
+  const client = new OpenAI({ ...options, baseURL: `${gateway.url}/v1` })
+  const model = newModel('background')
+  const id = `resp_background_${(ids += 1)}_${process.pid}`
+  const provider: { answer: Record<string, unknown>; status: number } = {
+    answer: { ...responseAnswer(model, '', TOKENS), id, status: 'queued', usage: null, output: [] },
+    status: 200,
+  }
+  const polled = () => world.upstream.all.filter((call) => call.path.includes(id))
+  answering.set(id, (call) => {
+    answerJson(call, provider.answer, provider.status)
+  })
+  world.upstream.on('', (call) => {
+    const script = [...answering].find(([each]) => call.path.includes(each))?.[1]
+    if (script === undefined) answerJson(call, {}, 404)
+    else script(call)
+  })
+  world.upstream.on(model, (call) => {
+    answerJson(call, provider.answer)
+  })
+  const ask = () =>
+    client.responses.create({ model, input: 'Think hard.', background: true }).withResponse()
+  const { data, response } = await ask()
+  expect([data.id, data.status]).toEqual([id, 'queued'])
+  const complete = (more: object = {}): void => {
+    provider.answer = { ...responseAnswer(model, 'Done.', TOKENS), id, ...more }
+  }
+  return { customer, client, model, id, provider, polled, complete, response, ask }
+}
+const answering = new Map<string, Parameters<World['upstream']['on']>[1]>()
+type Begun = Awaited<ReturnType<typeof begin>>
+
+async function expectChargedOnce(begun: Begun, expected: Parameters<typeof expectChargedSoon>[2]) {
+  const requestId = requestIdOf(begun.response)
+  const receipt = await until(async () => {
+    const found = await world.gateways.at(-1)?.admin.receipt(requestId)
+    return found?.status === 'posted' && !found.late && found
+  }, 40_000)
+  expect(receipt.estimated).toBe(expected.estimated ?? false)
+  if (expected.usage !== undefined) expect(receipt.usage).toEqual(expected.usage)
+  await expectSpentAt(begun, receipt.cost.micros)
+  return receipt
+}
+
+/** By the gateway that is alive. */
+async function expectSpentAt({ customer }: Begun, micros: number): Promise<void> {
+  const alive = world.gateways.at(-1)
+  if (alive === undefined) throw new Error('no gateway')
+  const there = { ...world, gateway: alive }
+  await expectSpent(there, customer, GRANT, micros)
+  expect(await chargedRequests(there, customer)).toHaveLength(1)
+}
+
+describe('a background response', () => {
+  it('is followed to its end and charged once, though its client never asks again', async () => {
+    const begun = await begin()
+    const { customer, polled, complete } = begun
+    await until(() => polled().length >= 2, 10_000)
+    const { held, posted } = await world.gateway.admin.balance(customer.apiKey)
+    expect(held.micros).toBeGreaterThan(0)
+    expect(posted.micros).toBe(GRANT * 1_000_000)
+    for (const { headers } of polled()) {
+      expect(headers.authorization).toBe('Bearer sk-operator-openai')
+    }
+    complete()
+    await expectChargedOnce(begun, { usage: USAGE })
+    const count = polled().length
+    complete({ usage: { input_tokens: 1, output_tokens: 1 } })
+    await until(() => true)
+    expect(polled()).toHaveLength(count)
+  })
+
+  it('is read free of charge by its own account, at once and by nobody else', async () => {
+    const begun = await begin()
+    const { client, id, complete } = begun
+    expect(await client.responses.retrieve(id)).toMatchObject({ id, status: 'queued' })
+    const other = await world.customer('10')
+    const foreign = new OpenAI({ apiKey: other.apiKey, baseURL: client.baseURL, maxRetries: 0 })
+    await expect(foreign.responses.retrieve(id)).rejects.toMatchObject({ status: 404 })
+    complete()
+    expect(await client.responses.retrieve(id)).toMatchObject({ output_text: 'Done.' })
+    await expectChargedOnce(begun, { usage: USAGE })
+    await client.responses.retrieve(id)
+    await expectSpentAt(begun, (await expectChargedOnce(begun, {})).cost.micros)
+  })
+
+  it('cannot be deleted before it is charged; cancelled it is charged what it used', async () => {
+    const begun = await begin()
+    const { client, id, complete } = begun
+    await expect(client.responses.delete(id)).rejects.toMatchObject({ status: 409 })
+    complete({ status: 'cancelled', usage: { input_tokens: 45, output_tokens: 3 } })
+    await client.responses.cancel(id)
+    await expectChargedOnce(begun, { usage: { input_tokens: 45, output_tokens: 3 } })
+    await client.responses.delete(id)
+  })
+
+  it('is asked for again where polls fail, and estimated where it is gone', async () => {
+    const [failing, gone] = await Promise.all([begin(), begin()])
+    failing.provider.status = 500
+    gone.provider.status = 404
+    const { usage } = await expectChargedOnce(gone, { estimated: true })
+    expect(usage.input_tokens).toBeGreaterThan(0)
+    await until(() => failing.polled().length >= 2, 10_000)
+    failing.provider.status = 200
+    failing.complete()
+    await expectChargedOnce(failing, { usage: USAGE })
+  })
+
+  it('that has ended at once is an answer like any other', async () => {
+    const customer = await world.customer(String(GRANT))
+    const baseURL = `${world.gateway.url}/v1`
+    const client = new OpenAI({ apiKey: customer.apiKey, baseURL, maxRetries: 0 })
+    const model = newModel('background')
+    world.upstream.on(model, (call) => {
+      answerJson(call, responseAnswer(model, 'Done.', TOKENS))
+    })
+    const { response } = await client.responses
+      .create({ model, input: 'Hello', background: true })
+      .withResponse()
+    await expectChargedSoon(world, requestIdOf(response), { usage: USAGE })
+  })
+
+  it('is begun once under one key', async () => {
+    const begun = await begin(world.gateway, { 'idempotency-key': `key-${process.pid}` })
+    begun.complete()
+    await expectChargedOnce(begun, { usage: USAGE })
+    const again = await begun.ask()
+    expect(again.data.status).toBe('queued')
+    expect(again.response.headers.get('x-farebox-replayed')).toBe('true')
+    expect(world.upstream.calls(begun.model)).toHaveLength(1)
+  })
+
+  it('is not streamed: that is refused in words', async () => {
+    const customer = await world.customer('1')
+    const baseURL = `${world.gateway.url}/v1`
+    const client = new OpenAI({ apiKey: customer.apiKey, baseURL, maxRetries: 0 })
+    const asked = { model: newModel(), input: 'x', background: true, stream: true as const }
+    await expect(client.responses.create(asked)).rejects.toMatchObject({ status: 400 })
+  })
+
+  it('of a gateway that was killed is polled on by another, and charged once', async () => {
+    const [dying, heir] = world.gateways
+    if (dying === undefined || heir === undefined) throw new Error('two gateways are needed')
+    const begun = await Promise.all([begin(dying), begin(dying), begin(dying)])
+    await dying.end('SIGKILL')
+    for (const each of begun) each.complete()
+    for (const each of begun) await expectChargedOnce(each, { usage: USAGE })
+  }, 90_000)
+})
