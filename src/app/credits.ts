@@ -136,9 +136,7 @@ export function makeCore(deps: CoreDeps): Core {
     keys,
     loads: credits.loads,
     recovery: credits.recovery,
-    engine,
-    clock,
-    renewalMs: leaseMs / 3,
+    ...{ engine, clock, renewalMs: leaseMs / 3 },
   })
   const reload = makeReload(credits.loads)
   const books = makeBooks({ db, ids, ...beside })
