@@ -27,6 +27,7 @@ async function load(engine: CreditEngine, accountId: string, keyId: string): Pro
     postedMicros: micros(1e15),
     creditLimitMicros: ZERO,
     status: 'active',
+    ...{ requestsPerMinute: null, tokensPerMinute: null, maxConcurrency: null },
     version: 1,
     changeSeq: 1,
   })

@@ -11,6 +11,7 @@ import {
   type CliDeps,
 } from './app/cli/context.ts'
 import { auditCommand, standardIo } from './app/cli/audit.ts'
+import { entitlementCommands } from './app/cli/entitlements.ts'
 import { keyCommands } from './app/cli/keys.ts'
 import { correctionCommands } from './app/cli/corrections.ts'
 import { meterCommands } from './app/cli/meters.ts'
@@ -104,6 +105,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
   for (const register of [
     accountCommands,
     keyCommands,
+    entitlementCommands,
     moneyCommands,
     correctionCommands,
     priceCommands,

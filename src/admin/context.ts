@@ -1,6 +1,8 @@
 import type { Accounts } from '../access/accounts.ts'
 import { writeAudit, type AuditEntry } from '../access/audit.ts'
 import type { Keys } from '../access/keys.ts'
+import type { Entitle } from '../access/plans/entitle.ts'
+import type { Exceptions } from '../access/plans/exceptions.ts'
 import type { Inbox } from '../billing/inbox.ts'
 import type { Recharges } from '../billing/recharge/recharges.ts'
 import type { Sync } from '../billing/sync.ts'
@@ -27,6 +29,8 @@ export interface AdminDeps {
   readonly db: Db
   readonly accounts: Accounts
   readonly keys: Keys
+  readonly entitle: Pick<Entitle, 'read'>
+  readonly exceptions: Exceptions
   readonly books: Books
   readonly engine: CreditEngine
   readonly prices: PriceAdmin

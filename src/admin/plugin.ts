@@ -6,6 +6,7 @@ import type { AdminDeps, Operator } from './context.ts'
 import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { registerSurface, type Route } from '../access/http/route.ts'
 import { accountRoutes } from './routes/accounts.ts'
+import { entitlementRoutes } from './routes/entitlements.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { meterRoutes } from './routes/meters.ts'
@@ -31,6 +32,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...accountRoutes(deps),
     ...moneyRoutes(deps),
     ...keyRoutes(deps),
+    ...entitlementRoutes(deps),
     ...receiptRoutes(deps),
     ...findingRoutes(deps),
     ...priceRoutes(deps),

@@ -5,6 +5,7 @@ import { makeEntitle, type Entitle, type EntitleDeps } from '../access/plans/ent
 import { makeKeys, type Keys } from '../access/keys.ts'
 import { makeReload, type Reload } from '../access/reload.ts'
 import { makeOperations, type Operations } from '../admin/operations.ts'
+import { makeExceptions, type Exceptions } from '../access/plans/exceptions.ts'
 import type { Config, Environment } from '../config.ts'
 import { makeCredits, type Credits } from '../credits/lifecycle.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -34,6 +35,7 @@ export interface Core {
   readonly keys: Keys
   readonly reload: Reload
   readonly entitle: Entitle
+  readonly exceptions: Exceptions
   /** What this process knows of an account's callers. */
   readonly cached: CachedAccess
   readonly operations: Operations
@@ -80,7 +82,13 @@ function makeAccess({ stores: { db }, clock, ids, environment, tellRung }: CoreD
   const tell = tellRung ?? (() => Promise.resolve())
   const entitle = makeEntitle({ db, books: makePlanBooks(), ids, clock, tell })
   const accounts = makeAccounts({ db, clock, ids, entitle: entitle.entitle })
-  return { entitle, accounts, keys: makeKeys({ db, clock, ids, mode: environment.mode }) }
+  const exceptions = makeExceptions({ db, entitle, clock, ids })
+  return {
+    entitle,
+    exceptions,
+    accounts,
+    keys: makeKeys({ db, clock, ids, mode: environment.mode }),
+  }
 }
 
 export function makeCore(deps: CoreDeps): Core {
@@ -114,7 +122,7 @@ export function makeCore(deps: CoreDeps): Core {
     durability: config.durability,
     on: { loaded: metrics.loaded, recovered: metrics.recovered },
   })
-  const { entitle, accounts, keys } = makeAccess(deps)
+  const { accounts, keys, ...plans } = makeAccess(deps)
   const cached: CachedAccess = { of: () => [] }
   const doctor = makeDoctor({
     db,
@@ -129,16 +137,15 @@ export function makeCore(deps: CoreDeps): Core {
   const operations = makeOperations({
     verify: makeVerify({
       ...{ db, engine, clock, sweepMs: leaseMs / 3 },
-      access: { read: entitle.read, cached: (id) => cached.of(id) },
+      access: { read: plans.entitle.read, cached: (id) => cached.of(id) },
     }),
     doctor,
-    accounts,
-    keys,
+    ...{ accounts, keys, engine, clock },
     loads: credits.loads,
     recovery: credits.recovery,
-    ...{ engine, clock, renewalMs: leaseMs / 3 },
+    renewalMs: leaseMs / 3,
   })
   const reload = makeReload(credits.loads)
   const books = makeBooks({ db, ids, ...beside })
-  return { stores, books, poster, credits, accounts, keys, reload, entitle, cached, operations }
+  return { stores, books, poster, credits, accounts, keys, reload, cached, operations, ...plans }
 }

@@ -54,6 +54,8 @@ export type ReserveReply =
   | { readonly kind: 'budget'; readonly leftMicros: Micros; readonly heldMicros: Micros }
   | {
       readonly kind: 'rate'
+      /** Whose limit: the key's own, or that of all keys of its account. */
+      readonly of: 'key' | 'account'
       readonly limit: 'requests' | 'tokens' | 'concurrency'
       readonly retryAfterMs: number
     }
@@ -161,6 +163,12 @@ export interface AccountView {
   readonly status: 'active' | 'frozen' | 'suspended'
   readonly changeSeq: number
   readonly loadVersion: number
+  /** Of all keys together. */
+  readonly requestsPerMinute: number | null
+  readonly tokensPerMinute: number | null
+  readonly maxConcurrency: number | null
+  /** Kept only where concurrency is limited, else 0. */
+  readonly openHolds: number
   readonly holds: readonly HoldView[]
 }
 export interface HoldView extends HoldRef {

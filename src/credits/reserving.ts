@@ -62,9 +62,13 @@ function refusalOf(reply: Exclude<ReserveReply, Granted>): Refusal {
         `This key's budget is used up: ${formatCredits(reply.leftMicros)} credits left of it.`,
       )
     case 'rate':
-      return refuse('rate_limit_exceeded', `This key's limit on ${reply.limit} is reached.`, {
-        retryAfterMs: reply.retryAfterMs,
-      })
+      return refuse(
+        'rate_limit_exceeded',
+        `This ${reply.of}'s limit on ${reply.limit} is reached.`,
+        {
+          retryAfterMs: reply.retryAfterMs,
+        },
+      )
     case 'account_blocked':
       return refuse('account_frozen', `This account is ${reply.status}. Contact its operator.`)
     case 'key_invalid':

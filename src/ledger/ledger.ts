@@ -8,6 +8,10 @@ export interface AccountSnapshot {
   /** Credit limit plus what the plan lets through as overage. */
   readonly creditLimitMicros: Micros
   readonly status: 'active' | 'frozen' | 'suspended'
+  /** Of all its keys together; null = no limit. */
+  readonly requestsPerMinute: number | null
+  readonly tokensPerMinute: number | null
+  readonly maxConcurrency: number | null
   readonly version: number
   readonly changeSeq: number
 }

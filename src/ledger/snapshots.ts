@@ -23,6 +23,7 @@ export function makeSnapshots(db: Db): Snapshots {
         postedMicros: microsOf(row, 'posted_micros'),
         creditLimitMicros: microsOf(row, 'credit_limit_micros'),
         status: choiceOf(row, 'status', ['active', 'frozen', 'suspended']),
+        ...readRates(row),
         version: numberOf(row, 'version'),
         changeSeq: numberOf(row, 'change_seq'),
       }
@@ -55,6 +56,12 @@ const placeOf = (row: Row): ChangePlace => ({
   id: textOf(row, 'id'),
 })
 
+const readRates = (row: Row) => ({
+  requestsPerMinute: orNull(row, 'requests_per_minute', numberOf),
+  tokensPerMinute: orNull(row, 'tokens_per_minute', numberOf),
+  maxConcurrency: orNull(row, 'max_concurrency', numberOf),
+})
+
 const readPeriod = (row: Row, column: string) =>
   choiceOf(row, column, ['day', 'week', 'month', 'total'])
 
@@ -67,9 +74,7 @@ const readKey = (row: Row) => ({
   budgetPeriod: orNull(row, 'budget_period', readPeriod),
   periodStartDay: numberOf(row, 'start_day'),
   spendMicros: microsOf(row, 'spend_micros'),
-  requestsPerMinute: orNull(row, 'requests_per_minute', numberOf),
-  tokensPerMinute: orNull(row, 'tokens_per_minute', numberOf),
-  maxConcurrency: orNull(row, 'max_concurrency', numberOf),
+  ...readRates(row),
   version: numberOf(row, 'version'),
   changeSeq: numberOf(row, 'change_seq'),
 })

@@ -29,13 +29,14 @@ export type LockedAccount = z.infer<typeof lockedAccount>
 export const planLimits = z.object({
   is_blocked: z.boolean(),
   credit_limit_micros: money,
+  requests_per_minute: z.number().nullable(),
+  tokens_per_minute: z.number().nullable(),
+  max_concurrency: z.number().nullable(),
 })
+export type PlanLimits = z.infer<typeof planLimits>
 
 /** An account as its plan lets it be. */
-export function withPlan(
-  account: LockedAccount,
-  plan: z.infer<typeof planLimits> | null,
-): LockedAccount {
+export function withPlan(account: LockedAccount, plan: PlanLimits | null): LockedAccount {
   if (plan === null) return account
   const limit = account.limit_micros + plan.credit_limit_micros
   return {
@@ -134,11 +135,18 @@ function madeAtMs(holdId: string): number {
 }
 
 /** I10 for the account: what the hot path believes equals what Postgres says. */
-export function checkAccountFields(account: LockedAccount, view: AccountView): Suspicion[] {
+export function checkAccountFields(
+  account: LockedAccount,
+  view: AccountView,
+  plan: PlanLimits | null = null,
+): Suspicion[] {
   const fields: [string, unknown, unknown][] = [
     ['change_seq', view.changeSeq, account.change_seq],
     ['status', view.status, account.status],
     ['credit limit', view.creditLimitMicros, account.limit_micros],
+    ['requests a minute', view.requestsPerMinute, plan?.requests_per_minute ?? null],
+    ['tokens a minute', view.tokensPerMinute, plan?.tokens_per_minute ?? null],
+    ['concurrency', view.maxConcurrency, plan?.max_concurrency ?? null],
   ]
   return differing(account.id, fields)
 }

@@ -15,6 +15,7 @@ import {
   storedKey,
   withPlan,
   type LockedAccount,
+  type PlanLimits,
   type Suspicion,
 } from './live.ts'
 
@@ -65,7 +66,8 @@ export async function lookAtAccount(deps: LookDeps, accountId: string): Promise<
     const [plan] = await tx.query(sql['plan-limits'], [accountId])
     const limits = plan === undefined ? null : planLimits.parse(plan)
     const account = withPlan(lockedAccount.parse(row), limits)
-    const suspicions = await compare(tx, account, view, { nowMs, sweepMs: deps.sweepMs })
+    const at = { nowMs, sweepMs: deps.sweepMs, limits }
+    const suspicions = await compare(tx, account, view, at)
     const { changeSeq, holds } = view
     return { isLoaded: true, changeSeq, holds: holds.length, suspicions }
   })
@@ -75,10 +77,10 @@ async function compare(
   tx: Tx,
   account: LockedAccount,
   view: AccountView,
-  at: { readonly nowMs: number; readonly sweepMs: number },
+  at: { readonly nowMs: number; readonly sweepMs: number; readonly limits: PlanLimits | null },
 ): Promise<Suspicion[]> {
   const leases = checkLeases(view, at.nowMs, at.sweepMs)
-  const fields = checkAccountFields(account, view)
+  const fields = checkAccountFields(account, view, at.limits)
   // While a change is not loaded yet, amounts are those of before it.
   if (view.changeSeq !== account.change_seq) return [...leases, ...fields]
   const settled = view.holds.filter((hold) => hold.state === 'settled').map((hold) => hold.holdId)

@@ -7,6 +7,9 @@ import { makeAccounts } from '../../src/access/accounts.ts'
 import { makeAuthenticator } from '../../src/access/authenticator.ts'
 import { openApiPlugin } from '../../src/access/http/openapi.ts'
 import { makeKeys } from '../../src/access/keys.ts'
+import { makePlanBooks } from '../../src/access/plans/book.ts'
+import { makeEntitle } from '../../src/access/plans/entitle.ts'
+import { makeExceptions } from '../../src/access/plans/exceptions.ts'
 import { makeReload } from '../../src/access/reload.ts'
 import { makeOperations } from '../../src/admin/operations.ts'
 import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from '../../src/admin/plugin.ts'
@@ -69,6 +72,9 @@ export async function makeWorld() {
     makeAccounts({ db, clock, ids }),
     makeKeys({ db, clock, ids, mode: 'test' }),
   ]
+  const plans = { books: makePlanBooks(), tell: () => Promise.resolve() }
+  const entitle = makeEntitle({ db, ids, clock, ...plans })
+  const exceptions = makeExceptions({ db, entitle, clock, ids })
   const table = makePricesTable(db)
   const book = makePriceBook({
     catalogue: await loadCatalogue(),
@@ -101,6 +107,7 @@ export async function makeWorld() {
   })
   const prices = makePriceAdmin({ book, table, refresh, clock })
   const deps = {
+    ...{ entitle, exceptions },
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
     usage: { views: makeMeterViews({ db, clock }), reporting: null },

@@ -282,6 +282,9 @@ const loadAccount = fc
     status: fc.constantFrom('active' as const, 'active' as const, 'frozen' as const),
     version,
     changeSeq: fc.integer({ min: 0, max: 5 }),
+    rpm: fc.constantFrom(null, null, 2, 600),
+    tpm: fc.constantFrom(null, null, 150, 1_500),
+    concurrency: fc.constantFrom(null, null, 2),
     begins: fc.integer({ min: 0, max: 9 }),
   })
   .map((r): Op => async (world) => {
@@ -294,6 +297,9 @@ const loadAccount = fc
         postedMicros: micros(r.posted),
         creditLimitMicros: micros(r.limit),
         status: r.status,
+        requestsPerMinute: r.rpm,
+        tokensPerMinute: r.tpm,
+        maxConcurrency: r.concurrency,
         version: r.version,
         changeSeq: r.changeSeq,
       },

@@ -28,6 +28,7 @@ const view = (available: number, holds: readonly HoldView[]): AccountView => ({
   status: 'active',
   changeSeq: 1,
   loadVersion: 5,
+  ...{ requestsPerMinute: null, tokensPerMinute: null, maxConcurrency: null, openHolds: 0 },
   holds,
 })
 

@@ -17,6 +17,10 @@ export function levelAt(bucket: Bucket, nowMs: number): number {
 export const waitMs = (bucket: Bucket, level: number, units: number): number =>
   Math.ceil((units - level) / bucket.limit)
 
+/** As many of the tokens asked for as a limit takes. */
+export const within = ({ limit }: Bucket, tokens: number): number =>
+  Math.max(-limit, Math.min(limit, tokens))
+
 /** Corrects tokens already taken: never above full, never deeper than one minute below empty. */
 export function correct(bucket: Bucket, by: number): void {
   const most = full(bucket.limit)

@@ -12,8 +12,9 @@ export function renew(state: State, command: c.Renew, inc: number, nowMs: number
   const { account, facts } = place
   const before = account.holds.get(command.holdId)
   if (before?.state === 'settled') return { kind: 'gone' }
-  const tokenLimit = loadedKey(account, command.keyId, inc)?.tokens?.limit ?? 0
-  const tokens = before?.tokens ?? Math.min(command.tokens, tokenLimit)
+  const ofKey = loadedKey(account, command.keyId, inc)?.tokens?.limit ?? 0
+  const most = Math.max(ofKey, facts.tokens?.limit ?? 0)
+  const tokens = before?.tokens ?? Math.min(command.tokens, most)
   const moved = command.micros - (before?.micros ?? 0)
   const hold = {
     state: 'held' as const,
@@ -31,8 +32,8 @@ export function renew(state: State, command: c.Renew, inc: number, nowMs: number
   facts.available -= moved
   facts.held += moved
   const putBack = before === undefined
-  const taken = putBack ? { open: 1, tokens: -tokens } : { open: 0, tokens: 0 }
-  moveKey(account, hold, inc, { spend: moved, held: moved, ...taken })
+  const taken = putBack ? { open: 1, back: -tokens } : { open: 0, back: 0 }
+  moveKey(account, hold, inc, { spend: moved, held: moved, ...taken, used: 0 })
   putHold(account, command.holdId, hold)
   return { kind: 'ok', putBack }
 }
@@ -54,7 +55,8 @@ export function settle(state: State, command: c.Settle, inc: number): c.SettleRe
     spend: command.micros - hold.micros,
     held: -hold.micros,
     open: -1,
-    tokens: hold.tokens - command.tokens,
+    back: hold.tokens,
+    used: command.tokens,
   })
   const { micros: amount, rev, receipt } = command
   putHold(account, command.holdId, { ...hold, state: 'settled', micros: amount, rev, receipt })
@@ -70,7 +72,7 @@ export function release(state: State, command: c.HoldRef, inc: number): c.Releas
   if (hold?.state !== 'held') return { kind: 'ok' }
   facts.available += hold.micros
   facts.held -= hold.micros
-  const back = { spend: -hold.micros, held: -hold.micros, open: -1, tokens: hold.tokens }
+  const back = { spend: -hold.micros, held: -hold.micros, open: -1, back: hold.tokens, used: 0 }
   moveKey(account, hold, inc, back)
   account.holds.delete(command.holdId)
   return { kind: 'ok' }
@@ -97,7 +99,7 @@ export function recover(
   const { progress } = hold
   facts.available += hold.micros - progress
   facts.held -= hold.micros
-  const back = { spend: progress - hold.micros, held: -hold.micros, open: -1, tokens: 0 }
+  const back = { spend: progress - hold.micros, held: -hold.micros, open: -1, back: 0, used: 0 }
   moveKey(account, hold, inc, back)
   if (progress === 0) {
     account.holds.delete(command.holdId)

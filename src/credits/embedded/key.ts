@@ -1,13 +1,21 @@
-import { correct } from './bucket.ts'
-import { loadedKey, type Account, type Hold } from './state.ts'
+import { correct, within } from './bucket.ts'
+import { loadedKey, type Account, type Hold, type Limits } from './state.ts'
 
 /** What a hold's change moves in its key. */
 export interface KeyMove {
   readonly spend: number
   readonly held: number
   readonly open: number
-  /** Tokens given back to tokens per minute. */
-  readonly tokens: number
+  /** Tokens of the hold given back to tokens per minute; below zero: taken. */
+  readonly back: number
+  readonly used: number
+}
+
+function moveLimits({ concurrency, tokens }: Limits, move: KeyMove): void {
+  if (concurrency !== null) concurrency.open += move.open
+  if (tokens === null) return
+  const by = within(tokens, move.back) - move.used
+  if (by !== 0) correct(tokens, by)
 }
 
 /** A key that is not loaded is left alone: its load counts the live holds itself. */
@@ -17,14 +25,16 @@ export function moveKey(
   inc: number,
   move: KeyMove,
 ): void {
+  if (account.facts !== null && (move.open !== 0 || move.back !== 0)) {
+    moveLimits(account.facts, move)
+  }
   const facts = loadedKey(account, hold.keyId, inc)
   if (facts === null) return
   if (facts.budget !== null && hold.day >= facts.budget.startDay) {
     facts.budget.spend += move.spend
     facts.budget.held += move.held
   }
-  if (facts.concurrency !== null) facts.concurrency.open += move.open
-  if (facts.tokens !== null && move.tokens !== 0) correct(facts.tokens, move.tokens)
+  moveLimits(facts, move)
 }
 
 /** Live holds of one key: what counts from `startDay`, what of it is held, how many are held. */

@@ -65,7 +65,12 @@ function finish(place: s.Loading, token: string, version: number): LoadReply {
 }
 
 /** Counterpart of load-account.lua. Source: design §4 (load). */
-export function loadAccount(state: s.State, command: t.LoadAccount, inc: number): LoadReply {
+export function loadAccount(
+  state: s.State,
+  command: t.LoadAccount,
+  inc: number,
+  nowMs: number,
+): LoadReply {
   const account = state.accounts.get(command.accountId)
   if (account === undefined) return { kind: 'refused' }
   const reply = spent(account, command, inc)
@@ -74,12 +79,15 @@ export function loadAccount(state: s.State, command: t.LoadAccount, inc: number)
   if (snapshot.version < account.seen) return { kind: 'refused' }
   const sum = { held: 0, settled: 0 }
   for (const hold of account.holds.values()) sum[hold.state] += hold.micros
+  const open = [...account.holds.values()].filter(({ state: of }) => of === 'held').length
+  const before = account.facts?.inc === inc ? account.facts : null
   account.facts = {
     inc,
     available: snapshot.postedMicros - sum.held - sum.settled,
     held: sum.held,
     limit: snapshot.creditLimitMicros,
     status: snapshot.status,
+    ...limitsOf(snapshot, before, open, nowMs),
     changeSeq: snapshot.changeSeq,
     loadVersion: snapshot.version,
   }
@@ -112,10 +120,7 @@ export function loadKey(state: s.State, command: t.LoadKey, inc: number, nowMs: 
       spend: snapshot.spendMicros + sum.spend,
       held: sum.held,
     },
-    requests: bucketOf(snapshot.requestsPerMinute, before?.requests, nowMs),
-    tokens: bucketOf(snapshot.tokensPerMinute, before?.tokens, nowMs),
-    concurrency:
-      snapshot.maxConcurrency === null ? null : { limit: snapshot.maxConcurrency, open: sum.open },
+    ...limitsOf(snapshot, before, sum.open, nowMs),
     periodStartDay: startDay,
     changeSeq: snapshot.changeSeq,
     loadVersion: snapshot.version,
@@ -128,6 +133,17 @@ function budgetOf(snapshot: KeySnapshot): { limit: number; period: BudgetPeriod 
   if (budgetMicros === null || budgetPeriod === null) return null
   return { limit: budgetMicros, period: budgetPeriod }
 }
+
+const limitsOf = (
+  of: Pick<KeySnapshot, 'requestsPerMinute' | 'tokensPerMinute' | 'maxConcurrency'>,
+  before: s.Limits | null,
+  open: number,
+  nowMs: number,
+): s.Limits => ({
+  requests: bucketOf(of.requestsPerMinute, before?.requests, nowMs),
+  tokens: bucketOf(of.tokensPerMinute, before?.tokens, nowMs),
+  concurrency: of.maxConcurrency === null ? null : { limit: of.maxConcurrency, open },
+})
 
 /** Levels stay while the incarnation lasts, else they start full. */
 function bucketOf(

@@ -1,9 +1,18 @@
 import { micros } from '../../kernel/money.ts'
 import type { Reserve, ReserveReply } from '../commands.ts'
 import { dayOf, periodStart } from '../../ledger/periods.ts'
-import { levelAt, UNIT, waitMs } from './bucket.ts'
+import { levelAt, UNIT, waitMs, within } from './bucket.ts'
 import { sumKey } from './key.ts'
-import { loaded, loadedKey, putHold, type Account, type KeyFacts, type State } from './state.ts'
+import {
+  loaded,
+  loadedKey,
+  putHold,
+  type Account,
+  type Bucket,
+  type KeyFacts,
+  type Limits,
+  type State,
+} from './state.ts'
 
 /** Embedded counterpart of reserve.lua, step for step. Source: design §2.4, §3. */
 export function reserve(state: State, command: Reserve, inc: number, nowMs: number): ReserveReply {
@@ -32,10 +41,17 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
     return { kind: 'held', availableMicros, heldMicros: micros(facts.held) }
   }
   if (amount > budget.left) {
-    return { kind: 'budget', leftMicros: micros(budget.left), heldMicros: micros(budget.held) }
+    return {
+      kind: 'budget',
+      leftMicros: micros(budget.left),
+      heldMicros: micros(budget.held),
+    }
   }
-  const rated = takeRates(key, command.tokens, nowMs)
-  if ('kind' in rated) return rated
+  const { tokens } = command
+  const refused =
+    rateRefusal(key, tokens, nowMs, 'key') ?? rateRefusal(facts, tokens, nowMs, 'account')
+  if (refused !== null) return refused
+  for (const limits of [key, facts]) takeRates(limits, tokens, nowMs)
 
   if (key.budget !== null) {
     key.budget.startDay = budget.startDay
@@ -50,7 +66,7 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
     progress: 0,
     rev: 0,
     day,
-    tokens: rated.tokens,
+    tokens: Math.min(command.tokens, Math.max(key.tokens?.limit ?? 0, facts.tokens?.limit ?? 0)),
     reservedAtMs: nowMs,
     deadlineMs: nowMs + command.leaseMs,
     keyId: command.keyId,
@@ -68,7 +84,14 @@ function granted(
   available: number,
 ): ReserveReply {
   const availableMicros = micros(available)
-  return { kind: 'ok', micros: micros(amount), day, reservedAtMs, nowMs, availableMicros }
+  return {
+    kind: 'ok',
+    micros: micros(amount),
+    day,
+    reservedAtMs,
+    nowMs,
+    availableMicros,
+  }
 }
 
 interface BudgetNow {
@@ -88,26 +111,42 @@ function budgetNow(account: Account, keyId: string, key: KeyFacts, day: number):
   return { startDay, spend, held, left: budget.limit - spend }
 }
 
-type Rated = { readonly tokens: number } | Extract<ReserveReply, { kind: 'rate' }>
+type RateRefusal = Extract<ReserveReply, { kind: 'rate' }>
 
-/** Takes from every rate, or from none. */
-function takeRates(key: KeyFacts, wantTokens: number, nowMs: number): Rated {
-  const { requests, tokens, concurrency } = key
-  const taken = tokens === null ? 0 : Math.min(wantTokens, tokens.limit)
+/** Why the rates of a key or of an account refuse; null = they do not. */
+function rateRefusal(
+  { requests, tokens, concurrency }: Limits,
+  wantTokens: number,
+  nowMs: number,
+  of: RateRefusal['of'],
+): RateRefusal | null {
   const requestLevel = requests === null ? 0 : levelAt(requests, nowMs)
-  const tokenLevel = tokens === null ? 0 : levelAt(tokens, nowMs)
   if (requests !== null && requestLevel < UNIT) {
-    return { kind: 'rate', limit: 'requests', retryAfterMs: waitMs(requests, requestLevel, UNIT) }
+    const retryAfterMs = waitMs(requests, requestLevel, UNIT)
+    return { kind: 'rate', of, limit: 'requests', retryAfterMs }
   }
-  if (tokens !== null && tokenLevel < taken * UNIT) {
-    const retryAfterMs = waitMs(tokens, tokenLevel, taken * UNIT)
-    return { kind: 'rate', limit: 'tokens', retryAfterMs }
+  const units = tokens === null ? 0 : within(tokens, wantTokens) * UNIT
+  const tokenLevel = tokens === null ? 0 : levelAt(tokens, nowMs)
+  if (tokens !== null && tokenLevel < units) {
+    return {
+      kind: 'rate',
+      of,
+      limit: 'tokens',
+      retryAfterMs: waitMs(tokens, tokenLevel, units),
+    }
   }
   if (concurrency !== null && concurrency.open >= concurrency.limit) {
-    return { kind: 'rate', limit: 'concurrency', retryAfterMs: 1_000 }
+    return { kind: 'rate', of, limit: 'concurrency', retryAfterMs: 1_000 }
   }
-  if (requests !== null) Object.assign(requests, { level: requestLevel - UNIT, atMs: nowMs })
-  if (tokens !== null) Object.assign(tokens, { level: tokenLevel - taken * UNIT, atMs: nowMs })
+  return null
+}
+
+function takeRates({ requests, tokens, concurrency }: Limits, want: number, nowMs: number): void {
+  const from = (bucket: Bucket, units: number) => ({
+    level: levelAt(bucket, nowMs) - units,
+    atMs: nowMs,
+  })
+  if (requests !== null) Object.assign(requests, from(requests, UNIT))
+  if (tokens !== null) Object.assign(tokens, from(tokens, within(tokens, want) * UNIT))
   if (concurrency !== null) concurrency.open += 1
-  return { tokens: taken }
 }

@@ -19,7 +19,7 @@ export interface Loading {
   seen: number
 }
 
-export interface AccountFacts {
+export interface AccountFacts extends Limits {
   readonly inc: number
   available: number
   held: number
@@ -42,7 +42,7 @@ export interface Hold {
   readonly progress: number
   readonly rev: 0 | 1 | 2
   readonly day: number
-  /** Taken from the key's tokens per minute. */
+  /** Asked for, at most the larger limit of key and account: each gave what it has of them. */
   readonly tokens: number
   readonly reservedAtMs: number
   readonly deadlineMs: number
@@ -66,14 +66,18 @@ export interface Bucket {
   atMs: number
 }
 
-export interface KeyFacts {
+/** Rates and concurrency: of a key, or of all keys of an account. */
+export interface Limits {
+  readonly requests: Bucket | null
+  readonly tokens: Bucket | null
+  readonly concurrency: { readonly limit: number; open: number } | null
+}
+
+export interface KeyFacts extends Limits {
   readonly inc: number
   readonly status: 'active' | 'revoked'
   readonly expiresAtMs: number | null
   readonly budget: Budget | null
-  readonly requests: Bucket | null
-  readonly tokens: Bucket | null
-  readonly concurrency: { readonly limit: number; open: number } | null
   readonly periodStartDay: number
   readonly changeSeq: number
   readonly loadVersion: number

@@ -36,6 +36,10 @@ export function viewAccount(state: State, ref: AccountRef, inc: number): Account
     status: facts.status,
     changeSeq: facts.changeSeq,
     loadVersion: facts.loadVersion,
+    requestsPerMinute: facts.requests?.limit ?? null,
+    tokensPerMinute: facts.tokens?.limit ?? null,
+    maxConcurrency: facts.concurrency?.limit ?? null,
+    openHolds: facts.concurrency?.open ?? 0,
     holds: [...account.holds].map(([holdId, hold]) => ({
       accountId: ref.accountId,
       keyId: hold.keyId,

@@ -71,7 +71,8 @@ function decodeReserve(reply: ReplyReader, nowMs: number): c.ReserveReply {
       return { kind, leftMicros: reply.micros(1), heldMicros: reply.micros(2) }
     case 'rate': {
       const limit = oneOf(['requests', 'tokens', 'concurrency'], reply.text(1))
-      return { kind, limit, retryAfterMs: reply.int(2) }
+      const of = oneOf(['key', 'account'], reply.text(3))
+      return { kind, of, limit, retryAfterMs: reply.int(2) }
     }
     case 'blocked':
       return { kind: 'account_blocked', status: oneOf(['frozen', 'suspended'], reply.text(1)) }

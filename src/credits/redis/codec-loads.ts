@@ -5,7 +5,7 @@ import type { AccountRef, KeyRef } from '../transport.ts'
 import type { Codec } from './codec.ts'
 import type { ShardKeys } from './keys.ts'
 import { readDueMember, readRecord } from './record.ts'
-import { accountStatus, oneOf, readReply } from './reply.ts'
+import { accountStatus, oneOf, readReply, type ReplyReader } from './reply.ts'
 
 const accountKeys = ({ accountId }: AccountRef, shard: ShardKeys) => [shard.account(accountId)]
 const keyKeys = ({ accountId, keyId }: KeyRef, shard: ShardKeys) => [shard.key(accountId, keyId)]
@@ -47,6 +47,9 @@ export const loadAccount: Codec<'load-account'> = {
     s.status,
     s.version,
     s.changeSeq,
+    s.requestsPerMinute ?? '',
+    s.tokensPerMinute ?? '',
+    s.maxConcurrency ?? '',
   ],
   decode: decodeLoad,
 }
@@ -100,6 +103,11 @@ export const keySeq: Codec<'key-seq'> = {
   decode: decodeSeq,
 }
 
+const optionalOf =
+  (reply: ReplyReader) =>
+  (at: number): number | null =>
+    reply.text(at) === '' ? null : reply.int(at)
+
 export const viewAccount: Codec<'view-account'> = {
   script: 'view-account',
   keys: (input, shard) => withHolds(accountKeys(input, shard), input, shard),
@@ -111,7 +119,8 @@ function decodeAccount(raw: unknown, accountId: string): AccountView | null {
   const reply = readReply(raw)
   if (reply.length === 0) return null
   const holds = []
-  for (let at = 5; at < reply.length; at += 2) {
+  const optional = optionalOf(reply)
+  for (let at = 9; at < reply.length; at += 2) {
     holds.push(readRecord(accountId, reply.text(at), reply.text(at + 1)))
   }
   return {
@@ -121,6 +130,10 @@ function decodeAccount(raw: unknown, accountId: string): AccountView | null {
     status: accountStatus(reply.text(2)),
     changeSeq: reply.int(3),
     loadVersion: reply.int(4),
+    requestsPerMinute: optional(5),
+    tokensPerMinute: optional(6),
+    maxConcurrency: optional(7),
+    openHolds: reply.int(8),
     holds,
   }
 }
@@ -135,7 +148,7 @@ export const viewKey: Codec<'view-key'> = {
 function decodeKey(raw: unknown, keyId: string): KeyView | null {
   const reply = readReply(raw)
   if (reply.length === 0) return null
-  const optional = (at: number): number | null => (reply.text(at) === '' ? null : reply.int(at))
+  const optional = optionalOf(reply)
   const budget = optional(1)
   return {
     keyId,

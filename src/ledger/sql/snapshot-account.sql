@@ -5,7 +5,7 @@ SELECT a.id, a.posted_micros,
              + coalesce(e.credit_limit_micros, 0), 9007199254740991) AS credit_limit_micros,
        CASE WHEN a.status = 'active' AND e.blocked IS NOT NULL THEN 'suspended'
             ELSE a.status END AS status,
-       a.version, a.change_seq
+       e.requests_per_minute, e.tokens_per_minute, e.max_concurrency, a.version, a.change_seq
 FROM accounts a
 LEFT JOIN entitlements e ON e.account_id = a.id
 WHERE a.id = $1

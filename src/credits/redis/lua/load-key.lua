@@ -25,14 +25,8 @@ if budgeted then
   if early or version < tonumber(a[3]) then return { 'refused' } end
 end
 
-local function level(limit, old, old_level, old_at)
-  if limit == '' then return '', '' end
-  local full = tonumber(limit) * UNIT
-  if a[5] ~= INC or not old or old == '' then return int(full), int(now) end
-  return int(math.min(full, tonumber(old_level))), old_at
-end
-local rlvl, rat = level(ARGV[9], a[8], a[9], a[10])
-local tlvl, tat = level(ARGV[10], a[11], a[12], a[13])
+local rlvl, rat = load_level(ARGV[9], a[5] == INC, a[8], a[9], a[10], now)
+local tlvl, tat = load_level(ARGV[10], a[5] == INC, a[11], a[12], a[13], now)
 local spend, held, open = sum_key(redis.call('HGETALL', KEYS[2]), ARGV[2], start)
 local plain = ARGV[3] == 'active' and ARGV[4] == '' and not budgeted and ARGV[9] == ''
   and ARGV[10] == '' and ARGV[11] == ''

@@ -8,7 +8,7 @@
 -- Cost  O(log holds of the shard)
 -- @include numbers hold bucket key
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held')
+local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain')
 if acct[1] ~= INC or not acct[2] then return { 'stale', 'account' } end
 
 local old = redis.call('HGET', KEYS[3], ARGV[1])
@@ -23,6 +23,7 @@ if h.state == 'H' then
   local held, micros = h.micros, h.progress
   redis.call('HSET', KEYS[1], 'avail', int(acct[2] + held - micros), 'held', int(acct[3] - held))
   move_key(KEYS[2], h.day, micros - held, -held, -1, 0)
+  if acct[4] == '0' then move_key(KEYS[1], h.day, 0, 0, -1, 0) end
   if micros == 0 then
     redis.call('HDEL', KEYS[3], ARGV[1])
     redis.call('HDEL', KEYS[4], ARGV[1])

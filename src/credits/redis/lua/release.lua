@@ -6,7 +6,7 @@
 -- Cost  O(log holds of the shard)
 -- @include numbers hold bucket key
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held')
+local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain')
 if acct[1] ~= INC or not acct[2] then return { 'stale', 'account' } end
 
 local old = redis.call('HGET', KEYS[3], ARGV[1])
@@ -16,6 +16,7 @@ if h.state ~= 'H' then return { 'ok' } end
 
 redis.call('HSET', KEYS[1], 'avail', int(acct[2] + h.micros), 'held', int(acct[3] - h.micros))
 move_key(KEYS[2], h.day, -h.micros, -h.micros, -1, h.tokens)
+if acct[4] == '0' then move_key(KEYS[1], h.day, 0, 0, -1, h.tokens) end
 redis.call('HDEL', KEYS[3], ARGV[1])
 redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[2])

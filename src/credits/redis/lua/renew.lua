@@ -8,7 +8,7 @@
 -- Cost  O(log holds of the shard)
 -- @include numbers hold bucket key
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held')
+local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain', 'tpm')
 if acct[1] ~= INC or not acct[2] then return { 'stale', 'account' } end
 
 local micros, tokens, open = tonumber(ARGV[2]), 0, 0
@@ -24,7 +24,9 @@ if old then
   h.progress = math.max(h.progress, tonumber(ARGV[3]))
 else
   local key = redis.call('HMGET', KEYS[2], 'inc', 'tpm')
-  if key[1] == INC and key[2] ~= '' then tokens = math.min(tonumber(ARGV[6]), tonumber(key[2])) end
+  local most = key[1] == INC and key[2] ~= '' and tonumber(key[2]) or 0
+  if acct[4] == '0' and acct[5] ~= '' then most = math.max(most, tonumber(acct[5])) end
+  tokens = math.min(tonumber(ARGV[6]), most)
   moved, open = micros, 1
   h = { state = 'H', micros = micros, progress = tonumber(ARGV[3]), rev = 0,
     day = tonumber(ARGV[4]), tokens = tokens, reserved = ARGV[5], due = due, key = ARGV[10],
@@ -34,6 +36,7 @@ end
 if moved ~= 0 or open ~= 0 then
   redis.call('HSET', KEYS[1], 'avail', int(acct[2] - moved), 'held', int(acct[3] + moved))
   move_key(KEYS[2], h.day, moved, moved, open, -tokens)
+  if acct[4] == '0' and open ~= 0 then move_key(KEYS[1], h.day, 0, 0, open, -tokens) end
 end
 redis.call('HSET', KEYS[3], ARGV[1], write_hold(h))
 redis.call('HSET', KEYS[4], ARGV[1], ARGV[9])

@@ -12,12 +12,12 @@
 --       {'blocked', 'frozen' | 'suspended'}                     {'key_invalid'}
 --       {'insufficient', available}                             {'held', available, held}
 --       {'budget', left, held}
---       {'rate', 'requests' | 'tokens' | 'concurrency', retry after ms}
+--       {'rate', 'requests' | 'tokens' | 'concurrency', retry after ms, 'key' | 'account'}
 -- Cost  O(holds named × log holds of the shard); O(holds of the account) at the first one of a
 --       budget period
 -- @include numbers hold bucket period
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'limit', 'status', 'held')
+local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'limit', 'status', 'held', 'plain')
 local loaded = acct[1] == INC and acct[2]
 local avail, held = tonumber(acct[2] or 0), tonumber(acct[5] or 0)
 local limit, shares = tonumber(acct[3] or 0), tonumber(ARGV[3])
@@ -56,7 +56,17 @@ local function read_key()
   return key
 end
 
-local function write_key(key)
+-- The limits of the account, in fields named like a key's.
+local function read_limits()
+  local f = redis.call('HMGET', KEYS[1], 'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'conc', 'open')
+  local all = { rpm = tonumber(f[1]), tpm = tonumber(f[4]), conc = tonumber(f[7]),
+    open = tonumber(f[8]) }
+  if all.rpm then all.rlvl = refill(tonumber(f[2]), tonumber(f[3]), all.rpm, now) end
+  if all.tpm then all.tlvl = refill(tonumber(f[5]), tonumber(f[6]), all.tpm, now) end
+  return all
+end
+
+local function write_key(name, key)
   local w = {}
   local function set(field, n)
     w[#w + 1] = field
@@ -76,11 +86,30 @@ local function write_key(key)
     set('tat', now)
   end
   if key.conc then set('open', key.open) end
-  if #w > 0 then redis.call('HSET', KEYS[2], unpack(w)) end
+  if #w > 0 then redis.call('HSET', name, unpack(w)) end
 end
 
 local key
+local limits = acct[6] == '0' and read_limits() or nil
 local made, records, members = {}, {}, {}
+
+-- Why the rates of a key or of the account refuse; nil = they do not.
+local function rate_refusal(of, asked, whose)
+  if of.rpm and of.rlvl < UNIT then
+    return { 'rate', 'requests', math.ceil((UNIT - of.rlvl) / of.rpm), whose }
+  end
+  local tokens = of.tpm and math.min(asked, of.tpm) or 0
+  if of.tpm and of.tlvl < tokens * UNIT then
+    return { 'rate', 'tokens', math.ceil((tokens * UNIT - of.tlvl) / of.tpm), whose }
+  end
+  if of.conc and of.open >= of.conc then return { 'rate', 'concurrency', 1000, whose } end
+end
+
+local function take_rates(of, tokens)
+  if of.rpm then of.rlvl = of.rlvl - UNIT end
+  if of.tpm then of.tlvl = of.tlvl - math.min(tokens, of.tpm) * UNIT end
+  if of.conc then of.open = of.open + 1 end
+end
 
 -- Why this hold cannot be made, or nil and what it takes: micros, tokens.
 local function refusal(i)
@@ -98,25 +127,20 @@ local function refusal(i)
     return { 'insufficient', avail }
   end
   if micros > budget_left then return { 'budget', budget_left, key.held } end
-  if key.rpm and key.rlvl < UNIT then
-    return { 'rate', 'requests', math.ceil((UNIT - key.rlvl) / key.rpm) }
-  end
-  local tokens = key.tpm and math.min(tonumber(ARGV[i + 3]), key.tpm) or 0
-  if key.tpm and key.tlvl < tokens * UNIT then
-    return { 'rate', 'tokens', math.ceil((tokens * UNIT - key.tlvl) / key.tpm) }
-  end
-  if key.conc and key.open >= key.conc then return { 'rate', 'concurrency', 1000 } end
-  return nil, micros, tokens
+  if not key.limited and not limits then return nil, micros, 0 end
+  local asked = tonumber(ARGV[i + 3])
+  local why = rate_refusal(key, asked, 'key') or limits and rate_refusal(limits, asked, 'account')
+  if why then return why end
+  return nil, micros, math.min(asked, math.max(key.tpm or 0, limits and limits.tpm or 0))
 end
 
 local function take(id, micros, tokens, want)
   avail, held = avail - micros, held + micros
   if key.limited then
     if key.budget then key.spend, key.held = key.spend + micros, key.held + micros end
-    if key.rpm then key.rlvl = key.rlvl - UNIT end
-    if key.tpm then key.tlvl = key.tlvl - tokens * UNIT end
-    if key.conc then key.open = key.open + 1 end
+    take_rates(key, tokens)
   end
+  if limits then take_rates(limits, tokens) end
   local micros_text = micros == tonumber(want) and want or int(micros)
   local text = '1 H ' .. micros_text .. ' 0 0 ' .. day_text .. int(tokens) .. record_end
   made[id] = text
@@ -144,6 +168,7 @@ if #records > 0 then
   redis.call('HSET', KEYS[1], 'avail', int(avail), 'held', int(held))
   redis.call('HSET', KEYS[3], unpack(records))
   redis.call('ZADD', KEYS[4], unpack(members))
-  if key.limited then write_key(key) end
+  if key.limited then write_key(KEYS[2], key) end
+  if limits then write_key(KEYS[1], limits) end
 end
 return replies

@@ -9,7 +9,7 @@
 -- Cost  O(holds named)
 -- @include numbers hold bucket key
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held')
+local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain')
 local loaded = acct[1] == INC and acct[2]
 local avail, held = tonumber(acct[2] or 0), tonumber(acct[3] or 0)
 
@@ -18,11 +18,13 @@ for i = 1, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
 local old = loaded and redis.call('HMGET', KEYS[3], unpack(ids)) or {}
 local texts, records, receipts = {}, {}, {}
 local key = nil
+local limits = acct[4] == '0' and read_key(KEYS[1]) or {}
 
--- Moves what the hold counted in a key with limits.
+-- Moves what the hold counted in a key and an account with limits.
 local function move(rest, micros, was, used)
   local day, tokens = string.match(rest, '^(%-?%d+) (%d+) ')
-  move_read_key(key, tonumber(day), micros - was, -was, -1, tonumber(tokens) - tonumber(used))
+  move_read_key(key, tonumber(day), micros - was, -was, -1, tonumber(tokens), tonumber(used))
+  move_read_key(limits, tonumber(day), 0, 0, -1, tonumber(tokens), tonumber(used))
 end
 
 local replies = {}
@@ -39,7 +41,7 @@ for n, id in ipairs(ids) do
       local micros, held_was = tonumber(ARGV[i + 1]), tonumber(was)
       avail, held = avail + held_was - micros, held - held_was
       key = key or read_key(KEYS[2])
-      if key.limited then move(rest, micros, held_was, ARGV[i + 3]) end
+      if key.limited or limits.limited then move(rest, micros, held_was, ARGV[i + 3]) end
       text = '1 S ' .. ARGV[i + 1] .. ' ' .. progress .. ' ' .. ARGV[i + 2] .. ' ' .. rest
       texts[id] = text
       local at = #records
@@ -59,5 +61,6 @@ if #records > 0 then
   redis.call('HSET', KEYS[3], unpack(records))
   redis.call('HSET', KEYS[4], unpack(receipts))
   if key.limited then write_read_key(KEYS[2], key) end
+  if limits.limited then write_read_key(KEYS[1], limits) end
 end
 return replies

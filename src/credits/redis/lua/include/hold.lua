@@ -1,6 +1,7 @@
 -- A hold's record, version 1 (a new layout takes a new number and reads the old one too):
 --   1 <H|S> <micros> <progress> <rev> <day> <tokens> <reserved_ms> <deadline_ms> <key id> <owner>
--- H = held, S = settled. tokens = taken from the key's tokens per minute.
+-- H = held, S = settled. tokens = asked for, at most the larger of the limits on tokens per
+-- minute of key and account: from each as many were taken as it has.
 local HOLD = '^1 (%u) (%d+) (%d+) (%d) (%-?%d+) (%d+) (%d+) (%d+) (%S+) (.*)$'
 
 local function read_hold(text)

@@ -1,5 +1,6 @@
--- What holds count in their key. A key that is not loaded is left alone: its load counts the live
--- holds itself. The same goes for one without limits.
+-- What holds count in their key, and in the limits of their account, whose hash has the same
+-- fields. A key that is not loaded is left alone: its load counts the live holds itself. The same
+-- goes for one without limits.
 local function read_key(name)
   local k = redis.call('HMGET', name, 'inc', 'plain')
   if k[1] ~= INC or k[2] == '1' then return {} end
@@ -13,13 +14,17 @@ local function read_key(name)
   return key
 end
 
--- Moves spend and held (micros), open (holds), tokens given back.
-local function move_read_key(key, day, spend, held, open, tokens)
+-- Moves spend and held (micros), open (holds), tokens: given back (of a hold, which names what it
+-- asked for: no more than the limit was taken; below zero: taken) and used.
+local function move_read_key(key, day, spend, held, open, back, used)
   if key.start and day >= key.start then
     key.spend, key.held, key.moved = key.spend + spend, key.held + held, true
   end
   if key.open then key.open = key.open + open end
-  if key.tpm and tokens ~= 0 then key.tlvl = correct(key.tlvl, key.tpm, tokens) end
+  if key.tpm then
+    local by = math.max(-key.tpm, math.min(key.tpm, back)) - used
+    if by ~= 0 then key.tlvl = correct(key.tlvl, key.tpm, by) end
+  end
 end
 
 local function write_read_key(name, key)
@@ -36,8 +41,8 @@ local function write_read_key(name, key)
   if #w > 0 then redis.call('HSET', name, unpack(w)) end
 end
 
-local function move_key(name, day, spend, held, open, tokens)
+local function move_key(name, day, spend, held, open, back)
   local key = read_key(name)
-  move_read_key(key, day, spend, held, open, tokens)
+  move_read_key(key, day, spend, held, open, back, 0)
   write_read_key(name, key)
 end

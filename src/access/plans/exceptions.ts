@@ -1,0 +1,72 @@
+import type { Clock } from '../../kernel/clock.ts'
+import type { Ids } from '../../kernel/ids.ts'
+import type { Db } from '../../store/db.ts'
+import { loadSql } from '../../store/sql.ts'
+import { writeAudit } from '../audit.ts'
+import type { Entitle } from './entitle.ts'
+import { overrideRow, type Override } from './overrides.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), ['add-override', 'end-override'])
+
+/** Comps and support exceptions of single accounts. Source: issue 4 §4. */
+export interface Exceptions {
+  /** What they change rules from the answer on, once the account is loaded. null = no account. */
+  add(
+    accountId: string,
+    asked: Pick<Override, 'patch' | 'reason' | 'actor' | 'expiresAtMs'>,
+  ): Promise<Override | null>
+  /** null = there is no such exception. */
+  end(accountId: string, id: string, actor: string): Promise<Override | null>
+}
+
+export function makeExceptions(deps: {
+  readonly db: Db
+  readonly entitle: Pick<Entitle, 'entitle'>
+  readonly clock: Clock
+  readonly ids: Ids
+}): Exceptions {
+  const { db, entitle, clock, ids } = deps
+  return {
+    add: (accountId, { patch, reason, actor, expiresAtMs }) =>
+      db.tx(async (tx) => {
+        const nowMs = clock.now()
+        const times = [new Date(expiresAtMs), new Date(nowMs)]
+        const id = ids.uuid()
+        const json = JSON.stringify(patch)
+        const params = [id, accountId, json, reason, actor, ...times]
+        const [row] = await tx.query(sql['add-override'], params)
+        if (row === undefined) return null
+        const detail = {
+          id,
+          patch,
+          reason,
+          expires_at: new Date(expiresAtMs).toISOString(),
+        }
+        const entry = {
+          actor,
+          action: 'entitlements.override',
+          subject: accountId,
+          detail,
+        }
+        await writeAudit(tx, ids, entry, nowMs)
+        await entitle.entitle(tx, accountId, nowMs)
+        return overrideRow.parse(row)
+      }),
+    end: (accountId, id, actor) =>
+      db.tx(async (tx) => {
+        const nowMs = clock.now()
+        const params = [id, accountId, new Date(nowMs), actor]
+        const [row] = await tx.query(sql['end-override'], params)
+        if (row === undefined) return null
+        const entry = {
+          actor,
+          action: 'entitlements.end',
+          subject: accountId,
+          detail: { id },
+        }
+        await writeAudit(tx, ids, entry, nowMs)
+        await entitle.entitle(tx, accountId, nowMs)
+        return overrideRow.parse(row)
+      }),
+  }
+}
