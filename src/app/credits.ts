@@ -94,8 +94,7 @@ function makeAccess({ stores: { db }, clock, ids, environment, tellRung }: CoreD
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
   const { db, engine, redis } = stores
-  const beside = joined(deps.beside ?? [])
-  const ledger = makePostingLedger({ db, ids, ...beside })
+  const ledger = makePostingLedger({ db, ids, ...joined(deps.beside ?? []) })
   const poster = makePoster({
     ledger,
     clock,
@@ -146,6 +145,6 @@ export function makeCore(deps: CoreDeps): Core {
     renewalMs: leaseMs / 3,
   })
   const reload = makeReload(credits.loads)
-  const books = makeBooks({ db, ids, ...beside })
+  const books = makeBooks({ db, ids, ...joined(deps.beside ?? []) })
   return { stores, books, poster, credits, accounts, keys, reload, cached, operations, ...plans }
 }
