@@ -120,7 +120,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
     log,
   })
   const recharges = makeRecharges({
-    ...{ ...parts, stripe, effects, checkouts, ensureCustomer, reader: rechargeReader },
+    ...{ ...parts, findings, stripe, effects, checkouts, ensureCustomer, reader: rechargeReader },
     ...{ catalogue: () => catalogue, random: Math.random },
   })
   return {

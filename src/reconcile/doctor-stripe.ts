@@ -17,7 +17,7 @@ export interface StripeExpected {
   readonly inspect: Inspect
 }
 
-const SETUP = 'Run farebox stripe setup --url https://<this deployment>.'
+const SETUP = 'Run farebox stripe setup --public-url https://<this deployment>.'
 
 function checkKey({ secretKey, mode, webhookSecrets }: StripeExpected): Advice[] {
   const isKey = /^(sk|rk)_(test|live)_/.test(secretKey)

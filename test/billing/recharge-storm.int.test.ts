@@ -119,6 +119,40 @@ test('200 requests at once over two processes cross the threshold: one payment',
   expect(await request(0, buyer.secret)).toBe(200)
 })
 
+test('a backend key allows recharges for its subject; what is missing is said', async () => {
+  const backend = await call(at(0), ADMIN, 'POST', '/admin/v1/backend-keys', { name: 'server' })
+  const made = await stripe.customers.create({})
+  const account = { name: 'S', subject_ref: `u-${made.id}`, stripe_customer_id: made.id }
+  expect((await call(at(0), ADMIN, 'POST', '/admin/v1/accounts', account)).status).toBe(201)
+  const path = `/farebox/v1/recharge?subject_ref=${account.subject_ref}`
+  const ask = (body: object, method = 'PUT', to = path) =>
+    call(at(1), of(backend.body.key), method, to, body)
+  const unlimited = { enabled: true, pack: 'big', threshold: '1' }
+  const on = { ...unlimited, monthly_amount: 3_000 }
+  expect((await ask(on)).body).toMatchObject({ error: { code: 'conflict' } })
+  expect((await ask(unlimited)).status).toBe(400)
+  expect((await ask({ ...on, threshold: '0' })).status).toBe(400)
+  expect((await ask({ ...on, return_url: 'javascript:x' })).status).toBe(400)
+  expect((await ask(on, 'PUT', '/farebox/v1/recharge')).status).toBe(400)
+  const urls = { success_url: 'https://shop.example/', cancel_url: 'https://shop.example/' }
+  const setup = path.replace('recharge', 'recharge/setup')
+  const page = await ask(urls, 'POST', setup)
+  expect(page.status).toBe(201)
+  const session = of(page.body.url).split('/').at(-1)
+  await control('pay', { session, method: 'pm_card_visa' })
+  const since = new Date(Date.now() - 60_000).toISOString()
+  await call(at(0), ADMIN, 'POST', '/admin/v1/stripe/sync', { since })
+  const answer = await until(async () => {
+    const { status, body } = await ask(on)
+    return status === 200 ? body : null
+  })
+  expect(answer).toMatchObject({ state: 'on', monthly_amount: 3_000, payment_method: /^pm_/ })
+  await until(async () => (await intents(made.id)).length === 1)
+  expect(await ask({ enabled: false })).toMatchObject({
+    ...{ status: 200, body: { state: 'off', reason: 'customer' } },
+  })
+})
+
 const STEPS = [
   { step: 'POST /v1/payment_intents', after: false },
   { step: 'POST /v1/payment_intents', after: true },

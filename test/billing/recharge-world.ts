@@ -61,7 +61,7 @@ export async function makeRechargeWorld(db: Db) {
     const checkouts = makeCheckouts({ ...common, stripe, ensureCustomer, effects })
     const recharges = makeRecharges({
       ...{ ...common, effects, ensureCustomer, checkouts, tell, random: () => 0.5 },
-      ...{ hints: makeHints(), reader: read },
+      ...{ hints: makeHints(), reader: read, findings: makeFindings(common) },
       stripe,
     })
     return { effects, recharges, checkouts, effect: makeEventEffect({ db, effects, mode: 'test' }) }

@@ -358,6 +358,8 @@ describe('a call whose answer is lost', () => {
     await drain()
     expect((await attemptsOf(id))[0]).toMatchObject({ state: 'failed', failure: /^refused/ })
     expect(await stateOf(id)).toMatchObject({ state: 'blocked', reason: 'refused' })
+    const found = await world.db.query('SELECT kind FROM findings WHERE subject = $1', [id])
+    expect(found).toEqual([{ kind: 'recharge_refused' }])
     await world.pass(DAY)
     await drain()
     expect(await world.intents(customer)).toEqual([])

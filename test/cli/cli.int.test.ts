@@ -176,6 +176,32 @@ describe('what goes wrong', () => {
   })
 })
 
+describe('stripe setup', () => {
+  const step = { kind: 'price', name: 'starter', id: 'price_1', todo: '' } as const
+  const setUp = (action: 'created' | 'differs') => {
+    const asked: unknown[] = []
+    const over: Partial<CliDeps> = {
+      setUpStripe(options) {
+        asked.push(options)
+        const environment = { STRIPE_PRICE_STARTER: 'price_1' }
+        return Promise.resolve({ steps: [{ ...step, action }], environment })
+      },
+    }
+    return { asked, over }
+  }
+
+  it('passes on where Stripe reaches this, and prints what to set', async () => {
+    const { asked, over } = setUp('created')
+    const args = ['stripe', 'setup', '--public-url', 'https://f.example', '--dry-run']
+    const { code, out } = await farebox(args, over)
+    expect(asked).toEqual([{ url: 'https://f.example', isDryRun: true, isLive: false }])
+    expect(code).toBe(0)
+    expect(out).toContain('STRIPE_PRICE_STARTER=price_1')
+    expect((await farebox(['stripe', 'setup'], setUp('differs').over)).code).toBe(1)
+    expect((await farebox(['stripe', 'setup', '--public-url', 'x'], over)).code).toBe(2)
+  })
+})
+
 describe('where no server runs', () => {
   const openLocal = () => {
     const state = { closed: false }

@@ -19,7 +19,7 @@ const report = z.object({
 })
 
 const options = z.object({
-  url: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
+  publicUrl: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
   dryRun: z.boolean().default(false),
   live: z.boolean().default(false),
 })
@@ -37,12 +37,12 @@ export function stripeSetupCommand(stripe: Command, { deps, run, show }: Cli): v
   stripe
     .command('setup')
     .description('make products, prices, meters and webhooks for farebox.yaml, or find them')
-    .option('--url <url>', 'where Stripe reaches this deployment; without it no webhooks are made')
+    .option('--public-url <url>', 'where Stripe reaches this; without it no webhooks are made')
     .option('--dry-run', 'only say what is missing')
     .option('--live', 'allow a live account to be changed')
     .action((given: unknown) =>
       run(async () => {
-        const { url = null, dryRun: isDryRun, live: isLive } = optionsOf(options, given)
+        const { publicUrl: url = null, dryRun: isDryRun, live: isLive } = optionsOf(options, given)
         try {
           const made = await deps.setUpStripe({ url, isDryRun, isLive })
           show(made, report, reportText)

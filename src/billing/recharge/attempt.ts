@@ -15,11 +15,12 @@ import type { Db } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 import type { Checkouts } from '../checkout.ts'
 import type { Effects } from '../effects/effects.ts'
+import type { Findings } from '../findings.ts'
 import type { Tell } from '../tell.ts'
 import { callStripe } from './charge.ts'
 import type { Failure } from './consequence.ts'
 import { endAttempt, lockWanted } from './end.ts'
-import { prepareAttempt } from './prepare.ts'
+import { prepareAttempt, refusedFinding } from './prepare.ts'
 import type { RechargeReader } from './read.ts'
 import type { Attempt } from './rows.ts'
 import { noteIntent } from './store.ts'
@@ -38,6 +39,7 @@ export interface AttemptDeps {
   readonly checkouts: Pick<Checkouts, 'open'>
   readonly accounts: Pick<Accounts, 'read'>
   readonly tell: Tell
+  readonly findings: Findings
   readonly clock: Clock
   /** Even in [0, 1). */
   readonly random: () => number
@@ -68,7 +70,11 @@ async function charge(deps: AttemptDeps, attempt: Attempt): Promise<void> {
   const called = await callStripe(deps.stripe, attempt)
   if (called.kind === 'made') return made(deps, attempt, called.payment)
   if (called.kind === 'ended') {
-    await end(deps, attempt, 'failed', called.failure)
+    const { failure } = called
+    const isNew = await end(deps, attempt, 'failed', failure)
+    if (isNew && failure.kind === 'refused') {
+      await deps.findings.note(refusedFinding(attempt, failure.detail))
+    }
     return
   }
   const payment = await deps.reader.find(attempt)

@@ -3,6 +3,7 @@ import type { Db, Tx } from '../../store/db.ts'
 import { numberOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
 import { monthOf, type Failure } from './consequence.ts'
+import type { Finding, Findings } from '../findings.ts'
 import type { Tell } from '../tell.ts'
 import { endAttempt, lockWanted } from './end.ts'
 import type { CardFacts, RechargeReader } from './read.ts'
@@ -17,6 +18,7 @@ export interface PrepareDeps {
   readonly reader: RechargeReader
   readonly accounts: Pick<Accounts, 'read'>
   readonly tell: Tell
+  readonly findings: Findings
   readonly clock: Clock
 }
 
@@ -70,6 +72,14 @@ async function objection(
   return spent + amount > recharge.monthlyAmount ? no('capped', `${spent} ${currency}`) : null
 }
 
+/** Not the card's fault but the operator's or Stripe's: a person has to look. */
+export const refusedFinding = ({ id, accountId, packId }: Attempt, detail: string): Finding => ({
+  kind: 'recharge_refused',
+  severity: 'review',
+  subject: accountId,
+  evidence: { attempt: id, pack: packId, detail },
+})
+
 /**
  * Fixes what Stripe will be asked for and commits it: from here on whoever goes on with the attempt
  * asks for the same under the same key. null = there is nothing to ask for, or somebody else does.
@@ -93,7 +103,10 @@ export async function prepareAttempt(deps: PrepareDeps, attempt: Attempt): Promi
       const failure = why ?? no('not_needed', '')
       const isCanceled = failure.kind === 'not_needed' || failure.kind === 'capped'
       const state = isCanceled ? 'canceled' : 'failed'
-      await endAttempt(tx, tell, attempt, { state, failure }, nowMs)
+      const isNew = await endAttempt(tx, tell, attempt, { state, failure }, nowMs)
+      if (isNew && failure.kind === 'refused') {
+        await deps.findings.note(refusedFinding(attempt, failure.detail), tx)
+      }
       return null
     }
     const { customer, card, amount, currency } = charge
