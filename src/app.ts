@@ -2,16 +2,17 @@ import type { FastifyInstance } from 'fastify'
 import { openApiPlugin } from './access/http/openapi.ts'
 import { makeSubjects, type SubjectSettings } from './access/subjects.ts'
 import { makeAuthenticator, type CachingAuthenticator } from './access/authenticator.ts'
-import { ADMIN_PREFIX, adminPlugin, makeAdminSurface } from './admin/plugin.ts'
+import { ADMIN_PREFIX, adminPlugin, makeAdminSurface, type AdminSurface } from './admin/plugin.ts'
 import { makePriceAdmin } from './admin/prices.ts'
 import { makeBackground } from './app/background.ts'
+import { makeConfiguredClaims, registerClaims, type ConfiguredClaims } from './app/claims.ts'
 import { registerBilling } from './app/billing-routes.ts'
 import { inboxState, makeBilling, noteCharged, type Billing } from './app/billing.ts'
 import { registerAccess } from './app/access.ts'
 import { makeCore, type Core } from './app/credits.ts'
 import { configureGateway, type ConfiguredGateway } from './app/gateway.ts'
 import { registerHolds } from './app/holds.ts'
-import { startLoops } from './app/loops.ts'
+import { makeCountedLoops, startLoops } from './app/loops.ts'
 import { makeModelList } from './app/models.ts'
 import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
@@ -29,7 +30,7 @@ import { sleep, type Clock } from './kernel/clock.ts'
 import type { Ids } from './kernel/ids.ts'
 import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
 import { describeError, type Log } from './kernel/log.ts'
-import { makeLoops, type Loops } from './ops/loops.ts'
+import type { Loops } from './ops/loops.ts'
 import { makeMetrics, type Metrics } from './ops/metrics.ts'
 import { opsPlugin } from './ops/plugin.ts'
 import { cachedCopies } from './reconcile/access.ts'
@@ -72,6 +73,7 @@ interface Parts extends AppOptions {
   readonly notify: Notify
   readonly usage: UsageOut
   readonly stored: StoredIds
+  readonly claims: ConfiguredClaims
   readonly tokenizer: Tokenizer
   readonly loops: Loops
   readonly state: { draining: boolean }
@@ -86,7 +88,11 @@ export async function makeApp(options: AppOptions): Promise<App> {
   const prices = await openPrices(stores.db, config, clock)
   const metrics = makeMetrics(options.environment.worker)
   options.control.shows(metrics.text)
-  const notify = makeNotify({ ...options, db: stores.db, metrics })
+  const claims = makeConfiguredClaims({ ...options, db: stores.db })
+  const notify = makeNotify({
+    ...{ ...options, db: stores.db, metrics },
+    claimLink: (...named) => claims.claims.link(...named),
+  })
   const usage = makeUsageOut({ ...options, db: stores.db, metrics })
   const hints = makeHints()
   const stored = makeStoredIds({ db: stores.db, clock })
@@ -102,35 +108,28 @@ export async function makeApp(options: AppOptions): Promise<App> {
     notify,
     usage,
     stored,
+    claims,
     billing: makeBilling({
       ...{ ...options, ...core, db: stores.db, hooks: metrics, hints },
       tell: (...told) => notify.outbox.add(...told),
       ...usage.heard,
     }),
     tokenizer: makeTokenizer({ clock }),
-    loops: makeLoops({
-      clock,
-      log,
-      random: Math.random,
-      onRun: (...run) => {
-        metrics.loopRan(...run)
-      },
-    }),
+    loops: makeCountedLoops({ clock, log, metrics }),
     state: { draining: false },
     subjects: { now: subjectSettings(config) },
   }
   const { server, gateway } = wire(parts)
   return {
     core,
-    async listen(host, port) {
-      return server.listen({ host, port })
-    },
+    listen: (host, port) => server.listen({ host, port }),
     configure(next) {
       prices.configure(next)
       gateway.configure(next)
       parts.billing?.configure(next)
       notify.configure(next)
       usage.configure(next)
+      claims.configure(next)
       parts.subjects.now = subjectSettings(next)
       publishPlans(core, log, next)
     },
@@ -175,14 +174,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     config,
   )
   const server = makeServer({ ids, log })
-  const admin = makeAdminSurface({
-    ...core,
-    ...{ db, engine, clock, ids, log },
-    stripe: parts.billing,
-    outbox: parts.notify.outbox,
-    usage: parts.usage,
-    prices: makePriceAdmin({ ...prices, clock }),
-  })
+  const admin = adminSurface(parts)
   const portalDeps = {
     ...core,
     engine,
@@ -203,9 +195,10 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   })
   server.register(sync(portalPlugin), { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
   const sales = registerBilling(server, { ...parts, ...core, authenticator, subjects })
+  const claims = registerClaims(server, { ...parts, ...core, authenticator })
   const holds = registerHolds(server, { ...parts, ...core, db, engine, authenticator, subjects })
   const access = registerAccess(server, { ...parts, ...core, db, engine, authenticator })
-  const surfaces = [admin, portal, ...sales, holds, access]
+  const surfaces = [admin, portal, ...sales, claims, holds, access]
   server.register(sync(openApiPlugin), { version, surfaces })
   const scraped = scrapedBy(parts.control, metrics)
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics: scraped, version })
@@ -213,6 +206,18 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   background.follow(gateway.deps, parts.loops, parts.state)
   startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
   return { server, gateway }
+}
+
+function adminSurface(parts: Parts): AdminSurface {
+  const { stores, prices, clock } = parts
+  return makeAdminSurface({
+    ...{ ...parts, ...parts.core, ...stores },
+    stripe: parts.billing,
+    usage: parts.usage,
+    claims: parts.claims.claims,
+    outbox: parts.notify.outbox,
+    prices: makePriceAdmin({ ...prices, clock }),
+  })
 }
 
 /** What the process tells of itself when it is scraped. */

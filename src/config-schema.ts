@@ -33,6 +33,21 @@ const fields = z.strictObject({
   idempotency_wait_ms: milliseconds(0, 300_000).default(60_000),
   shutdown_ms: milliseconds(0, 600_000).default(30_000),
   top_up_url: z.url().nullable().default(null),
+  public_url: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+    .nullable()
+    .default(null)
+    .describe('Where customers reach this server: what links in mails begin with.'),
+  claims: z
+    .strictObject({
+      link_days: z
+        .int()
+        .min(1)
+        .max(365)
+        .default(7)
+        .describe('How long a link shows its key, from its sending.'),
+    })
+    .prefault({}),
   holds: holdsSchema.prefault({}),
   upstreams: upstreamsSchema.default({}),
   prices: priceConfigSchema.prefault([]),
@@ -47,11 +62,18 @@ const fields = z.strictObject({
   receipts: z.strictObject({ show_provider_cost: z.boolean().default(true) }).prefault({}),
 })
 
+const hasKeys = (sold: readonly { readonly issue_key?: unknown }[]): boolean =>
+  sold.some((one) => one.issue_key !== undefined)
+
 /** farebox.yaml. Source: design §10. */
 export const configSchema = fields
   .superRefine(checkUnitPrices)
   .superRefine(checkDefaultPlan)
   .superRefine(checkMeters)
+  .refine(({ packs, plans, public_url: url }) => url !== null || !hasKeys([...packs, ...plans]), {
+    error: 'keys that come with a purchase (issue_key) are claimed by a link: say where',
+    path: ['public_url'],
+  })
 
 export type Config = z.infer<typeof configSchema>
 

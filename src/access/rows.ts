@@ -89,6 +89,18 @@ export const keyRow = z
     revokedAtMs: row.revoked_at,
   }))
 
+/** What a key is called and may do, kept as JSON where there is no key yet. */
+export const keyLimits = z.object({
+  name: z.string(),
+  models: names,
+  endpoints: names,
+  budget: z.object({ micros: money, period: z.enum(['day', 'week', 'month', 'total']) }).nullable(),
+  requestsPerMinute: z.number().nullable(),
+  tokensPerMinute: z.number().nullable(),
+  maxConcurrency: z.number().nullable(),
+  expiresAtMs: z.number().nullable(),
+})
+
 /** A key without its secret. */
 export type Key = z.infer<typeof keyRow>
 /** What a key is called and may do; null = no limit. */

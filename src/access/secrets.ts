@@ -24,9 +24,13 @@ const SECRET_CHARS_MAX = 52
 const TYPE: Readonly<Record<KeyKind, string>> = { client: 'fb', backend: 'fbk' }
 
 /** Makes a new secret: `fb_live_…` for a client key, `fbk_live_…` for a backend key. */
-export function mintSecret(ids: Ids, kind: KeyKind, mode: Mode): Minted {
+export const mintSecret = (ids: Ids, kind: KeyKind, mode: Mode): Minted =>
+  mintFrom(ids.secret(SECRET_BYTES), kind, mode)
+
+/** The same of randomness that was drawn elsewhere: 32 bytes in base64url. */
+export function mintFrom(random: string, kind: KeyKind, mode: Mode): Minted {
   const lead = `${TYPE[kind]}_${mode}_`
-  const secret = `${lead}${ids.secret(SECRET_BYTES)}`
+  const secret = `${lead}${random}`
   return {
     secret,
     prefix: secret.slice(0, lead.length + SHOWN_CHARS),

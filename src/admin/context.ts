@@ -1,5 +1,6 @@
 import type { Accounts } from '../access/accounts.ts'
 import { writeAudit, type AuditEntry } from '../access/audit.ts'
+import type { Claims } from '../access/claims/claims.ts'
 import type { Keys } from '../access/keys.ts'
 import type { Entitle } from '../access/plans/entitle.ts'
 import type { Exceptions } from '../access/plans/exceptions.ts'
@@ -31,6 +32,7 @@ export interface AdminDeps {
   readonly keys: Keys
   readonly entitle: Pick<Entitle, 'read'>
   readonly exceptions: Exceptions
+  readonly claims: Claims
   readonly books: Books
   readonly engine: CreditEngine
   readonly prices: PriceAdmin

@@ -7,6 +7,7 @@ import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { registerSurface, type Route } from '../access/http/route.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { entitlementRoutes } from './routes/entitlements.ts'
+import { claimRoutes } from './routes/claims.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { meterRoutes } from './routes/meters.ts'
@@ -33,6 +34,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...moneyRoutes(deps),
     ...keyRoutes(deps),
     ...entitlementRoutes(deps),
+    ...claimRoutes(deps),
     ...receiptRoutes(deps),
     ...findingRoutes(deps),
     ...priceRoutes(deps),

@@ -16,12 +16,28 @@ import {
   RECHARGE_TICK_MS,
   STRIPE_INBOX_POLL_MS,
 } from '../kernel/limits-outside.ts'
-import type { Loops } from '../ops/loops.ts'
+import type { Log } from '../kernel/log.ts'
+import { makeLoops, type Loops } from '../ops/loops.ts'
+import type { Metrics } from '../ops/metrics.ts'
 import type { Billing } from './billing.ts'
 import type { Core } from './credits.ts'
 import type { Notify } from './notify.ts'
 import type { Prices } from './prices.ts'
 import { startReportingLoops, type UsageOut } from './reporting.ts'
+
+/** Loops whose rounds the metrics count. */
+export const makeCountedLoops = (deps: {
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+}): Loops =>
+  makeLoops({
+    ...deps,
+    random: Math.random,
+    onRun: (...run) => {
+      deps.metrics.loopRan(...run)
+    },
+  })
 
 /** Everything that runs beside requests, each with the period that its promise needs. */
 export function startLoops(deps: {

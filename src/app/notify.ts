@@ -8,7 +8,7 @@ import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import { makeAlerts } from '../notify/alerts.ts'
 import { balanceNotices } from '../notify/balance-notices.ts'
 import { makeOutbox, type Outbox } from '../notify/outbox.ts'
-import { makeSender } from '../notify/sender.ts'
+import { makeSender, type SenderDeps } from '../notify/sender.ts'
 import type { NotifyMetrics } from '../ops/notify-metrics.ts'
 import type { Db } from '../store/db.ts'
 
@@ -32,6 +32,7 @@ export function makeNotify(parts: {
   readonly ids: Ids
   readonly log: Log
   readonly metrics: NotifyMetrics
+  readonly claimLink: SenderDeps['claimLink']
 }): Notify {
   const { db, clock, ids, log, metrics } = parts
   let config = parts.config.notify
@@ -43,6 +44,7 @@ export function makeNotify(parts: {
     clock,
     random: Math.random,
     log,
+    claimLink: parts.claimLink,
     onSent: (...sent) => {
       metrics.notified(...sent)
     },

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { issueKeySchema } from '../access/claims/config.ts'
 import { itemId as id, stripePrice as price } from '../access/plans/config.ts'
 import { creditsAmount as credits } from '../pricing/config.ts'
 
@@ -9,6 +10,7 @@ const packSchema = z.strictObject({
   stripe_price: price.describe('A one-time price.'),
   credits: credits.refine((amount) => amount > 0, { error: 'must be more than zero' }),
   expires_days: days.optional().describe('From the payment; absent = never.'),
+  issue_key: issueKeySchema.optional(),
 })
 
 export const packsSchema = z

@@ -23,8 +23,14 @@ export interface AuthenticationRequired extends About {
   readonly data: { readonly url: string }
 }
 
+/** The link itself is made when it is sent. */
+export interface ClaimLinkDue extends About {
+  readonly kind: 'claim_link'
+  readonly data: { readonly claim_id: string; readonly round: number }
+}
+
 /** What billing has somebody told of. */
-export type Told = CreditsReceived | RechargeFailed | AuthenticationRequired
+export type Told = CreditsReceived | RechargeFailed | AuthenticationRequired | ClaimLinkDue
 
 /** Notes it in the transaction that it tells of; the same occasion again is told once. */
 export type Tell = (told: Told, nowMs: number, tx: Tx) => Promise<void>

@@ -103,3 +103,9 @@ export const RECHARGE_DECLINE_MS_MAX = 48 * 3_600_000
 export const RECHARGE_ATTEMPTS_SHOWN = 10
 /** How often refused times and stopped meters are looked at: they wait for an hour anyway. */
 export const METER_CHECK_POLL_MS = 60_000
+/** Who claimed a key may have the answer again so long: a lost answer, a browser started anew. */
+export const CLAIM_AGAIN_MS = 600_000
+/** Links that nobody ever made, asked for at one process within a second: more is guessing. */
+export const CLAIM_MISSES_PER_S_MAX = 20
+/** A claim's form holds one number of 43 characters. */
+export const CLAIM_FORM_BYTES_MAX = 1_024

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 
 /**
- * Everything somebody is told of, and what the message needs to say it. Amounts are credits as
- * decimal text. A `url` opens something: it is forgotten once it was sent.
+ * Everything somebody is told of, and what the outbox keeps to say it. Amounts are credits as
+ * decimal text. A `url` opens something: it is forgotten once it was sent. The link to a key is not
+ * kept at all: it is made when it is sent.
  */
 export const NOTICES = {
-  claim_link: z.object({ url: z.url(), expires_at: z.string() }),
+  claim_link: z.object({ claim_id: z.string(), round: z.int() }),
   credits_received: z.object({ credits: z.string(), available: z.string() }),
   low_balance: z.object({ available: z.string(), threshold: z.string() }),
   balance_exhausted: z.object({ available: z.string() }),
@@ -22,6 +23,9 @@ export const NOTICES = {
     first_seen: z.string(),
   }),
 } as const
+
+/** What a message of a link says: nothing that the outbox keeps. */
+export const claimLinkSent = z.object({ url: z.url(), expires_at: z.string() })
 
 export type NoticeKind = keyof typeof NOTICES
 export type NoticeData<Kind extends NoticeKind> = z.infer<(typeof NOTICES)[Kind]>

@@ -10,7 +10,14 @@ import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { NotifyConfig } from './config.ts'
 import { makeMailer, type Mailer } from './mail.ts'
 import type { Claimed, Ending, Outbox } from './outbox.ts'
+import { claimLinkSent, NOTICES } from './notice.ts'
 import { GoneError, post } from './webhook.ts'
+
+/** What opens the page of a key; `url` is a secret until it was used. */
+export interface SentLink {
+  readonly url: string
+  readonly expiresAtMs: number
+}
 
 export interface SenderDeps {
   readonly outbox: Outbox
@@ -19,6 +26,8 @@ export interface SenderDeps {
   /** Even in [0, 1). */
   readonly random: () => number
   readonly log: Log
+  /** Makes a link to a key, to be sent; null = it was claimed, or there is a newer link. */
+  readonly claimLink: (claimId: string, round: number) => Promise<SentLink | null>
   readonly onSent: (channel: 'email' | 'webhook', result: Ending['state']) => void
 }
 
@@ -34,6 +43,21 @@ function makeMailers(): (config: NotifyConfig) => Mailer | null {
   }
 }
 
+/** The message as it is sent: a link to a key is made for this one try. null = none is due. */
+async function readyOf(
+  { claimLink }: Pick<SenderDeps, 'claimLink'>,
+  claimed: Claimed,
+): Promise<Claimed | null> {
+  if (claimed.kind !== 'claim_link') return claimed
+  const { claim_id: id, round } = NOTICES.claim_link.parse(claimed.data)
+  const link = await claimLink(id, round)
+  if (link === null) return null
+  const { url, expiresAtMs } = link
+  const data = claimLinkSent.parse({ url, expires_at: new Date(expiresAtMs).toISOString() })
+  return { ...claimed, data }
+}
+
+const NO_LINK = 'the key was claimed, or there is a newer link'
 const skipped = (note: string): Ending => ({ state: 'skipped', note })
 const SENT: Ending = { state: 'sent' }
 
@@ -51,14 +75,18 @@ export function makeSender(deps: SenderDeps): WorkPool {
     const to = claimed.audience === 'operator' ? (config.operator_email ?? null) : claimed.email
     if (mailer === null) return skipped('mail is not configured any more')
     if (to === null) return skipped('no address is known')
-    await mailer.send(claimed, to)
+    const ready = await readyOf(deps, claimed)
+    if (ready === null) return skipped(NO_LINK)
+    await mailer.send(ready, to)
     return SENT
   }
 
   async function call(claimed: Claimed, id: string): Promise<Ending> {
     const webhook = deps.config().webhooks.find((one) => one.id === id)
     if (webhook === undefined) return skipped('the webhook is not configured any more')
-    await post(webhook, claimed, clock.now())
+    const ready = await readyOf(deps, claimed)
+    if (ready === null) return skipped(NO_LINK)
+    await post(webhook, ready, clock.now())
     return SENT
   }
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { NOTICES, type NoticeData, type NoticeKind } from './notice.ts'
+import { claimLinkSent, NOTICES, type NoticeData, type NoticeKind } from './notice.ts'
 
 /** A mail, as plain text. */
 export interface MailText {
@@ -23,9 +23,9 @@ const RUNGS: Readonly<Record<NoticeData<'payment_failed'>['rung'], string>> = {
 }
 
 const WRITERS: Readonly<Record<NoticeKind, Writer>> = {
-  claim_link: writer(NOTICES.claim_link, ({ url, expires_at: until }) => ({
+  claim_link: writer(claimLinkSent, ({ url, expires_at: until }) => ({
     subject: 'Your API key is ready',
-    text: `Reveal your API key here:\n\n${url}\n\nThe link works once, until ${until}.`,
+    text: `Show your API key here:\n\n${url}\n\nThe link shows it once, until ${until}.`,
   })),
   credits_received: writer(NOTICES.credits_received, ({ credits, available }) => ({
     subject: 'Credits received',

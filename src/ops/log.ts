@@ -5,6 +5,7 @@ import type { Log, LogFields } from '../kernel/log.ts'
 const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/\b(fbk?_(?:test|live)_[\w-]{4})[\w-]+/g, '$1…'],
   [/\b((?:sk|rk|pk|whsec)[-_])[\w-]{8,}/g, '$1…'],
+  [/(\/claim\/)[\w-]{16,}/g, '$1…'],
   [/\bAIza[\w-]{10,}/g, 'AIza…'],
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, '$1 …'],
   [/(:\/\/[^\s:/@]*:)[^\s@/]+@/g, '$1…@'],

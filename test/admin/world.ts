@@ -4,6 +4,7 @@ import { makeOutbox } from '../../src/notify/outbox.ts'
 import { makeMeterViews } from '../../src/reporting/status.ts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
+import { makeClaims } from '../../src/access/claims/claims.ts'
 import { makeAuthenticator } from '../../src/access/authenticator.ts'
 import { openApiPlugin } from '../../src/access/http/openapi.ts'
 import { makeKeys } from '../../src/access/keys.ts'
@@ -106,8 +107,10 @@ export async function makeWorld() {
     renewalMs: LEASE_MS / 3,
   })
   const prices = makePriceAdmin({ book, table, refresh, clock })
+  const settings = () => ({ publicUrl: 'https://ai.example', linkMs: 60_000 })
   const deps = {
     ...{ entitle, exceptions },
+    claims: makeClaims({ db, clock, ids, mode: 'test', settings }),
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
     usage: { views: makeMeterViews({ db, clock }), reporting: null },

@@ -11,7 +11,7 @@ import { balanceNotices } from '../../src/notify/balance-notices.ts'
 import { notifyConfigSchema } from '../../src/notify/config.ts'
 import type { Notice } from '../../src/notify/notice.ts'
 import { makeOutbox } from '../../src/notify/outbox.ts'
-import { makeSender } from '../../src/notify/sender.ts'
+import { makeSender, type SenderDeps } from '../../src/notify/sender.ts'
 import { addAccount, grant, ids, item, T0 } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
 import { startMailbox, startReceiver, type Mailbox, type Receiver } from './receivers.ts'
@@ -34,7 +34,8 @@ afterAll(async () => {
 async function makeWorld(given: z.input<typeof notifyConfigSchema> = {}) {
   const own: TestDb = await testDb('postgres')
   const { db } = own
-  const world = { nowMs: T0, config: notifyConfigSchema.parse(given) }
+  const claimLink: SenderDeps['claimLink'] = () => Promise.resolve(null)
+  const world = { nowMs: T0, config: notifyConfigSchema.parse(given), claimLink }
   const clock = { ...systemClock, now: () => world.nowMs }
   const outbox = makeOutbox({ db, ids, config: () => world.config })
   const results: string[] = []
@@ -45,6 +46,7 @@ async function makeWorld(given: z.input<typeof notifyConfigSchema> = {}) {
       clock,
       random: () => 0.5,
       log: silentLog,
+      claimLink: (...named) => world.claimLink(...named),
       onSent: (channel, result) => results.push(`${channel} ${result}`),
     })
   const states = async () =>
@@ -177,12 +179,12 @@ describe('a notification', () => {
 
   test('forgets the link once it was sent, and keeps it until then', async () => {
     await using world = await makeWorld({ ...mails() })
-    const url = 'https://farebox.example/claim/one-time'
+    const url = 'https://bank.example/confirm/one-time'
     const notice: Notice = {
-      kind: 'claim_link',
-      occasion: 'claim:1',
+      kind: 'authentication_required',
+      occasion: 'authentication:1',
       accountId: await world.account('c@example.com'),
-      data: { url, expires_at: '2027-01-31T12:00:00Z' },
+      data: { url },
     }
     await world.outbox.add(notice, T0)
     mailbox.refuse(true)
@@ -194,6 +196,50 @@ describe('a notification', () => {
     expect(mailbox.mails[0]).toContain(url)
     const [row] = await world.db.query('SELECT data::text AS data FROM notifications', [])
     expect(row?.data).not.toContain('one-time')
+  })
+
+  test('of a key has its link made for each try, which the outbox never holds', async () => {
+    await using world = await makeWorld({ ...mails(), webhooks: [hook()] })
+    const made: string[] = []
+    world.claimLink = (claimId, round) => {
+      made.push(`https://farebox.example/claim/${claimId}-${round}-${made.length}`)
+      return Promise.resolve({ url: made.at(-1) ?? '', expiresAtMs: T0 })
+    }
+    const notice: Notice = {
+      kind: 'claim_link',
+      occasion: 'claim:1',
+      accountId: await world.account('c@example.com'),
+      data: { claim_id: 'c1', round: 1 },
+    }
+    await world.outbox.add(notice, T0)
+    mailbox.mails.length = receiver.received.length = 0
+    mailbox.refuse(true)
+    await world.sender().drain()
+    mailbox.refuse(false)
+    const rows = async () => JSON.stringify(await world.db.query('SELECT * FROM notifications', []))
+    expect(await rows()).not.toContain('/claim/')
+    world.nowMs += 60_000
+    await world.sender().drain()
+    expect(mailbox.mails[0]).toContain(made[2]) // of the second try
+    expect(receiver.received[0]?.body).toMatch(/claim\/c1-1-[01]","expires_at":"2/)
+    expect(await world.states()).toEqual(['email sent', 'webhook:main sent'])
+    expect(await rows()).not.toContain('/claim/')
+  })
+
+  test('of a key that was claimed meanwhile is not sent', async () => {
+    await using world = await makeWorld(mails())
+    await world.outbox.add(
+      {
+        kind: 'claim_link',
+        occasion: 'claim:1',
+        accountId: await world.account('c@example.com'),
+        data: { claim_id: 'c1', round: 1 },
+      },
+      T0,
+    )
+    mailbox.mails.length = 0
+    await world.sender().drain()
+    expect([await world.states(), mailbox.mails]).toEqual([['email skipped'], []])
   })
 })
 

@@ -12,6 +12,7 @@ describe('the log', () => {
     ],
     ['Authorization: Bearer abc.def-123456', 'Authorization: Bearer …'],
     ['postgres://app:hunter2@db:5432/x', 'postgres://app:…@db:5432/x'],
+    [`at https://x.example/claim/${'aB3-_'.repeat(8)}xyz.`, 'at https://x.example/claim/….'],
     ['secret whsec_0123456789abcdef', 'secret whsec_…'],
   ])('drops what opens something: %s', (text, expected) => {
     expect(redact(text)).toBe(expected)

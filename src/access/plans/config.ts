@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ZERO } from '../../kernel/money.ts'
 import { creditsAmount as credits } from '../../pricing/config.ts'
+import { issueKeySchema } from '../claims/config.ts'
 
 export const itemId = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
 export const stripePrice = z
@@ -41,6 +42,7 @@ const planSchema = z.strictObject({
   models: globs.optional().describe('Models that may be used; absent = all.'),
   endpoints: globs.optional().describe('Like "chat/completions"; absent = all.'),
   rates: ratesSchema.prefault({}),
+  issue_key: issueKeySchema.optional(),
   credit_limit: credits.default(ZERO).describe('How far below zero the account may go.'),
   overage: z.strictObject({ meter: z.string().min(1), limit: credits }).optional(),
   usage: z

@@ -1,3 +1,4 @@
+import type { Command } from 'commander'
 import { z } from 'zod'
 import { more, pageQuery } from './accounts.ts'
 import { optionsOf, type Cli } from './context.ts'
@@ -47,6 +48,42 @@ function createBody(name: string, given: unknown): object {
   }
 }
 
+const claimLink = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  expires_at: z.string(),
+})
+const claimOptions = z.object({
+  claim: z.string().optional(),
+  rotate: z.boolean().default(false),
+  send: z.boolean().default(false),
+})
+
+function claimCommand({ run, client, show }: Cli, group: Command): void {
+  group
+    .command('claim <account>')
+    .description('make a new link to the key of a purchase; earlier links end')
+    .option('--claim <id>', 'which one, where several wait to be claimed')
+    .option('--rotate', 'also where it was claimed: pressed, it gives the key a new secret')
+    .option('--send', 'have the customer told as well')
+    .action((account: string, given: unknown) =>
+      run(async () => {
+        const { claim, ...asked } = optionsOf(claimOptions, given)
+        const path = `/accounts/${encodeURIComponent(account)}/claims`
+        const answer = await client().send('POST', path, { ...asked, claim_id: claim })
+        return show(answer, claimLink, (one) =>
+          fields([
+            ['claim', one.id],
+            ['name', one.name],
+            ['until', one.expires_at],
+            ['url', one.url],
+          ]),
+        )
+      }),
+    )
+}
+
 export function keyCommands(cli: Cli): void {
   const { run } = cli
   const group = cli.program.command('keys').description('what clients call with')
@@ -84,6 +121,7 @@ export function keyCommands(cli: Cli): void {
         return cli.show(answer, createdKey, createdText)
       }),
     )
+  claimCommand(cli, group)
   group
     .command('rotate <id>')
     .description('give a key a new secret; the old one ends at once')

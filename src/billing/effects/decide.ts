@@ -3,6 +3,7 @@ import type { Catalogue } from '../catalogue.ts'
 import type { Checkout } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
 import type { PaymentFacts, SessionFacts } from './facts.ts'
+import type { KeyItem } from './keys.ts'
 
 /** One lot that a payment grants. */
 export interface SaleItem {
@@ -20,6 +21,8 @@ export interface SaleItem {
 export interface Decision {
   readonly accountId: string | null
   readonly sales: readonly SaleItem[]
+  /** Keys that come with it; absent = none. */
+  readonly keys?: readonly KeyItem[]
   /** What became of it, for people. */
   readonly why: string
   readonly findings: readonly Finding[]

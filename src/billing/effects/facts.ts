@@ -25,6 +25,8 @@ export interface SessionFacts {
   /** Of a session that sells a plan. */
   readonly invoice: string | null
   readonly customer: string | null
+  /** As the buyer gave it. */
+  readonly email: string | null
   readonly currency: string | null
   readonly amountSubtotal: number | null
   readonly amountTotal: number | null

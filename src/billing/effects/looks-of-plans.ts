@@ -5,6 +5,8 @@ import { endSales } from '../../ledger/sale.ts'
 import { checkoutRows, type CheckoutState } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
 import { decideInvoice, pricesToRead } from './decide-invoice.ts'
+import { noteEmail } from './email.ts'
+import { keysOfPacks, keysOfPlans } from './keys.ts'
 import { readLook, takeLook, type Look } from './look.ts'
 import { accountOfCustomer, none, withStored, type LooksDeps } from './looks.ts'
 import type { InvoiceFacts, InvoiceReader, SubscriptionFacts } from './read-invoice.ts'
@@ -84,12 +86,16 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
   )
   const accountId = await accountOfCustomer(db, invoice.customer)
   const fresh = decideInvoice({ invoice, subscription, accountId, catalogue: catalogue(), prices })
-  const decision = withStored(await readSales(db, id), fresh)
+  const stored = withStored(await readSales(db, id), fresh)
+  const { sales } = stored
+  const plans = keysOfPlans(invoice, sales, catalogue())
+  const decision = { ...stored, keys: [...keysOfPacks(sales, catalogue()), ...plans] }
   const policy = catalogue().policies.dispute
   return {
     async write(tx, nowMs) {
       // Before the account is locked, as the look at the subscription itself does.
       await of?.take(tx, nowMs)
+      await noteEmail(tx, deps.ids, { ...decision, email: invoice.email }, nowMs)
       const written = await writePayment(tx, { ...deps, policy }, invoice, decision, nowMs)
       await writeInvoice(tx, deps, invoice, subscription, nowMs)
       if (subscription === null) return written

@@ -9,6 +9,8 @@ import type { Findings } from '../findings.ts'
 import type { Tell } from '../tell.ts'
 import { checkoutStateOf, decideForeign, decideOwn, nothing, type Decision } from './decide.ts'
 import type { PaymentFacts, SessionFacts } from './facts.ts'
+import { noteEmail } from './email.ts'
+import { keysOfPacks } from './keys.ts'
 import type { Look } from './look.ts'
 import type { Reader } from './read-payment.ts'
 import { readSales, writePayment, type StoredSale, type Written } from './write.ts'
@@ -93,9 +95,15 @@ async function decide(deps: LooksDeps, origin: Origin, payment: PaymentFacts): P
   const { db, catalogue } = deps
   const stored = await readSales(db, payment.id)
   const { session, checkout } = origin
-  if (checkout !== null) return withStored(stored, decideOwn(checkout, session, payment))
-  const accountId = await accountOfCustomer(db, session.customer)
-  return withStored(stored, decideForeign(accountId, session, payment, catalogue()))
+  const fresh =
+    checkout === null
+      ? decideForeign(
+          await accountOfCustomer(db, session.customer),
+          ...([session, payment, catalogue()] as const),
+        )
+      : decideOwn(checkout, session, payment)
+  const decision = withStored(stored, fresh)
+  return { ...decision, keys: keysOfPacks(decision.sales, catalogue()) }
 }
 
 /** Writes a payment of a session, and what becomes of the checkout behind it. */
@@ -112,6 +120,9 @@ async function foundOf(
   const policy = deps.catalogue().policies.dispute
   return {
     async write(tx, nowMs) {
+      const { email } = session
+      const accountId = checkout?.accountId ?? decision.accountId
+      if (session.status === 'complete') await noteEmail(tx, deps.ids, { accountId, email }, nowMs)
       const written =
         payment === null
           ? none(decision.why)

@@ -24,6 +24,8 @@ export interface InvoiceLine {
 export interface InvoiceFacts extends PaymentFacts {
   readonly billingReason: string | null
   readonly customer: string | null
+  /** Of the customer, when it was finalised. */
+  readonly email: string | null
   readonly subscription: string | null
   readonly lines: readonly InvoiceLine[]
 }
@@ -129,6 +131,7 @@ async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
     paidAtMs: ms(invoice.status_transitions.paid_at ?? invoice.created),
     billingReason: invoice.billing_reason,
     customer: idOf(invoice.customer),
+    email: invoice.customer_email,
     subscription: idOf(invoice.parent?.subscription_details?.subscription),
     lines: lines.map(readLine),
   }

@@ -98,6 +98,7 @@ async function readSession(stripe: Stripe, id: string): Promise<SessionFacts> {
     subscription: idOf(session.subscription),
     invoice: idOf(session.invoice),
     customer: idOf(session.customer),
+    email: session.customer_details?.email ?? null,
     currency: session.currency,
     amountSubtotal: session.amount_subtotal,
     amountTotal: session.amount_total,

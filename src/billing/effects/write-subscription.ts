@@ -1,6 +1,8 @@
+import { followItem } from '../../access/claims/issue.ts'
 import type { Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 import { unknownPrice } from './decide.ts'
+import { purchaseOfPlan } from './keys.ts'
 import type { LooksDeps } from './looks.ts'
 import type { SubscriptionFacts } from './read-invoice.ts'
 
@@ -15,7 +17,7 @@ const dateOf = (ms: number | null | undefined): Date | null => (ms == null ? nul
  */
 export async function writeSubscription(
   tx: Tx,
-  deps: Pick<LooksDeps, 'catalogue' | 'findings' | 'entitle'>,
+  deps: Pick<LooksDeps, 'catalogue' | 'findings' | 'entitle' | 'ids'>,
   it: SubscriptionFacts,
   accountId: string,
   nowMs: number,
@@ -34,6 +36,10 @@ export async function writeSubscription(
   ])
   if (plan === null && item !== undefined) {
     await deps.findings.note(unknownPrice(item.price, { subscription: it.id }), tx)
+  }
+  if (plan !== null) {
+    const to = { purchase: purchaseOfPlan(it.id), itemId: plan.id, limits: plan.issue_key ?? null }
+    await followItem(tx, deps.ids, to, nowMs)
   }
   return (await deps.entitle?.(tx, accountId, nowMs)) ?? false
 }

@@ -9,6 +9,7 @@ import type { Tell } from '../tell.ts'
 import type { Decision, SaleItem } from './decide.ts'
 import { writeDisputes, type DisputeWriter } from './disputes.ts'
 import type { PaymentFacts } from './facts.ts'
+import { issueKeys } from './keys.ts'
 import { takenBack, type MoneyBack } from './share.ts'
 import { tellGranted, type GrantedSale } from './tell-granted.ts'
 
@@ -107,6 +108,8 @@ export async function writePayment(
   for (const [id, sales] of Map.groupBy(granted, (sale) => sale.accountId)) {
     if (deps.tell !== undefined) await tellGranted(tx, deps.tell, id, sales, nowMs)
   }
+  const keys = new Set(granted.map(({ key }) => key))
+  await issueKeys(tx, deps, { ...payment, accountId, granted: keys }, decision.keys ?? [], nowMs)
   const of = { accountId, paymentId: payment.id }
   const isFrozen = await writeDisputes(tx, deps, of, payment.disputes, nowMs)
   return {

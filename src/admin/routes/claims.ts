@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import {
+  claimLinkView,
+  claimView,
+  renewFields,
+  viewClaim,
+  viewClaimLink,
+} from '../../access/http/claims.ts'
+import { isoOrNull } from '../../access/http/balance.ts'
+import * as fields from '../../access/http/fields.ts'
+import { nothing, route, type Route } from '../../access/http/route.ts'
+import { noAccount, type AdminDeps, type Operator } from '../context.ts'
+
+const listed = claimView.extend({ link_expires_at: z.string().nullable() })
+const listQuery = z.object({ cursor: z.uuid().optional(), limit: fields.pageLimit })
+const renewBody = z
+  .strictObject({
+    ...renewFields,
+    send: z.boolean().default(false).describe('Have the customer told as well.'),
+  })
+  .prefault({})
+
+function listClaims(deps: AdminDeps): Route<Operator> {
+  return route({
+    method: 'GET',
+    path: '/accounts/:id/claims',
+    summary: 'Keys that came with purchases, newest first: claimed, or with the end of their link.',
+    params: fields.idParams,
+    query: listQuery,
+    body: nothing,
+    answer: fields.pageOf(listed),
+    async run({ params, query: { cursor = null, limit } }) {
+      const rows = await deps.claims.list(params.id, cursor, limit + 1)
+      const view = (row: (typeof rows)[number]) => ({
+        ...viewClaim(row),
+        link_expires_at: isoOrNull(row.linkExpiresAtMs),
+      })
+      return { status: 200, body: fields.page(rows, limit, view, ({ id }) => id) }
+    },
+  })
+}
+
+function renewClaim(deps: AdminDeps): Route<Operator> {
+  const { claims, outbox, clock } = deps
+  return route({
+    method: 'POST',
+    path: '/accounts/:id/claims',
+    summary: 'A new link to a key that came with a purchase; those made before end.',
+    params: fields.idParams,
+    query: nothing,
+    body: renewBody,
+    answer: claimLinkView,
+    async run({ params: { id: accountId }, body, who }) {
+      if ((await deps.accounts.read(accountId)) === null) return noAccount(accountId)
+      const asked = { claimId: body.claim_id ?? null, rotate: body.rotate }
+      const made = await claims.renew(accountId, asked, who.actor)
+      if ('ok' in made) return made
+      if (body.send) {
+        const { id, round } = made.claim
+        const occasion = `claim_link:${id}:${round}`
+        const data = { claim_id: id, round }
+        await outbox.add({ kind: 'claim_link', occasion, accountId, data }, clock.now())
+      }
+      return { status: 201, body: viewClaimLink(made) }
+    },
+  })
+}
+
+export const claimRoutes = (deps: AdminDeps): readonly Route<Operator>[] => [
+  listClaims(deps),
+  renewClaim(deps),
+]
