@@ -17,8 +17,10 @@ import { makeModelList } from './app/models.ts'
 import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
+import { reconciliationOf } from './app/reconcile.ts'
 import { makeReadiness } from './app/readiness.ts'
 import { makeUsageOut, type UsageOut } from './app/reporting.ts'
+import { stopInOrder } from './app/stop.ts'
 import { openStores, type Stores } from './app/stores.ts'
 import { scrapedBy, type Control } from './app/workers/worker.ts'
 import { makeHints } from './billing/recharge/hints.ts'
@@ -26,14 +28,14 @@ import type { Config, Environment } from './config.ts'
 import { makeKeyRows } from './gateway/idempotency-rows.ts'
 import { gatewayPlugin } from './gateway/plugin.ts'
 import { makeStoredIds, type StoredIds } from './gateway/stored/stored-ids.ts'
-import { sleep, type Clock } from './kernel/clock.ts'
+import type { Clock } from './kernel/clock.ts'
 import type { Ids } from './kernel/ids.ts'
-import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from './kernel/limits.ts'
 import { describeError, type Log } from './kernel/log.ts'
 import type { Loops } from './ops/loops.ts'
 import { makeMetrics, type Metrics } from './ops/metrics.ts'
 import { opsPlugin } from './ops/plugin.ts'
 import { cachedCopies } from './reconcile/access.ts'
+import type { Reconcile } from './reconcile/run.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from './portal/plugin.ts'
 import { makeTokenizer, type Tokenizer } from './pricing/tokenizer.ts'
 import { METERED } from './protocols/registry.ts'
@@ -133,7 +135,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
       parts.subjects.now = subjectSettings(next)
       publishPlans(core, log, next)
     },
-    stop: (deadlineMs) => stop(parts, server, gateway, deadlineMs),
+    stop: (deadlineMs) => stopInOrder(parts, server, gateway, deadlineMs),
     async hurry(waitMs) {
       await core.poster.drain(waitMs)
     },
@@ -157,6 +159,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   const { core, stores, prices, metrics, config, environment, clock, ids, log } = parts
   const { db, engine } = stores
   const subjects = makeSubjects({ ...core, db, clock, ids, settings: () => parts.subjects.now })
+  const reconcile = reconciliationOf(parts)
   const authenticator = makeAuthenticator({ db, clock, log, mode: environment.mode, subjects })
   core.cached.of = (id) => cachedCopies(authenticator.cachedOf(id), subjects.cachedOf(id))
   const keyRows = makeKeyRows(db)
@@ -174,7 +177,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     config,
   )
   const server = makeServer({ ids, log })
-  const admin = adminSurface(parts)
+  const admin = adminSurface(parts, reconcile)
   const portalDeps = {
     ...core,
     engine,
@@ -204,15 +207,16 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
   server.register(sync(opsPlugin), { health: makeReadiness(parts), metrics: scraped, version })
   watchFigures(parts, authenticator, gateway)
   background.follow(gateway.deps, parts.loops, parts.state)
-  startLoops({ ...parts, authenticator, keyRows, leaseMs: config.holds.lease_ms })
+  startLoops({ ...parts, authenticator, keyRows, reconcile, leaseMs: config.holds.lease_ms })
   return { server, gateway }
 }
 
-function adminSurface(parts: Parts): AdminSurface {
+function adminSurface(parts: Parts, reconcile: Reconcile): AdminSurface {
   const { stores, prices, clock } = parts
   return makeAdminSurface({
     ...{ ...parts, ...parts.core, ...stores },
     stripe: parts.billing,
+    reconcile,
     usage: parts.usage,
     claims: parts.claims.claims,
     outbox: parts.notify.outbox,
@@ -245,58 +249,3 @@ const sync =
     plugin(app, options)
     await Promise.resolve()
   }
-
-/**
- * Stops listening and resolves when the last connection is gone. Clients keep a connection alive
- * after an answer that was under way, so those that fall idle later are closed as they do.
- */
-async function closeServer(server: FastifyInstance, clock: Clock): Promise<void> {
-  const closed = server.close().then(() => 'closed' as const)
-  for (;;) {
-    server.server.closeIdleConnections()
-    if ((await Promise.race([closed, sleep(clock, CLOSE_IDLE_MS)])) === 'closed') return
-  }
-}
-
-/** Source: issue of every deploy: stop accepting, finish, post, clear, close. */
-async function stop(
-  parts: Parts,
-  server: FastifyInstance,
-  gateway: ConfiguredGateway,
-  deadlineMs: number,
-): Promise<number> {
-  const { core, log } = parts
-  parts.state.draining = true
-  // A client that left may have a request that goes on: both must end.
-  const closed = closeServer(server, parts.clock)
-  const finished = closed.then(() => gateway.deps.running.idle())
-  const late = new Promise<'late'>((resolve) => {
-    parts.clock.after(deadlineMs, () => {
-      resolve('late')
-    })
-  })
-  if ((await Promise.race([finished, late])) === 'late') {
-    log.warn({ open: gateway.deps.running.count }, 'requests still open at the deadline are cut')
-    server.server.closeAllConnections()
-    await gateway.cut()
-    await Promise.race([finished, sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
-  }
-  await core.credits.confirmed()
-  const left = await core.poster.drain(SHUTDOWN_POST_MS_MAX)
-  if (left === 0) await core.credits.settledAll()
-  await parts.loops.stop()
-  // An event that hangs at Stripe is taken over when its lease ends.
-  await Promise.race([parts.billing?.idle(), sleep(parts.clock, SHUTDOWN_POST_MS_MAX)])
-  await Promise.race([
-    parts.usage.reporting?.reporter.idle(),
-    sleep(parts.clock, SHUTDOWN_POST_MS_MAX),
-  ])
-  await parts.notify.sender.idle()
-  await parts.prices.record().catch((error: unknown) => {
-    log.warn({ error: describeError(error) }, 'price versions were not recorded')
-  })
-  await gateway.cut()
-  await parts.tokenizer.close()
-  await parts.stores.close()
-  return left
-}

@@ -20,6 +20,7 @@ import { operationCommands } from './app/cli/operations.ts'
 import { priceCommands } from './app/cli/prices.ts'
 import { notificationCommands } from './app/cli/notifications.ts'
 import { rechargeCommands } from './app/cli/recharge.ts'
+import { reconcileCommands } from './app/cli/reconcile.ts'
 import { stripeCommands } from './app/cli/stripe.ts'
 import { configJsonSchema } from './config-schema.ts'
 import { describeError } from './kernel/log.ts'
@@ -114,6 +115,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     meterCommands,
     stripeCommands,
     rechargeCommands,
+    reconcileCommands,
   ]) {
     register(cli)
   }

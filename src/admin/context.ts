@@ -18,6 +18,7 @@ import type { Reporting } from '../reporting/reporting.ts'
 import type { MeterViews } from '../reporting/status.ts'
 import type { Db } from '../store/db.ts'
 import type { Reload } from '../access/reload.ts'
+import type { Reconcile } from '../reconcile/run.ts'
 import type { Operations } from './operations.ts'
 import type { PriceAdmin } from './prices.ts'
 
@@ -37,6 +38,7 @@ export interface AdminDeps {
   readonly engine: CreditEngine
   readonly prices: PriceAdmin
   readonly operations: Operations
+  readonly reconcile: Reconcile
   /** null = no Stripe key is set. */
   readonly stripe: {
     readonly inbox: Inbox

@@ -16,6 +16,7 @@ import { notificationRoutes } from './routes/notifications.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { priceRoutes } from './routes/prices.ts'
 import { rechargeRoutes } from './routes/recharge.ts'
+import { reconcileRoutes } from './routes/reconcile.ts'
 import { receiptRoutes } from './routes/receipts.ts'
 import { stripeRoutes } from './routes/stripe.ts'
 
@@ -43,6 +44,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...notificationRoutes(deps),
     ...meterRoutes(deps),
     ...operationRoutes(deps),
+    ...reconcileRoutes(deps),
   ],
 })
 

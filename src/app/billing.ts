@@ -14,6 +14,7 @@ import { makeRecharges, type Recharges } from '../billing/recharge/recharges.ts'
 import { makeFindings } from '../billing/findings.ts'
 import type { BillingHooks } from '../billing/hooks.ts'
 import { makeInbox, type Inbox } from '../billing/inbox.ts'
+import { makeStripeSide, type StripeSide } from '../billing/books-side.ts'
 import { makeStripe } from '../billing/stripe.ts'
 import { makeSync, type Sync } from '../billing/sync.ts'
 import type { Tell } from '../billing/tell.ts'
@@ -35,6 +36,8 @@ export interface Billing {
   readonly worker: WorkPool
   readonly sync: Sync
   readonly checkouts: Checkouts
+  /** What reconciliation asks of Stripe. */
+  readonly books: StripeSide
   readonly recharges: Recharges
   /** Resolves when nothing is being worked on. */
   idle(): Promise<void>
@@ -93,17 +96,10 @@ export function makeBilling(parts: BillingParts): Billing | null {
   const reader = makeReader(stripe)
   const invoices = makeInvoiceReader(stripe)
   const rechargeReader = makeRechargeReader(stripe)
-  const effects = makeEffects({
-    ...{
-      ...parts,
-      reader,
-      invoices,
-      recharges: rechargeReader,
-      findings,
-      catalogue: () => catalogue,
-    },
-    entitle: parts.entitle?.entitle ?? nothingFollows,
-  })
+  const readers = { reader, invoices, recharges: rechargeReader, catalogue: () => catalogue }
+  const entitle = parts.entitle?.entitle ?? nothingFollows
+  const effects = makeEffects({ ...parts, ...readers, findings, entitle })
+  const side = { ...parts, ...readers, stripe, findings, effects, entitle: nothingFollows }
   const { mode } = environment
   const ensureCustomer = makeEnsureCustomer({ ...parts, stripe })
   const checkouts = makeCheckouts({
@@ -127,6 +123,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
     inbox,
     worker,
     checkouts,
+    books: makeStripeSide(side),
     recharges,
     sync: makeSync({ stripe, inbox, mode, clock }),
     async idle() {

@@ -19,6 +19,9 @@ import {
 import type { Log } from '../kernel/log.ts'
 import { makeLoops, type Loops } from '../ops/loops.ts'
 import type { Metrics } from '../ops/metrics.ts'
+import { RECONCILE_POLL_MS } from '../kernel/limits-books.ts'
+import type { Reconcile } from '../reconcile/run.ts'
+import { makeSchedule } from '../reconcile/schedule.ts'
 import type { Billing } from './billing.ts'
 import type { Core } from './credits.ts'
 import type { Notify } from './notify.ts'
@@ -50,6 +53,7 @@ export function startLoops(deps: {
   notify: Notify
   usage: UsageOut
   stored: StoredIds
+  reconcile: Reconcile
   clock: Clock
   leaseMs: number
 }): void {
@@ -92,12 +96,7 @@ export function startLoops(deps: {
     periodMs: 60_000,
     run: () => dropExpired(deps),
   })
-  loops.start({
-    name: 'notifications',
-    periodMs: NOTIFICATION_POLL_MS,
-    run: () => deps.notify.sender.tick(),
-  })
-  loops.start({ name: 'alerts', periodMs: ALERT_POLL_MS, run: () => deps.notify.alert() })
+  startTellingLoops(deps)
   startStripeLoops(deps)
 }
 
@@ -108,6 +107,23 @@ async function dropExpired(deps: {
 }): Promise<void> {
   await deps.keyRows.dropExpired(deps.clock.now(), IDEMPOTENT_DROP_MAX)
   await deps.stored.dropExpired()
+}
+
+function startTellingLoops(deps: {
+  loops: Loops
+  reconcile: Reconcile
+  notify: Notify
+  clock: Clock
+}): void {
+  const { loops, reconcile, notify, clock } = deps
+  const run = makeSchedule(reconcile, clock)
+  loops.start({ name: 'reconcile', periodMs: RECONCILE_POLL_MS, run })
+  loops.start({
+    name: 'notifications',
+    periodMs: NOTIFICATION_POLL_MS,
+    run: () => notify.sender.tick(),
+  })
+  loops.start({ name: 'alerts', periodMs: ALERT_POLL_MS, run: () => notify.alert() })
 }
 
 function startStripeLoops(deps: {

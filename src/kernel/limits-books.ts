@@ -14,3 +14,18 @@ export const AUDIT_GRACE_DAYS = 14
 export const AUDIT_TABLE_ROWS_MAX = 200
 /** Young objects of the offline audit: 200 000 rows a side must fit in 300 MB altogether. */
 export const AUDIT_YOUNG_MB = 16
+/** What is younger is not judged: events, receipts and loads may be on their way. Issue 5 §2. */
+export const RECONCILE_QUARANTINE_MS = 600_000
+/** One step of a run: short enough to be one request, and for another process to take over. */
+export const RECONCILE_STEP_MS = 15_000
+/** Who is silent this long within a step is taken for gone: a page with slow calls of Stripe's. */
+export const RECONCILE_LEASE_MS = 120_000
+/** Rows of one statement that compares whole tables: more of a kind is one cause. */
+export const RECONCILE_ROWS_MAX = 1_000
+/** Pause between two payments that are looked at: some five calls each, of 25 a second. */
+export const RECONCILE_PAUSE_MS = 200
+/** A scheduled run looks back this far: what the hour missed, and what the month did. */
+export const RECONCILE_HOURLY_MS = 3 * 86_400_000
+export const RECONCILE_NIGHTLY_MS = 40 * 86_400_000
+/** How often a process sees whether a run is due or to be taken up. */
+export const RECONCILE_POLL_MS = 30_000

@@ -65,7 +65,7 @@ const toBreaches = (accountId: string, suspicions: readonly Suspicion[]): Breach
   }))
 
 /** Looks until nothing is suspected, or often enough that it is no coincidence. */
-async function judge(deps: VerifyDeps, accountId: string): Promise<Judged> {
+export async function judgeAccount(deps: VerifyDeps, accountId: string): Promise<Judged> {
   let firstSeq: number | null = null
   for (let tries = 1; ; tries += 1) {
     const look = await lookAtAccount(deps, accountId)
@@ -104,7 +104,7 @@ async function verifyLive(deps: VerifyDeps, only: string | null, tally: Tally): 
   for (;;) {
     const rows = await deps.db.query(sql['account-page'], [cursor, only, PAGE_MAX])
     for (const accountId of rows.map((row) => textOf(row, 'id'))) {
-      const judged = await judge(deps, accountId)
+      const judged = await judgeAccount(deps, accountId)
       tally.accounts += 1
       tally.loaded += judged.isLoaded ? 1 : 0
       tally.keys += judged.keys

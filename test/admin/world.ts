@@ -26,6 +26,7 @@ import { micros as brand } from '../../src/kernel/money.ts'
 import { makePoster } from '../../src/ledger/group-commit.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
+import { makeReconciliation } from '../../src/app/reconcile.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from '../../src/portal/plugin.ts'
 import { makePriceBook } from '../../src/pricing/book.ts'
 import { loadCatalogue } from '../../src/pricing/catalogue.ts'
@@ -106,6 +107,10 @@ export async function makeWorld() {
     recovery: credits.recovery,
     renewalMs: LEASE_MS / 3,
   })
+  const core = { operations, stores: { db, engine } }
+  const reconcile = makeReconciliation({
+    ...{ core, stripe: null, leaseMs: LEASE_MS, clock, ids, quarantineMs: 0 },
+  })
   const prices = makePriceAdmin({ book, table, refresh, clock })
   const settings = () => ({ publicUrl: 'https://ai.example', linkMs: 60_000 })
   const deps = {
@@ -114,6 +119,7 @@ export async function makeWorld() {
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
     usage: { views: makeMeterViews({ db, clock }), reporting: null },
+    reconcile,
     outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({}) }),
   }
   const admin = makeAdminSurface(deps)

@@ -28,6 +28,8 @@ const findings = z.object({
 const HEADINGS = ['FIRST SEEN', 'LAST SEEN', 'SEVERITY', 'KIND', 'SUBJECT', 'STATE', 'ID']
 
 const adjustOptions = z.object({ reason: z.string(), reference: z.string().optional() })
+const explainOptions = z.object({ note: z.string(), until: z.string().optional() })
+const explained = z.object({ kind: z.string(), subject: z.string() })
 const findingOptions = z.object({ state: z.string().optional() })
 
 /** `farebox adjust`, `farebox findings`: what a person puts right, and what waits for one. */
@@ -53,7 +55,7 @@ export function correctionCommands({ run, program, deps, client, show }: Cli): v
         )
       }),
     )
-  program
+  const findingsCommand = program
     .command('findings')
     .description('what needs a person, newest first')
     .option('--state <state>', 'open, explained, fixed, gone or any')
@@ -72,6 +74,20 @@ export function correctionCommands({ run, program, deps, client, show }: Cli): v
             ...[one.state, one.id],
           ])
           return `${table(HEADINGS, rows)}${more(next)}`
+        })
+      }),
+    )
+  findingsCommand
+    .command('explain <id>')
+    .description('let a finding stand, with the reason')
+    .requiredOption('--note <text>')
+    .option('--until <time>', 'open again when it is still seen after this')
+    .action((id: string, given: unknown) =>
+      run(async () => {
+        const body = optionsOf(explainOptions, given)
+        const path = `/findings/${encodeURIComponent(id)}/explain`
+        return show(await client().send('POST', path, body), explained, (one) => {
+          return `Explained ${one.kind} of ${one.subject}.`
         })
       }),
     )

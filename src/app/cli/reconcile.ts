@@ -1,0 +1,100 @@
+import { z } from 'zod'
+import { progressView } from '../../admin/routes/reconcile.ts'
+import { csvLine } from '../../reconcile/audit/csv-line.ts'
+import { FAILED, globalsOf, OK, optionsOf, type Cli } from './context.ts'
+import { table } from './table.ts'
+
+const finding = z.object({
+  id: z.string(),
+  kind: z.string(),
+  severity: z.enum(['urgent', 'review', 'info']),
+  direction: z.string().nullable(),
+  subject: z.string(),
+  at_stake_micros: z.number().nullable(),
+  evidence: z.json(),
+  first_seen: z.string().nullable(),
+  last_seen: z.string().nullable(),
+})
+type Finding = z.output<typeof finding>
+const page = z.object({ data: z.array(finding), next_cursor: z.string().nullable() })
+
+const options = z.object({
+  since: z.string().optional(),
+  fix: z.boolean().default(false),
+  csv: z.boolean().default(false),
+})
+
+const ORDER = ['urgent', 'review', 'info']
+
+/** All open findings, urgent ones first. */
+async function openFindings({ client }: Cli): Promise<Finding[]> {
+  const all: Finding[] = []
+  let cursor: string | null = null
+  do {
+    const after: string = cursor === null ? '' : `&cursor=${cursor}`
+    const answer = page.parse(await client().send('GET', `/findings?limit=100${after}`))
+    all.push(...answer.data)
+    cursor = answer.next_cursor
+  } while (cursor !== null)
+  return all.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity))
+}
+
+const CSV = [
+  ...['severity', 'direction', 'kind', 'subject', 'at_stake_micros', 'first_seen', 'last_seen'],
+  ...['evidence', 'id'],
+]
+
+const cells = (one: Finding): (string | number)[] => [
+  ...[one.severity, one.direction ?? '', one.kind, one.subject, one.at_stake_micros ?? ''],
+  ...[one.first_seen ?? '', one.last_seen ?? ''],
+]
+
+function show(cli: Cli, findings: readonly Finding[], isCsv: boolean): void {
+  const out = (text: string): void => {
+    cli.deps.out(text)
+  }
+  if (isCsv) {
+    out(csvLine(CSV))
+    for (const one of findings) out(csvLine([...cells(one), JSON.stringify(one.evidence), one.id]))
+  } else if (globalsOf(cli.program).json) {
+    out(JSON.stringify({ findings }, null, 2))
+  } else if (findings.length === 0) {
+    out('The books agree: no open findings.')
+  } else {
+    const rows = findings.map((one) => [
+      ...[one.severity, one.direction, one.kind, one.subject],
+      ...[one.at_stake_micros === null ? null : one.at_stake_micros / 1_000_000, one.id],
+    ])
+    out(table(['SEVERITY', 'DIRECTION', 'KIND', 'SUBJECT', 'CREDITS', 'ID'], rows))
+  }
+}
+
+/** Step after step until it is done, told as it goes. */
+async function carryOut(cli: Cli, body: object): Promise<void> {
+  const { client, deps } = cli
+  let run = progressView.parse(await client().send('POST', '/reconcile', body))
+  while (run.check !== null) {
+    deps.err(`${run.check_no + 1}/${run.checks} ${run.check}: ${run.seen} seen, ${run.found} found`)
+    run = progressView.parse(await client().send('POST', '/reconcile/step', {}))
+  }
+  deps.err(`compared ${run.seen} in ${run.checks} books: ${run.found} found, ${run.fixed} fixed`)
+}
+
+/** `farebox reconcile`: every pair of books compared; findings are kept. */
+export function reconcileCommands(cli: Cli): void {
+  cli.program
+    .command('reconcile')
+    .description('compare all books; exit code 1 where something urgent is open')
+    .option('--since <time>', 'only payments made since; default all')
+    .option('--fix', 'put right what is provably right to put right')
+    .option('--csv', 'open findings as CSV')
+    .action((given: unknown) =>
+      cli.run(async () => {
+        const { since, fix, csv } = optionsOf(options, given)
+        await carryOut(cli, { since, fix })
+        const findings = await openFindings(cli)
+        show(cli, findings, csv)
+        return findings.some(({ severity }) => severity === 'urgent') ? FAILED : OK
+      }),
+    )
+}

@@ -1,0 +1,72 @@
+import type { StripeSide } from '../billing/books-side.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Check } from '../reconcile/check.ts'
+import { checkOfEngine, checkOfLedger, checkOfLines } from '../reconcile/check-books.ts'
+import { checksOfPayments } from '../reconcile/check-payments.ts'
+import { checkOfSubscriptions } from '../reconcile/check-subscriptions.ts'
+import { checksOfTables } from '../reconcile/check-tables.ts'
+import { makeDrifts } from '../reconcile/drift.ts'
+import { makeRepair } from '../reconcile/repair.ts'
+import { makeReconcile, type Reconcile } from '../reconcile/run.ts'
+import type { Core } from './credits.ts'
+import type { Stores } from './stores.ts'
+
+export interface ReconcileParts {
+  readonly core: Pick<Core, 'operations'> & { readonly stores: Pick<Stores, 'db' | 'engine'> }
+  /** null = no Stripe key is set: only our own books are compared. */
+  readonly stripe: StripeSide | null
+  readonly leaseMs: number
+  readonly clock: Clock
+  readonly ids: Ids
+  /** What is younger is not judged; absent = ten minutes. */
+  readonly quarantineMs?: number
+}
+
+/** The books, in the order in which they are compared: our own first, they are quick. */
+function checksOf({ core, stripe, leaseMs, clock }: ReconcileParts): readonly Check[] {
+  const { db, engine } = core.stores
+  const own = [
+    checkOfLedger(db),
+    checkOfLines(db),
+    checkOfEngine({ db, engine, clock, sweepMs: leaseMs / 3 }),
+    ...checksOfTables(db),
+  ]
+  if (stripe === null) return own
+  return [
+    ...own,
+    checkOfSubscriptions({ db, ...stripe }),
+    ...checksOfPayments({ db, clock, ...stripe }),
+  ]
+}
+
+/** Over what an app is made of. */
+export const reconciliationOf = (app: {
+  readonly core: Core
+  readonly billing: { readonly books: StripeSide } | null
+  readonly config: { readonly holds: { readonly lease_ms: number } }
+  readonly clock: Clock
+  readonly ids: Ids
+}): Reconcile =>
+  makeReconciliation({
+    ...app,
+    stripe: app.billing?.books ?? null,
+    leaseMs: app.config.holds.lease_ms,
+  })
+
+export function makeReconciliation(parts: ReconcileParts): Reconcile {
+  const { core, stripe, clock, ids } = parts
+  const { db } = core.stores
+  const checks = checksOf(parts)
+  const repair = makeRepair({
+    ...{ db, ids, clock },
+    rebuild: async (accountId) => (await core.operations.rebuild(accountId)).failed === 0,
+    recover: async () => (await core.operations.recover()).left === 0,
+    look: stripe === null ? null : (what, id) => stripe.mend(what, id),
+  })
+  return makeReconcile({
+    ...{ db, ids, clock, repair, checks: () => checks },
+    drifts: makeDrifts({ db, ids, clock }),
+    ...(parts.quarantineMs !== undefined && { quarantineMs: parts.quarantineMs }),
+  })
+}

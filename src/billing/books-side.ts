@@ -1,0 +1,49 @@
+import Stripe from 'stripe'
+import { makeDryLook, type DryLook } from './effects/dry-look.ts'
+import type { Effects, EffectsDeps } from './effects/effects.ts'
+import { makeWalk, type Walk } from './walk.ts'
+
+/** What reconciliation asks of Stripe; it imports nothing of Stripe's itself. */
+export interface StripeSide {
+  readonly walk: Walk
+  readonly look: DryLook
+  /** Whether Stripe has a payment, invoice or free checkout, and has it as paid. */
+  isPaid(id: string): Promise<boolean>
+  /** Whether a price is one of a plan. */
+  isOurs(price: string): boolean
+  /** Does what an event that names it would do. */
+  mend(what: string, id: string): Promise<void>
+}
+
+const KINDS = ['payment', 'invoice', 'session', 'subscription'] as const
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Stripe.errors.StripeInvalidRequestError && error.code === 'resource_missing'
+
+export function makeStripeSide(
+  deps: EffectsDeps & { readonly stripe: Stripe; readonly effects: Effects },
+): StripeSide {
+  const { reader, invoices, effects, catalogue } = deps
+  async function paid(id: string): Promise<boolean> {
+    if (id.startsWith('in_')) return (await invoices.invoice(id)).isPaid
+    if (id.startsWith('cs_')) return (await reader.session(id)).status === 'complete'
+    return (await reader.payment(id)).isPaid
+  }
+  return {
+    walk: makeWalk(deps.stripe),
+    look: makeDryLook(deps),
+    async isPaid(id) {
+      try {
+        return await paid(id)
+      } catch (error) {
+        if (isMissing(error)) return false
+        throw error
+      }
+    },
+    isOurs: (price) => catalogue().planOf(price) !== null,
+    async mend(what, id) {
+      const kind = KINDS.find((one) => one === what)
+      if (kind !== undefined) await effects.look({ kind, id }, () => Promise.resolve())
+    },
+  }
+}

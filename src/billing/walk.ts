@@ -1,0 +1,122 @@
+import type Stripe from 'stripe'
+import { idOf } from './stripe.ts'
+
+export interface WalkPage<T> {
+  readonly items: readonly T[]
+  /** Id to start after; null = this was the last page. */
+  readonly next: string | null
+}
+
+/** Something of Stripe's that moved money. */
+export interface PaidThing {
+  readonly id: string
+  readonly createdMs: number
+  /** Newest refund or dispute is not told by this: what it says is older than the look. */
+  readonly amount: number
+  readonly currency: string
+}
+
+/** A subscription, as reconciliation compares it. */
+export interface SeenSubscription {
+  readonly id: string
+  readonly customer: string | null
+  readonly status: string
+  readonly prices: readonly string[]
+  readonly isCollectionPaused: boolean
+  readonly createdMs: number
+  /** Σ of its prices for one interval, smallest unit. */
+  readonly amount: number
+  readonly currency: string
+}
+
+/** Walks through everything of Stripe's, newest first, a page at a time. Reads only. */
+export interface Walk {
+  payments(after: string | null, sinceMs: number | null): Promise<WalkPage<PaidThing>>
+  invoices(after: string | null, sinceMs: number | null): Promise<WalkPage<PaidThing>>
+  /** Checkouts that cost nothing, so that no payment tells of them. */
+  freeSessions(after: string | null, sinceMs: number | null): Promise<WalkPage<PaidThing>>
+  subscriptions(after: string | null): Promise<WalkPage<SeenSubscription>>
+}
+
+const PAGE = 100
+
+interface Listed {
+  readonly id: string
+}
+
+interface Listing<T> {
+  readonly data: readonly T[]
+  readonly has_more: boolean
+}
+
+function pageOf<T extends Listed, U>(
+  list: Listing<T>,
+  wanted: (one: T) => boolean,
+  read: (one: T) => U,
+): WalkPage<U> {
+  const last = list.data.at(-1)
+  return {
+    items: list.data.filter(wanted).map(read),
+    next: list.has_more && last !== undefined ? last.id : null,
+  }
+}
+
+const params = (after: string | null, sinceMs: number | null) => ({
+  limit: PAGE,
+  ...(after === null ? {} : { starting_after: after }),
+  ...(sinceMs === null ? {} : { created: { gte: Math.floor(sinceMs / 1000) } }),
+})
+
+const readSubscription = (it: Stripe.Subscription): SeenSubscription => ({
+  id: it.id,
+  customer: idOf(it.customer),
+  status: it.status,
+  prices: it.items.data.map(({ price }) => price.id),
+  isCollectionPaused: it.pause_collection !== null,
+  createdMs: it.created * 1000,
+  amount: it.items.data.reduce(
+    (sum, { price, quantity }) => sum + (price.unit_amount ?? 0) * (quantity ?? 1),
+    0,
+  ),
+  currency: it.currency,
+})
+
+export function makeWalk(stripe: Stripe): Walk {
+  return {
+    async payments(after, sinceMs) {
+      const list = await stripe.paymentIntents.list(params(after, sinceMs))
+      return pageOf(
+        list,
+        ({ status }) => status === 'succeeded',
+        ({ id, created, amount_received: amount, currency }) => {
+          return { id, createdMs: created * 1000, amount, currency }
+        },
+      )
+    },
+    async invoices(after, sinceMs) {
+      const list = await stripe.invoices.list({ ...params(after, sinceMs), status: 'paid' })
+      return pageOf(
+        list,
+        () => true,
+        ({ id, created, total: amount, currency }) => {
+          return { id, createdMs: created * 1000, amount, currency }
+        },
+      )
+    },
+    async freeSessions(after, sinceMs) {
+      const given = { ...params(after, sinceMs), status: 'complete' as const }
+      const list = await stripe.checkout.sessions.list(given)
+      return pageOf(
+        list,
+        ({ mode, payment_status: paid }) => mode === 'payment' && paid === 'no_payment_required',
+        ({ id, created, currency }) => {
+          return { id, createdMs: created * 1000, amount: 0, currency: currency ?? '' }
+        },
+      )
+    },
+    async subscriptions(after) {
+      const list = await stripe.subscriptions.list({ ...params(after, null), status: 'all' })
+      return pageOf(list, () => true, readSubscription)
+    },
+  }
+}

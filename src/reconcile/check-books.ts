@@ -1,0 +1,119 @@
+import { PAGE_MAX } from '../kernel/limits.ts'
+import { checkLedger, type Breach } from '../ledger/checks.ts'
+import type { Db } from '../store/db.ts'
+import { microsOf, numberOf, textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+import type { Check } from './check.ts'
+import type { Drift } from './drift.ts'
+import { judgeAccount, type VerifyDeps } from './verify.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), ['account-page', 'twice-lines'])
+
+const LEDGER_KINDS = { I1: 'ledger_balance', I9: 'ledger_hold' } as const
+
+const ledgerDrift = ({ invariant, accountId, subject, detail }: Breach): Drift => ({
+  kind: LEDGER_KINDS[invariant],
+  severity: 'urgent',
+  direction: null,
+  subject,
+  atStakeMicros: null,
+  evidence: { invariant, account_id: accountId, detail },
+  repair: null,
+})
+
+/** I1 and I9: ledger ↔ lots ↔ usage. Each statement sees one moment. */
+export const checkOfLedger = (db: Db): Check => ({
+  name: 'ledger',
+  kinds: Object.values(LEDGER_KINDS),
+  isOfTime: false,
+  async page(cursor) {
+    const { breaches, accounts, cursor: next } = await checkLedger(db, cursor, PAGE_MAX)
+    return { drifts: breaches.map(ledgerDrift), seen: accounts, next }
+  },
+})
+
+const lineDrift = (subject: string, evidence: Drift['evidence']): Drift => ({
+  kind: 'ledger_lines',
+  severity: 'review',
+  direction: null,
+  subject,
+  atStakeMicros: null,
+  evidence,
+  repair: null,
+})
+
+/** Debt, overage and version of an account: each is the sum or the newest of other rows. */
+export const checkOfLines = (db: Db): Check => ({
+  name: 'lines',
+  kinds: ['ledger_lines'],
+  isOfTime: false,
+  async page(cursor) {
+    const rows = await db.query(sql['twice-lines'], [cursor ?? '', PAGE_MAX])
+    const drifts = rows.flatMap((row) => {
+      const of = (column: string): number => microsOf(row, column)
+      const [debt, overage] = [of('debt_micros'), of('overage_micros')]
+      const [debtOf, overageOf] = [of('entries_debt'), of('entries_overage')]
+      const [version, newest] = [numberOf(row, 'version'), numberOf(row, 'receipts_version')]
+      if (debt === debtOf && overage === overageOf && version >= newest) return []
+      const account = { debt_micros: debt, overage_micros: overage, version }
+      const entries = { debt_micros: debtOf, overage_micros: overageOf, receipts_version: newest }
+      return [lineDrift(textOf(row, 'id'), { account, entries })]
+    })
+    const last = rows.length < PAGE_MAX ? undefined : rows.at(-1)
+    return { drifts, seen: rows.length, next: last === undefined ? null : textOf(last, 'id') }
+  },
+})
+
+const ENGINE_KINDS = {
+  I2: 'engine_available',
+  I7: 'engine_lease',
+  I8: 'engine_below_limit',
+  I10: 'engine_fields',
+} as const
+
+type EngineRule = keyof typeof ENGINE_KINDS
+
+const isOfEngine = (invariant: string): invariant is EngineRule => invariant in ENGINE_KINDS
+
+const engineDrift = (
+  accountId: string,
+  invariant: EngineRule,
+  { subject, detail }: { readonly subject: string; readonly detail: string },
+): Drift => ({
+  kind: ENGINE_KINDS[invariant],
+  severity: invariant === 'I2' ? 'urgent' : 'review',
+  direction: null,
+  subject,
+  atStakeMicros: null,
+  evidence: { invariant, account_id: accountId, detail },
+  // Everything in Redis can be made again from Postgres, so doing it is right. A breach of I8 has
+  // happened: nothing makes it undone.
+  repair:
+    invariant === 'I7'
+      ? { kind: 'recover' }
+      : invariant === 'I8'
+        ? null
+        : { kind: 'rebuild', accountId },
+})
+
+/** I2, I7, I8, I10: what the hot path has ↔ Postgres, under the account's lock, looked at again. */
+export const checkOfEngine = (deps: VerifyDeps): Check => ({
+  name: 'engine',
+  kinds: Object.values(ENGINE_KINDS),
+  isOfTime: false,
+  async page(cursor) {
+    // Few at a time: each is several round trips, and a page is what a step cannot leave.
+    const rows = await deps.db.query(sql['account-page'], [cursor ?? '', null, ENGINE_PAGE])
+    const drifts: Drift[] = []
+    for (const accountId of rows.map((row) => textOf(row, 'id'))) {
+      const { breaches } = await judgeAccount(deps, accountId)
+      for (const { invariant, ...breach } of breaches) {
+        if (isOfEngine(invariant)) drifts.push(engineDrift(accountId, invariant, breach))
+      }
+    }
+    const last = rows.length < ENGINE_PAGE ? undefined : rows.at(-1)
+    return { drifts, seen: rows.length, next: last === undefined ? null : textOf(last, 'id') }
+  },
+})
+
+const ENGINE_PAGE = 50

@@ -1,0 +1,27 @@
+import type { Drift } from './drift.ts'
+
+/** What a run is about. */
+export interface Scope {
+  /** Only payments made since; null = all of them. Unix ms. */
+  readonly sinceMs: number | null
+  /** What is younger than this is not judged. Unix ms. */
+  readonly untilMs: number
+}
+
+export interface CheckPage {
+  readonly drifts: readonly Drift[]
+  /** Things compared. */
+  readonly seen: number
+  /** Where the next page starts; null = this was the last one. */
+  readonly next: string | null
+}
+
+/** One pair of books, compared a page at a time. Reads only. */
+export interface Check {
+  readonly name: string
+  /** Of its findings: those that a whole comparison does not see any more are gone. */
+  readonly kinds: readonly string[]
+  /** Whether the scope's beginning bounds it. */
+  readonly isOfTime: boolean
+  page(cursor: string | null, scope: Scope): Promise<CheckPage>
+}

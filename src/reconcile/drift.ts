@@ -1,0 +1,65 @@
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import type { Db } from '../store/db.ts'
+import { textOf } from '../store/rows.ts'
+import { loadSql } from '../store/sql.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), ['note-drift', 'drift-gone', 'drift-fixed'])
+
+/** What is provably right to do about a drift. Everything else is for a person. */
+export type Repair =
+  | { readonly kind: 'rebuild'; readonly accountId: string }
+  | { readonly kind: 'recover' }
+  | { readonly kind: 'look'; readonly what: 'payment' | 'invoice' | 'session' | 'subscription' }
+
+/** Two books that say different things. Source: design §6, issue 5 §2. */
+export interface Drift {
+  readonly kind: string
+  readonly severity: 'urgent' | 'review' | 'info'
+  /** Which side is wronged; null = it is about neither access nor payment. */
+  readonly direction: 'paid_but_blocked' | 'unpaid_but_active' | null
+  /** What it is about: kind and subject make it the same finding when it is seen again. */
+  readonly subject: string
+  readonly atStakeMicros: number | null
+  /** What both sides say. */
+  readonly evidence: Readonly<Record<string, unknown>>
+  readonly repair: Repair | null
+}
+
+export interface NotedDrift {
+  readonly id: string
+  /** Explained ones are seen, and left alone. */
+  readonly isOpen: boolean
+}
+
+/** Findings of reconciliation. */
+export interface Drifts {
+  note(drift: Drift): Promise<NotedDrift>
+  /** What a whole comparison has not seen since its start; `sinceMs` where it was of a time. */
+  gone(kinds: readonly string[], startedMs: number, sinceMs: number | null): Promise<void>
+  fixed(id: string): Promise<void>
+}
+
+const keepable = (_key: string, value: unknown): unknown =>
+  typeof value === 'string' ? value.replaceAll('\0', '\u{fffd}').toWellFormed() : value
+
+export function makeDrifts(deps: { db: Db; ids: Ids; clock: Clock }): Drifts {
+  const { db, ids, clock } = deps
+  return {
+    async note({ kind, severity, subject, evidence, direction, atStakeMicros }) {
+      const json = JSON.stringify(evidence, keepable)
+      const [row] = await db.query(sql['note-drift'], [
+        ...[ids.uuid(), kind, severity, subject, json, direction, atStakeMicros],
+        new Date(clock.now()),
+      ])
+      if (row === undefined) throw new Error('unreachable: the finding was written')
+      return { id: textOf(row, 'id'), isOpen: row.state === 'open' }
+    },
+    async gone(kinds, startedMs, sinceMs) {
+      await db.query(sql['drift-gone'], [kinds, new Date(startedMs), sinceMs])
+    },
+    async fixed(id) {
+      await db.query(sql['drift-fixed'], [id])
+    },
+  }
+}

@@ -1,0 +1,178 @@
+import { z } from 'zod'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ids } from '../kernel/ids.ts'
+import {
+  RECONCILE_LEASE_MS,
+  RECONCILE_QUARANTINE_MS,
+  RECONCILE_STEP_MS,
+} from '../kernel/limits-books.ts'
+import type { Db } from '../store/db.ts'
+import { loadSql } from '../store/sql.ts'
+import type { Check } from './check.ts'
+import type { Drift, Drifts } from './drift.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'begin-run',
+  'take-run',
+  'save-run',
+  'last-run',
+])
+
+const options = z.object({
+  kind: z.enum(['manual', 'hourly', 'nightly']),
+  /** Payments made since, Unix ms; null = all. */
+  since_ms: z.number().nullable(),
+  fix: z.boolean(),
+})
+export type RunOptions = z.infer<typeof options>
+
+const runRow = z.object({
+  id: z.string(),
+  options,
+  check_no: z.number(),
+  cursor: z.string().nullable(),
+  seen: z.number(),
+  found: z.number(),
+  fixed: z.number(),
+  started_at: z.number(),
+  finished_at: z.number().nullable(),
+})
+type Run = z.infer<typeof runRow>
+
+export interface Progress {
+  readonly id: string
+  readonly kind: RunOptions['kind']
+  /** What it is at; null = it is done. */
+  readonly check: string | null
+  readonly checks: number
+  readonly checkNo: number
+  readonly seen: number
+  readonly found: number
+  readonly fixed: number
+  readonly startedMs: number
+  readonly finishedMs: number | null
+}
+
+/** Compares the books, a step at a time: whoever calls carries on where the last one stopped. */
+export interface Reconcile {
+  /** Begins a run; null = somebody is at one. */
+  begin(given: RunOptions): Promise<Progress | null>
+  /** Carries the run under way on for a while. null = there is none, or somebody is at it. */
+  step(): Promise<Progress | null>
+  last(): Promise<Progress | null>
+}
+
+export interface ReconcileDeps {
+  readonly db: Db
+  readonly ids: Ids
+  readonly clock: Clock
+  readonly checks: () => readonly Check[]
+  readonly drifts: Drifts
+  /** Puts one drift right, with an entry in the audit log. false = it was not. */
+  readonly repair: (drift: Drift) => Promise<boolean>
+  readonly quarantineMs?: number
+}
+
+const date = (ms: number | null): Date | null => (ms === null ? null : new Date(ms))
+
+function progressOf(checks: readonly Check[], run: Run): Progress {
+  return {
+    ...{ id: run.id, kind: run.options.kind, checks: checks.length, checkNo: run.check_no },
+    check: run.finished_at === null ? (checks[run.check_no]?.name ?? null) : null,
+    ...{ seen: run.seen, found: run.found, fixed: run.fixed },
+    ...{ startedMs: run.started_at, finishedMs: run.finished_at },
+  }
+}
+
+/** false = the lease is lost: another process goes on with it. */
+async function save(
+  { db, clock }: ReconcileDeps,
+  run: Run,
+  lease: string,
+  letGo: boolean,
+): Promise<boolean> {
+  const until = new Date(clock.now() + RECONCILE_LEASE_MS)
+  const rows = await db.query(sql['save-run'], [
+    ...[lease, until, run.check_no, run.cursor, run.seen, run.found, run.fixed],
+    ...[date(run.finished_at), letGo],
+  ])
+  return rows.length > 0
+}
+
+/** Notes what a page found, and mends what is provably right to mend, one after the other. */
+async function take(deps: ReconcileDeps, run: Run, found: readonly Drift[]): Promise<number> {
+  let fixed = 0
+  for (const drift of found) {
+    const { id, isOpen } = await deps.drifts.note(drift)
+    if (!run.options.fix || !isOpen || drift.repair === null) continue
+    if (!(await deps.repair(drift))) continue
+    await deps.drifts.fixed(id)
+    fixed += 1
+  }
+  return fixed
+}
+
+/** One page; the run as it is after it. */
+async function page(deps: ReconcileDeps, run: Run, check: Check): Promise<Run> {
+  const { since_ms: sinceMs } = run.options
+  const untilMs = run.started_at - (deps.quarantineMs ?? RECONCILE_QUARANTINE_MS)
+  const { drifts, seen, next } = await check.page(run.cursor, { sinceMs, untilMs })
+  const fixed = run.fixed + (await take(deps, run, drifts))
+  const counts = { seen: run.seen + seen, found: run.found + drifts.length, fixed }
+  if (next !== null) return { ...run, ...counts, cursor: next }
+  await deps.drifts.gone(check.kinds, run.started_at, check.isOfTime ? sinceMs : null)
+  return { ...run, ...counts, check_no: run.check_no + 1, cursor: null }
+}
+
+async function carryOn(deps: ReconcileDeps, started: Run, lease: string): Promise<Progress> {
+  const { clock } = deps
+  const checks = deps.checks()
+  const endMs = clock.monotonicMs() + RECONCILE_STEP_MS
+  let run = started
+  while (clock.monotonicMs() < endMs) {
+    const check = checks[run.check_no]
+    if (check === undefined) {
+      run = { ...run, finished_at: clock.now() }
+      break
+    }
+    run = await page(deps, run, check)
+    // Lost: another process goes on from what was saved last. Seen twice is the same finding.
+    if (!(await save(deps, run, lease, false))) return progressOf(checks, run)
+  }
+  await save(deps, run, lease, true)
+  return progressOf(checks, run)
+}
+
+async function held(deps: ReconcileDeps, lease: string, run: Run): Promise<Progress> {
+  try {
+    return await carryOn(deps, run, lease)
+  } catch (error) {
+    // What was done until the last page is kept; the rest is tried again.
+    const [row] = await deps.db.query(sql['last-run'])
+    await save(deps, row === undefined ? run : runRow.parse(row), lease, true)
+    throw error
+  }
+}
+
+export function makeReconcile(deps: ReconcileDeps): Reconcile {
+  const { db, ids, clock } = deps
+  const until = (): Date => new Date(clock.now() + RECONCILE_LEASE_MS)
+  return {
+    async begin(given) {
+      const lease = ids.uuid()
+      const json = JSON.stringify(given)
+      const params = [ids.uuid(), json, lease, until(), new Date(clock.now())]
+      const [row] = await db.query(sql['begin-run'], params)
+      return row === undefined ? null : held(deps, lease, runRow.parse(row))
+    },
+    async step() {
+      const lease = ids.uuid()
+      const [row] = await db.query(sql['take-run'], [lease, until(), new Date(clock.now())])
+      return row === undefined ? null : held(deps, lease, runRow.parse(row))
+    },
+    async last() {
+      const [row] = await db.query(sql['last-run'])
+      return row === undefined ? null : progressOf(deps.checks(), runRow.parse(row))
+    },
+  }
+}

@@ -1,0 +1,28 @@
+import type { Clock } from '../kernel/clock.ts'
+import { RECONCILE_HOURLY_MS, RECONCILE_NIGHTLY_MS } from '../kernel/limits-books.ts'
+import type { Reconcile, RunOptions } from './run.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/** Which run is due after the last began: one each hour, the first of a UTC day a longer one. */
+export function dueRun(startedMs: number, nowMs: number): RunOptions | null {
+  const isNewDay = Math.floor(nowMs / DAY_MS) > Math.floor(startedMs / DAY_MS)
+  if (isNewDay) return { kind: 'nightly', since_ms: nowMs - RECONCILE_NIGHTLY_MS, fix: false }
+  if (nowMs - startedMs < HOUR_MS) return null
+  return { kind: 'hourly', since_ms: nowMs - RECONCILE_HOURLY_MS, fix: false }
+}
+
+/** One round: carries on what is under way, or begins what is due. Any process may. */
+export function makeSchedule(reconcile: Reconcile, clock: Clock): () => Promise<void> {
+  const bornMs = clock.now()
+  return async () => {
+    const last = await reconcile.last()
+    if (last !== null && last.finishedMs === null) {
+      await reconcile.step()
+      return
+    }
+    const due = dueRun(last?.startedMs ?? bornMs, clock.now())
+    if (due !== null) await reconcile.begin(due)
+  }
+}

@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeCatalogue } from '../../src/billing/catalogue.ts'
+import { makeStripeSide } from '../../src/billing/books-side.ts'
+import { packsSchema, stripeConfigSchema } from '../../src/billing/config.ts'
+import { makeInvoiceReader } from '../../src/billing/effects/read-invoice.ts'
+import { makeReader } from '../../src/billing/effects/read-payment.ts'
+import { makeFindings } from '../../src/billing/findings.ts'
+import { makeRechargeReader } from '../../src/billing/recharge/read.ts'
+import type { SeenSubscription } from '../../src/billing/walk.ts'
+import { idOf } from '../../src/billing/stripe.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import { checksOfPayments } from '../../src/reconcile/check-payments.ts'
+import { judgeSubscription } from '../../src/reconcile/check-subscriptions.ts'
+import { makeDrifts } from '../../src/reconcile/drift.ts'
+import { makeRepair } from '../../src/reconcile/repair.ts'
+import { makeReconcile } from '../../src/reconcile/run.ts'
+import { makeRechargeWorld, type RechargeWorld } from '../billing/recharge-world.ts'
+import { countedHooks, ids } from '../billing/support.ts'
+import { testDb, type TestDb } from '../store/databases.ts'
+
+let own: TestDb
+let world: RechargeWorld
+beforeAll(async () => {
+  own = await testDb('postgres', 4)
+  world = await makeRechargeWorld(own.db)
+})
+afterAll(async () => {
+  await world.stop()
+  await own[Symbol.asyncDispose]()
+})
+
+function makeRun(quarantineMs: number) {
+  const { db, clock, stripe, one } = world
+  const packs = packsSchema.parse([{ id: 'starter', stripe_price: world.price.id, credits: 100 }])
+  const catalogue = makeCatalogue({ packs, plans: [], stripe: stripeConfigSchema.parse({}) })
+  const side = makeStripeSide({
+    ...{ db, ids, clock, log: silentLog, stripe, effects: one.effects, hooks: countedHooks() },
+    ...{ reader: makeReader(stripe), invoices: makeInvoiceReader(stripe) },
+    ...{ recharges: makeRechargeReader(stripe), catalogue: () => catalogue },
+    ...{ tell: () => Promise.resolve(), reload: () => Promise.resolve() },
+    findings: makeFindings({ db, ids, clock }),
+  })
+  const checks = checksOfPayments({ db, clock, ...side, pauseMs: 0 })
+  const nothing = () => Promise.resolve(false)
+  const look = (what: string, id: string) => side.mend(what, id)
+  const repair = makeRepair({ db, ids, clock, rebuild: nothing, recover: nothing, look })
+  const reconcile = makeReconcile({
+    ...{ db, ids, clock, repair, quarantineMs, checks: () => checks },
+    drifts: makeDrifts({ db, ids, clock }),
+  })
+  return (fix = false) => reconcile.begin({ kind: 'manual', since_ms: null, fix })
+}
+
+const open = () =>
+  own.db.query(
+    `SELECT kind, severity, direction, subject FROM findings
+     WHERE state = 'open' AND kind NOT LIKE 'stripe_%' ORDER BY kind, subject`,
+  )
+
+/** A paid checkout of a customer of ours, of which no event arrived. */
+async function aPayment(): Promise<{ accountId: string; payment: string }> {
+  const account = await world.account(null, null)
+  const session = await world.stripe.checkout.sessions.create({
+    mode: 'payment',
+    customer: account.customer,
+    line_items: [{ price: world.price.id, quantity: 1 }],
+    success_url: 'https://shop.example/ok',
+  })
+  await world.control('pay', { session: session.id, method: 'pm_card_visa' })
+  const { payment_intent: intent } = await world.stripe.checkout.sessions.retrieve(session.id)
+  return { accountId: account.id, payment: idOf(intent) ?? '' }
+}
+
+describe('Stripe’s payments and our grants', () => {
+  test('a missed payment is urgent, writes nothing until it is mended, and grants once', async () => {
+    const { accountId, payment } = await aPayment()
+    const run = makeRun(-60_000)
+    expect(await run()).toMatchObject({ found: 1, fixed: 0 })
+    expect(await open()).toEqual([
+      {
+        ...{ kind: 'payment_not_granted', severity: 'urgent' },
+        ...{ direction: 'paid_but_blocked', subject: payment },
+      },
+    ])
+    expect(await world.posted(accountId)).toBe(0)
+    expect(await run(true)).toMatchObject({ found: 1, fixed: 1 })
+    expect(await world.posted(accountId)).toBe(100_000_000)
+    expect(await run(true)).toMatchObject({ found: 0 })
+    expect(await world.posted(accountId)).toBe(100_000_000)
+    expect(await open()).toEqual([])
+  })
+
+  test('a missed refund is found, and clawed back by its share', async () => {
+    const { accountId, payment } = await aPayment()
+    const run = makeRun(-60_000)
+    await run(true)
+    await world.stripe.refunds.create({ payment_intent: payment, amount: 250 })
+    await run()
+    expect(await open()).toMatchObject([{ kind: 'clawback_differs', subject: payment }])
+    expect(await world.posted(accountId)).toBe(100_000_000)
+    await run(true)
+    expect(await world.posted(accountId)).toBe(75_000_000)
+    expect(await run()).toMatchObject({ found: 0 })
+  })
+
+  test('a payment that nobody can be granted for is left to a person', async () => {
+    const customer = await world.stripe.customers.create({})
+    const session = await world.stripe.checkout.sessions.create({
+      mode: 'payment',
+      customer: customer.id,
+      line_items: [{ price: world.price.id, quantity: 1 }],
+      success_url: 'https://shop.example/ok',
+    })
+    await world.control('pay', { session: session.id, method: 'pm_card_visa' })
+    const run = makeRun(-60_000)
+    expect(await run(true)).toMatchObject({ found: 1, fixed: 0 })
+    expect(await open()).toMatchObject([{ kind: 'payment_not_granted' }])
+    await own.db.query(
+      `INSERT INTO accounts (id, name, stripe_customer_id, changed_at, created_at)
+       VALUES ('acct_late', 'late', $1, now(), now())`,
+      [customer.id],
+    )
+    await run(true)
+    expect(await world.posted('acct_late')).toBe(100_000_000)
+  })
+
+  test('a grant without a payment is for review', async () => {
+    const { id } = await world.account(null, null)
+    await own.db.query(
+      `INSERT INTO stripe_payments (id, account_id, currency, paid_amount, refunded_amount,
+       withdrawn_amount, paid_at, changed_at)
+       VALUES ('pi_madeup', $1, 'usd', 1000, 0, 0, '2027-01-01', '2027-01-01')`,
+      [id],
+    )
+    await makeRun(-60_000)()
+    expect(await open()).toMatchObject([
+      { kind: 'grant_without_payment', subject: 'pi_madeup', direction: 'unpaid_but_active' },
+    ])
+    await own.db.query(`DELETE FROM stripe_payments WHERE id = 'pi_madeup'`)
+    await world.pass(1)
+    await makeRun(-60_000)()
+    expect(await open()).toEqual([])
+  })
+
+  test('what is younger than the quarantine is not judged', async () => {
+    await aPayment()
+    expect(await makeRun(600_000)()).toMatchObject({ found: 0 })
+  })
+})
+
+describe('Stripe’s subscriptions and entitlements', () => {
+  const seen = (status: string, fields: Partial<SeenSubscription> = {}): SeenSubscription => ({
+    ...{ id: 'sub_1', customer: 'cus_1', status, prices: ['price_1'], isCollectionPaused: false },
+    ...{ createdMs: 1, amount: 2_000, currency: 'usd', ...fields },
+  })
+  const ours = {
+    ...{ account_id: 'acct_1', account_status: 'active', status_reason: null, status: 'active' },
+    ...{ plan_id: 'pro', entitled: 'active', blocked: null, entitled_by: 'sub_1' },
+  }
+  const UNLINKED = { ...ours, account_id: null, account_status: null, status: null, entitled: null }
+
+  test.each([
+    ['active', {}, null],
+    ['active', UNLINKED, 'urgent subscription_orphaned paid_but_blocked'],
+    ['canceled', UNLINKED, null],
+    ['active', { entitled: 'none' }, 'urgent subscription_blocked paid_but_blocked'],
+    ['trialing', { blocked: 'no_plan' }, 'urgent subscription_blocked paid_but_blocked'],
+    ['active', { status: null, entitled: 'none' }, 'urgent subscription_blocked paid_but_blocked'],
+    ['active', { account_status: 'frozen' }, 'review subscription_blocked paid_but_blocked'],
+    ['canceled', {}, 'review subscription_unpaid unpaid_but_active'],
+    ['unpaid', {}, 'review subscription_unpaid unpaid_but_active'],
+    ['canceled', { status: 'canceled', entitled: 'over' }, null],
+    ['canceled', { entitled_by: 'sub_2', status: 'canceled' }, null],
+    ['past_due', {}, 'review subscription_differs null'],
+    ['past_due', { status: 'past_due', entitled: 'grace' }, null],
+  ])('%s there, %j here: %s', (status, fields, expected) => {
+    const drift = judgeSubscription(seen(status), { ...ours, ...fields })
+    const told = drift && `${drift.severity} ${drift.kind} ${String(drift.direction)}`
+    expect(told).toBe(expected)
+  })
+
+  test('only what looking again can mend is mended', () => {
+    const unknown = judgeSubscription(seen('active'), { ...ours, status: null, entitled: 'none' })
+    expect(unknown?.repair).toEqual({ kind: 'look', what: 'subscription' })
+    expect(judgeSubscription(seen('active'), { ...ours, entitled: 'none' })?.repair).toBeNull()
+  })
+})
