@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { micros } from '../../src/kernel/money.ts'
-import type { Db } from '../../src/store/db.ts'
 import { expectSound } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
-import { expectedSales, type Expected } from './sim-expected.ts'
+import { expectedSales } from './sim-expected.ts'
+import { ledgerSales, sorted } from './sim-ledger.ts'
 import { makeSimWorld, type SimWorld } from './sim-world.ts'
 
 /** Random histories at Stripe's; FAREBOX_HISTORIES asks for more of them. */
@@ -237,26 +237,6 @@ async function act(sim: SimWorld, buyers: Buyers, one: Action): Promise<void> {
       return sim.drain()
   }
 }
-
-/** What the ledger says of each sale of these accounts. */
-async function ledgerSales(db: Db, buyers: Buyers): Promise<Map<string, Expected>> {
-  const rows = await db.query(
-    `SELECT reference_id AS key,
-       SUM(CASE WHEN movement_type = 'grant' THEN micros ELSE 0 END)::bigint AS granted,
-       -SUM(CASE WHEN op_id ~ '^sale:[^#]*#[0-9]+$' THEN micros ELSE 0 END)::bigint AS taken
-     FROM ledger_entries
-     WHERE account_id = ANY($1) AND reference_type = 'sale' GROUP BY reference_id`,
-    [buyers],
-  )
-  return new Map(
-    rows.map((row) => [
-      String(row.key),
-      { granted: Number(row.granted), taken: Number(row.taken) },
-    ]),
-  )
-}
-
-const sorted = (sales: Map<string, Expected>) => [...sales].sort(([a], [b]) => (a < b ? -1 : 1))
 
 test(
   'whatever happens at Stripe, the ledger ends as its final state says (I1, I3, I5)',
