@@ -44,7 +44,7 @@ const overrideBody = z
   })
 
 function patchOf(body: z.output<typeof overrideBody>): Override['patch'] {
-  const { reason: _reason, expires_at: _until, ...rest } = body
+  const { reason, expires_at, ...rest } = body
   const { credit_limit: credit, overage_limit: overage, ...same } = rest
   return {
     ...same,
