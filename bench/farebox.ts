@@ -10,7 +10,10 @@ export interface BenchFarebox extends Program {
   readonly customer: Customer
 }
 
-export async function startFarebox(upstream: string): Promise<BenchFarebox> {
+export async function startFarebox(
+  upstream: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<BenchFarebox> {
   const redis = await durableRedis()
   const postgres = await durablePostgres()
   process.env.TEST_DATABASE_URL = postgres.url
@@ -29,7 +32,7 @@ export async function startFarebox(upstream: string): Promise<BenchFarebox> {
         },
       },
     },
-    env: { LOG_LEVEL: 'warn' },
+    env: { LOG_LEVEL: 'warn', ...env },
   })
   const customer = await gateway.admin.customer('1000000')
   return {

@@ -4,10 +4,11 @@ import { benchJson } from './json.ts'
 import { benchPairs } from './pairs.ts'
 import { benchPosting } from './posting.ts'
 import { benchStreams } from './streams.ts'
+import { benchWebhooks } from './webhooks.ts'
 
 /**
- * `npm run bench`: figures side by side in one run. `--only json|streams|pairs|posting`, `--quick`
- * for a look. Compare within a run, never between machines.
+ * `npm run bench`: figures side by side in one run. `--only
+ * json|streams|pairs|posting|webhooks`, `--quick` for a look. Compare within a run, never between machines.
  */
 const { values } = parseArgs({
   options: { only: { type: 'string' }, quick: { type: 'boolean', default: false } },
@@ -17,6 +18,7 @@ const benches: Record<string, () => Promise<void>> = {
   json: () => benchJson(quick ? 4 : 10, quick ? 1 : 3),
   streams: () => benchStreams(quick ? 200 : 1_000, 200),
   pairs: () => benchPairs(quick ? 3 : 10),
+  webhooks: () => benchWebhooks(quick ? 5 : 20),
   posting: () => benchPosting(quick ? 200_000 : 5_000_000),
 }
 
