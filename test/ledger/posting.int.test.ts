@@ -268,6 +268,12 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
   test('snapshots tell what an engine must know', async () => {
     await addAccount(db, 'snap', 500)
     await db.query("UPDATE accounts SET credit_limit_micros = 100 WHERE id = 'snap'", [])
+    await db.query(
+      `INSERT INTO entitlements (account_id, state, features, credit_limit_micros,
+         overage_limit_micros, requests_per_minute, plans_version, resolved_at)
+       VALUES ('snap', 'none', '{}', 0, 0, 7, '', $1)`,
+      [new Date(T0)],
+    )
     await addKey(db, 'week-key', 'snap')
     const monday = 20_465
     for (const day of [monday - 1, monday, monday + 3]) {
@@ -278,6 +284,9 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
       postedMicros: -30,
       creditLimitMicros: 600,
       status: 'active',
+      requestsPerMinute: 7,
+      tokensPerMinute: null,
+      maxConcurrency: null,
       version: 3,
       changeSeq: 0,
     })
