@@ -6,7 +6,7 @@ import type { Outbox } from './outbox.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['untold-findings'])
 
-/** Tells operators of urgent findings, once each, whoever found them. */
+/** Tells operators of what cannot wait, once each, whoever found it. */
 export function makeAlerts({ db, outbox }: { db: Db; outbox: Outbox }) {
   return async (nowMs: number): Promise<void> => {
     const since = new Date(nowMs - ALERT_FINDINGS_MS)

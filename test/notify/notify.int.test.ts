@@ -249,25 +249,30 @@ test('nobody is told where nothing is configured', async () => {
   expect(await world.states()).toEqual([])
 })
 
-test('operators are told of an urgent finding once, customers never', async () => {
+test('operators are told once of what cannot wait, customers never', async () => {
   await using world = await makeWorld({ ...mails(), operator_email: 'ops@example.com' })
-  const note = (severity: string, subject: string) =>
+  const note = (severity: string, subject: string, kind = 'paid_not_granted') =>
     world.db.query(
       `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
-       VALUES ($1, 'paid_not_granted', $2, $3, '{}', $4, $4)`,
-      [ids.uuid(), severity, subject, new Date(T0)],
+       VALUES ($1, $5, $2, $3, '{}', $4, $4)`,
+      [ids.uuid(), severity, subject, new Date(T0), kind],
     )
   await note('urgent', 'pi_1')
   await note('review', 'pi_2')
+  await note('review', 'price_new', 'stripe_unknown_price')
   const alert = makeAlerts(world)
   await alert(T0 + 1)
   await alert(T0 + 2)
   world.nowMs = T0 + 3
   mailbox.mails.length = 0
   await world.sender().drain()
-  expect(mailbox.mails).toHaveLength(1)
-  expect(mailbox.mails[0]).toContain('To: ops@example.com')
-  expect(mailbox.mails[0]).toContain('pi_1')
+  expect(mailbox.mails).toHaveLength(2)
+  const told = mailbox.mails.join('\n')
+  expect(told).toContain('To: ops@example.com')
+  expect(['pi_1', 'pi_2', 'price_new'].filter((one) => told.includes(one))).toEqual([
+    'pi_1',
+    'price_new',
+  ])
 })
 
 test('a charge that passes a mark of the balance tells it once, with the charge', async () => {
