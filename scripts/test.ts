@@ -97,13 +97,15 @@ async function tests(args: readonly string[]): Promise<Tally> {
 async function main(args: readonly string[]): Promise<number> {
   const tallies: Tally[] = []
   if (args.length === 0) {
-    tallies.push(
-      await check('lint', [
-        ['eslint', '.'],
+    // Beside each other: each is one thread that works for minutes.
+    const checks = [
+      check('lint', [['eslint', '.']]),
+      check('format and types', [
         ['prettier', '--check', '--log-level', 'warn', '.'],
+        ['tsc', '--noEmit'],
       ]),
-    )
-    tallies.push(await check('types', [['tsc', '--noEmit']]))
+    ]
+    tallies.push(...(await Promise.all(checks)))
   }
   tallies.push(await tests(args))
   const passed = tallies.reduce((sum, part) => sum + part.passed, 0)
