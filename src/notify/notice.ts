@@ -20,6 +20,7 @@ export const NOTICES = {
     finding_id: z.string(),
     kind: z.string(),
     subject: z.string(),
+    /** When it opened last. */
     first_seen: z.string(),
   }),
 } as const

@@ -12,6 +12,7 @@ import { notifyConfigSchema } from '../../src/notify/config.ts'
 import type { Notice } from '../../src/notify/notice.ts'
 import { makeOutbox } from '../../src/notify/outbox.ts'
 import { makeSender, type SenderDeps } from '../../src/notify/sender.ts'
+import { makeDrifts } from '../../src/reconcile/drift.ts'
 import { addAccount, grant, ids, item, T0 } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
 import { startMailbox, startReceiver, type Mailbox, type Receiver } from './receivers.ts'
@@ -58,7 +59,7 @@ async function makeWorld(given: z.input<typeof notifyConfigSchema> = {}) {
     return id
   }
   return Object.assign(world, {
-    ...{ db, outbox, sender, results, states, account },
+    ...{ db, clock, outbox, sender, results, states, account },
     [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
   })
 }
@@ -273,6 +274,54 @@ test('operators are told once of what cannot wait, customers never', async () =>
     'pi_1',
     'price_new',
   ])
+})
+
+test('a finding that opens again is told again, once', async () => {
+  await using world = await makeWorld({ ...mails(), operator_email: 'ops@example.com' })
+  const drifts = makeDrifts({ db: world.db, ids, clock: world.clock })
+  const alert = makeAlerts(world)
+  const drift = { kind: 'payment_not_granted', subject: 'pi_1', repair: null } as const
+  const see = async (severity: 'urgent' | 'review' = 'urgent') => {
+    world.nowMs += 1_000
+    const told = { severity, direction: null, atStakeMicros: null, evidence: {} }
+    const { id } = await drifts.note({ ...drift, ...told })
+    for (let n = 0; n < 2; n += 1) await alert(world.nowMs)
+    return id
+  }
+  const told = async () => (await world.outbox.list(null, null, 100)).length
+  const id = await see()
+  await see()
+  expect(await told()).toBe(1)
+  world.nowMs += 1_000
+  await drifts.gone(['payment_not_granted'], world.nowMs, null)
+  await see()
+  await see()
+  expect(await told()).toBe(2)
+  await drifts.fixed(id)
+  await see()
+  expect(await told()).toBe(3)
+  const explain = (untilMs: number | null) =>
+    world.db.query(`UPDATE findings SET state = 'explained', explained_until = $1`, [
+      untilMs === null ? null : new Date(untilMs),
+    ])
+  await explain(world.nowMs + 3_600_000)
+  await see()
+  await explain(null)
+  await see()
+  expect(await told()).toBe(3)
+  await explain(world.nowMs)
+  await see()
+  await see()
+  expect(await told()).toBe(4)
+  await see('review')
+  await see()
+  await see()
+  expect(await told()).toBe(5)
+  // What opened long ago is no news to who configures a channel now.
+  await world.db.query(`DELETE FROM notifications`)
+  world.nowMs += 2 * 86_400_000
+  await alert(world.nowMs)
+  expect(await told()).toBe(0)
 })
 
 test('a charge that passes a mark of the balance tells it once, with the charge', async () => {
