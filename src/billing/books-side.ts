@@ -1,6 +1,7 @@
 import Stripe from 'stripe'
 import { makeDryLook, type DryLook } from './effects/dry-look.ts'
 import type { Effects, EffectsDeps } from './effects/effects.ts'
+import { readTouched } from './touched.ts'
 import { makeWalk, type Walk } from './walk.ts'
 
 /** What reconciliation asks of Stripe; it imports nothing of Stripe's itself. */
@@ -11,6 +12,8 @@ export interface StripeSide {
   isPaid(id: string): Promise<boolean>
   /** Whether a price is one of a plan. */
   isOurs(price: string): boolean
+  /** Which of some payments, invoices, sessions and subscriptions have changed since. */
+  touched(ids: readonly string[], sinceMs: number): Promise<ReadonlySet<string>>
   /** Does what an event that names it would do. */
   mend(what: string, id: string): Promise<void>
 }
@@ -39,6 +42,16 @@ export function makeStripeSide(
         if (isMissing(error)) return false
         throw error
       }
+    },
+    async touched(ids, sinceMs) {
+      const { ids: all, paidBack } = await readTouched(deps.stripe, sinceMs)
+      const found = new Set(ids.filter((id) => all.has(id)))
+      const wanted = new Set(ids.filter((id) => id.startsWith('in_') && !all.has(id)))
+      for (const payment of wanted.size === 0 ? [] : paidBack) {
+        const invoice = await invoices.invoiceOf(payment)
+        if (invoice !== null && wanted.has(invoice)) found.add(invoice)
+      }
+      return found
     },
     isOurs: (price) => catalogue().planOf(price) !== null,
     async mend(what, id) {

@@ -1,4 +1,5 @@
 import type Stripe from 'stripe'
+import { DISPUTE_OPEN_MS, RECONCILE_LOOKS_MAX } from '../kernel/limits-books.ts'
 import { idOf } from './stripe.ts'
 
 export interface WalkPage<T> {
@@ -11,9 +12,15 @@ export interface WalkPage<T> {
 export interface PaidThing {
   readonly id: string
   readonly createdMs: number
-  /** Newest refund or dispute is not told by this: what it says is older than the look. */
   readonly amount: number
   readonly currency: string
+}
+
+/** Something that takes money back: a refund or a dispute. */
+export interface MoneyBackThing {
+  readonly id: string
+  readonly createdMs: number
+  readonly payment: string
 }
 
 /** A subscription, as reconciliation compares it. */
@@ -35,6 +42,10 @@ export interface Walk {
   invoices(after: string | null, sinceMs: number | null): Promise<WalkPage<PaidThing>>
   /** Checkouts that cost nothing, so that no payment tells of them. */
   freeSessions(after: string | null, sinceMs: number | null): Promise<WalkPage<PaidThing>>
+  /** By their own time: of payments however old. */
+  refunds(after: string | null, sinceMs: number | null): Promise<WalkPage<MoneyBackThing>>
+  /** Those that may have moved money since. */
+  disputes(after: string | null, sinceMs: number | null): Promise<WalkPage<MoneyBackThing>>
   subscriptions(after: string | null): Promise<WalkPage<SeenSubscription>>
 }
 
@@ -61,8 +72,8 @@ function pageOf<T extends Listed, U>(
   }
 }
 
-const params = (after: string | null, sinceMs: number | null) => ({
-  limit: PAGE,
+const params = (after: string | null, sinceMs: number | null, limit = RECONCILE_LOOKS_MAX) => ({
+  limit,
   ...(after === null ? {} : { starting_after: after }),
   ...(sinceMs === null ? {} : { created: { gte: Math.floor(sinceMs / 1000) } }),
 })
@@ -81,8 +92,27 @@ const readSubscription = (it: Stripe.Subscription): SeenSubscription => ({
   currency: it.currency,
 })
 
+const readBack = (it: Stripe.Refund | Stripe.Dispute): MoneyBackThing => ({
+  id: it.id,
+  createdMs: it.created * 1000,
+  payment: idOf(it.payment_intent) ?? '',
+})
+
+const isOfPayment = (it: Stripe.Refund | Stripe.Dispute): boolean => it.payment_intent !== null
+
+const backWalk = (stripe: Stripe): Pick<Walk, 'refunds' | 'disputes'> => ({
+  async refunds(after, sinceMs) {
+    return pageOf(await stripe.refunds.list(params(after, sinceMs)), isOfPayment, readBack)
+  },
+  async disputes(after, sinceMs) {
+    const from = sinceMs === null ? null : sinceMs - DISPUTE_OPEN_MS
+    return pageOf(await stripe.disputes.list(params(after, from)), isOfPayment, readBack)
+  },
+})
+
 export function makeWalk(stripe: Stripe): Walk {
   return {
+    ...backWalk(stripe),
     async payments(after, sinceMs) {
       const list = await stripe.paymentIntents.list(params(after, sinceMs))
       return pageOf(
@@ -115,7 +145,7 @@ export function makeWalk(stripe: Stripe): Walk {
       )
     },
     async subscriptions(after) {
-      const list = await stripe.subscriptions.list({ ...params(after, null), status: 'all' })
+      const list = await stripe.subscriptions.list({ ...params(after, null, PAGE), status: 'all' })
       return pageOf(list, () => true, readSubscription)
     },
   }

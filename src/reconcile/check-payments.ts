@@ -1,16 +1,17 @@
 import type { Difference, DryLook } from '../billing/effects/dry-look.ts'
-import type { PaidThing, Walk } from '../billing/walk.ts'
+import type { MoneyBackThing, PaidThing, Walk, WalkPage } from '../billing/walk.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { RECONCILE_PAUSE_MS } from '../kernel/limits-books.ts'
+import { RECONCILE_LOOKS_MAX, RECONCILE_PAUSE_MS } from '../kernel/limits-books.ts'
 import type { Db } from '../store/db.ts'
 import { microsOf, numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check, CheckPage, Scope } from './check.ts'
-import type { Drift } from './drift.ts'
+import type { Drift, DriftKind } from './drift.ts'
+import { settled, type Quarantine } from './quarantine.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['payment-page'])
 
-export interface PaymentDeps {
+export interface PaymentDeps extends Quarantine {
   readonly db: Db
   readonly clock: Clock
   readonly walk: Walk
@@ -21,57 +22,102 @@ export interface PaymentDeps {
   readonly pauseMs?: number
 }
 
-type What = 'payment' | 'invoice' | 'session'
+const PAID_KINDS = ['payment_not_granted', 'clawback_differs'] as const
 
-function driftOf(what: What, paid: PaidThing, found: Difference): Drift | null {
+/** What is looked at to mend it, by Stripe's prefixes. */
+const whatOf = (id: string): 'payment' | 'invoice' | 'session' =>
+  id.startsWith('in_') ? 'invoice' : id.startsWith('cs_') ? 'session' : 'payment'
+
+/** `subject`: the payment, invoice or free checkout; `seen`: what Stripe said of it. */
+function driftOf(
+  subject: string,
+  seen: Readonly<Record<string, unknown>>,
+  found: Difference,
+): Drift | null {
   if (found.accounts.length === 0 && !found.isStuck && !found.lacksGrant) return null
-  const { amount, currency, createdMs } = paid
   const [account_id = null] = found.accounts
-  const base = {
-    subject: paid.id,
-    atStakeMicros: null,
-    evidence: {
-      ...{ account_id, stripe: `paid ${amount} ${currency}`, ledger: found.outcome },
-      ...{ amount, currency, created_ms: createdMs },
-    },
-  }
+  const evidence = { account_id, ...seen, ledger: found.outcome }
+  const base = { subject, atStakeMicros: found.atStakeMicros, evidence }
+  const repair = { kind: 'look', what: whatOf(subject) } as const
   if (found.isStuck || found.lacksGrant) {
     // What cannot be granted is a person's; what only was not is granted by looking again.
-    const repair = found.isStuck ? null : ({ kind: 'look', what } as const)
     const wronged = { severity: 'urgent', direction: 'paid_but_blocked' } as const
-    return { ...base, kind: 'payment_not_granted', ...wronged, repair }
+    return {
+      ...base,
+      kind: 'payment_not_granted',
+      ...wronged,
+      repair: found.isStuck ? null : repair,
+    }
   }
-  const kind = 'clawback_differs'
-  return { ...base, kind, severity: 'review', direction: null, repair: { kind: 'look', what } }
+  return { ...base, kind: 'clawback_differs', severity: 'review', direction: null, repair }
+}
+
+const paused = (deps: PaymentDeps): Promise<void> =>
+  sleep(deps.clock, deps.pauseMs ?? RECONCILE_PAUSE_MS)
+
+/** A walk through something of Stripe's, of which each is looked at. */
+function walked<T extends { readonly id: string; readonly createdMs: number }>(
+  deps: PaymentDeps,
+  of: {
+    readonly name: string
+    readonly kinds: readonly DriftKind[]
+    list(after: string | null, sinceMs: number | null): Promise<WalkPage<T>>
+    look(one: T, scope: Scope): Promise<Drift | null>
+  },
+): Check {
+  return {
+    ...{ name: of.name, kinds: of.kinds, isOfTime: true },
+    async page(cursor, scope) {
+      const { items, next } = await of.list(cursor, scope.sinceMs)
+      const drifts: Drift[] = []
+      for (const one of items.filter(({ createdMs }) => createdMs < scope.untilMs)) {
+        const drift = await of.look(one, scope)
+        if (drift !== null) drifts.push(drift)
+        await paused(deps)
+      }
+      return { drifts: await settled(deps, drifts, scope), seen: items.length, next }
+    },
+  }
 }
 
 /** I3 and I5, from Stripe's side: every payment of ours is granted and clawed back as it should. */
-function paidCheck(
+const paidCheck = (
   deps: PaymentDeps,
   name: string,
-  what: What,
-  list: (after: string | null, sinceMs: number | null) => ReturnType<Walk['payments']>,
-): Check {
-  return {
-    name,
-    // Three walks of one pair of books: the last of them closes what none has seen.
-    kinds: what === 'session' ? ['payment_not_granted', 'clawback_differs'] : [],
-    isOfTime: true,
-    async page(cursor, { sinceMs, untilMs }) {
-      const { items, next } = await list(cursor, sinceMs)
-      const drifts: Drift[] = []
-      for (const paid of items.filter(({ createdMs }) => createdMs < untilMs)) {
-        const found = await deps.look({ kind: what, id: paid.id })
-        const drift = found === null ? null : driftOf(what, paid, found)
-        if (drift !== null) drifts.push(drift)
-        await sleep(deps.clock, deps.pauseMs ?? RECONCILE_PAUSE_MS)
-      }
-      return { drifts, seen: items.length, next }
+  what: 'payment' | 'invoice' | 'session',
+  list: Walk['payments'],
+  kinds: readonly DriftKind[] = [],
+): Check =>
+  walked<PaidThing>(deps, {
+    ...{ name, kinds, list },
+    async look({ id, amount, currency, createdMs }) {
+      const found = await deps.look({ kind: what, id })
+      const paid = { stripe: `paid ${amount} ${currency}`, amount, currency }
+      return found === null ? null : driftOf(id, { ...paid, created_ms: createdMs }, found)
     },
-  }
-}
+  })
 
-const GRANTS_PAGE = 50
+/** I5 by the time of what took money back: the payment may be older than any scope. */
+const backCheck = (
+  deps: PaymentDeps,
+  name: string,
+  what: 'refund' | 'dispute',
+  list: Walk['refunds'],
+): Check =>
+  walked<MoneyBackThing>(deps, {
+    ...{ name, kinds: [] },
+    async list(after, sinceMs) {
+      const { items, next } = await list(after, sinceMs)
+      // Several of one payment are one look.
+      return { items: [...new Map(items.map((one) => [one.payment, one])).values()], next }
+    },
+    async look({ id, payment }, { untilMs }) {
+      const found = await deps.look({ kind: what, id })
+      // Seen in every run that looks this far back, so whichever comes next may say it is gone.
+      const seen = { stripe: `${what} ${id} of ${payment}`, created_ms: untilMs }
+      return found === null ? null : driftOf(found.id, seen, found)
+    },
+  })
 
 /** I3, from the ledger's side: what was granted was paid. */
 async function grantsPage(
@@ -80,7 +126,10 @@ async function grantsPage(
   { sinceMs, untilMs }: Scope,
 ): Promise<CheckPage> {
   const times = [new Date(sinceMs ?? 0), new Date(untilMs)]
-  const rows = await deps.db.query(sql['payment-page'], [cursor ?? '', GRANTS_PAGE, ...times])
+  const rows = await deps.db.query(sql['payment-page'], [
+    ...[cursor ?? '', RECONCILE_LOOKS_MAX],
+    ...times,
+  ])
   const drifts: Drift[] = []
   for (const row of rows) {
     const id = textOf(row, 'id')
@@ -94,9 +143,9 @@ async function grantsPage(
         evidence: { ...evidence, ledger: `granted ${granted_micros}` },
       })
     }
-    await sleep(deps.clock, deps.pauseMs ?? RECONCILE_PAUSE_MS)
+    await paused(deps)
   }
-  const last = rows.length < GRANTS_PAGE ? undefined : rows.at(-1)
+  const last = rows.length < RECONCILE_LOOKS_MAX ? undefined : rows.at(-1)
   return { drifts, seen: rows.length, next: last === undefined ? null : textOf(last, 'id') }
 }
 
@@ -106,7 +155,14 @@ export function checksOfPayments(deps: PaymentDeps): readonly Check[] {
   return [
     paidCheck(deps, 'payments', 'payment', (...args) => walk.payments(...args)),
     paidCheck(deps, 'invoices', 'invoice', (...args) => walk.invoices(...args)),
-    paidCheck(deps, 'free checkouts', 'session', (...args) => walk.freeSessions(...args)),
+    backCheck(deps, 'refunds', 'refund', (...args) => walk.refunds(...args)),
+    backCheck(deps, 'disputes', 'dispute', (...args) => walk.disputes(...args)),
+    // Five walks of one pair of books: the last of them closes what none has seen.
+    paidCheck(
+      ...([deps, 'free checkouts', 'session'] as const),
+      (...args) => walk.freeSessions(...args),
+      PAID_KINDS,
+    ),
     {
       name: 'grants',
       kinds: ['grant_without_payment'],

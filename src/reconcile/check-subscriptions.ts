@@ -4,6 +4,7 @@ import type { Db } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
 import type { Drift } from './drift.ts'
+import { settled, type Quarantine } from './quarantine.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['our-subscription'])
 
@@ -28,7 +29,7 @@ const KINDS = [
   'subscription_orphaned',
   'subscription_unpaid',
   'subscription_differs',
-]
+] as const
 
 /** Why an account whose subscription is paid gets nothing; null = it gets what it paid. */
 function blockedBy(ours: Ours): string | null {
@@ -81,24 +82,26 @@ export function judgeSubscription(seen: SeenSubscription, ours: Ours): Drift | n
 }
 
 /** Stripe's subscriptions to our plans ↔ what their accounts are entitled to (I4). */
-export const checkOfSubscriptions = (deps: {
-  readonly db: Db
-  readonly walk: Pick<Walk, 'subscriptions'>
-  /** Whether a price is one of a plan. */
-  readonly isOurs: (price: string) => boolean
-}): Check => ({
+export const checkOfSubscriptions = (
+  deps: Quarantine & {
+    readonly db: Db
+    readonly walk: Pick<Walk, 'subscriptions'>
+    /** Whether a price is one of a plan. */
+    readonly isOurs: (price: string) => boolean
+  },
+): Check => ({
   name: 'plans',
   kinds: KINDS,
   isOfTime: false,
-  async page(cursor, { untilMs }) {
+  async page(cursor, scope) {
     const { items, next } = await deps.walk.subscriptions(cursor)
     const drifts: Drift[] = []
     for (const seen of items) {
-      if (seen.createdMs >= untilMs || !seen.prices.some(deps.isOurs)) continue
+      if (seen.createdMs >= scope.untilMs || !seen.prices.some(deps.isOurs)) continue
       const [row] = await deps.db.query(sql['our-subscription'], [seen.id, seen.customer])
       const drift = judgeSubscription(seen, ourRow.parse(row))
       if (drift !== null) drifts.push(drift)
     }
-    return { drifts, seen: items.length, next }
+    return { drifts: await settled(deps, drifts, scope), seen: items.length, next }
   },
 })

@@ -4,7 +4,7 @@ import type { Db, Row } from '../store/db.ts'
 import { microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
-import type { Drift } from './drift.ts'
+import type { Drift, DriftKind } from './drift.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'key-page',
@@ -104,7 +104,7 @@ export function checksOfTables(db: Db): readonly Check[] {
   const of = (
     name: string,
     text: string,
-    kinds: readonly string[],
+    kinds: readonly DriftKind[],
     read: (row: Row) => Drift,
   ): Check => ({
     name,
@@ -115,7 +115,7 @@ export function checksOfTables(db: Db): readonly Check[] {
       return { drifts: rows.map(read), seen: rows.length, next: null }
     },
   })
-  const sales = ['sale_without_lot', 'lot_without_sale', 'sale_amount_differs']
+  const sales = ['sale_without_lot', 'lot_without_sale', 'sale_amount_differs'] as const
   const several = sql['several-subscriptions']
   return [
     checkOfKeySpend(db),

@@ -1,4 +1,4 @@
-import type { Drift } from './drift.ts'
+import type { Drift, DriftKind } from './drift.ts'
 
 /** What a run is about. */
 export interface Scope {
@@ -20,7 +20,7 @@ export interface CheckPage {
 export interface Check {
   readonly name: string
   /** Of its findings: those that a whole comparison does not see any more are gone. */
-  readonly kinds: readonly string[]
+  readonly kinds: readonly DriftKind[]
   /** Whether the scope's beginning bounds it. */
   readonly isOfTime: boolean
   page(cursor: string | null, scope: Scope): Promise<CheckPage>

@@ -12,9 +12,21 @@ export type Repair =
   | { readonly kind: 'recover' }
   | { readonly kind: 'look'; readonly what: 'payment' | 'invoice' | 'session' | 'subscription' }
 
+/** Everything that reconciliation can find. Each has a seed in the tests. */
+export const DRIFT_KINDS = [
+  ...['ledger_balance', 'ledger_hold', 'ledger_lines'],
+  ...['engine_available', 'engine_lease', 'engine_below_limit', 'engine_fields'],
+  ...['key_spend_differs', 'sale_without_lot', 'lot_without_sale', 'sale_amount_differs'],
+  ...['checkout_state_differs', 'customer_link_differs', 'several_subscriptions'],
+  ...['subscription_blocked', 'subscription_orphaned', 'subscription_unpaid'],
+  ...['subscription_differs', 'payment_not_granted', 'clawback_differs', 'grant_without_payment'],
+  ...['meter_summary_differs', 'meter_not_there'],
+] as const
+export type DriftKind = (typeof DRIFT_KINDS)[number]
+
 /** Two books that say different things. Source: design §6, issue 5 §2. */
 export interface Drift {
-  readonly kind: string
+  readonly kind: DriftKind
   readonly severity: 'urgent' | 'review' | 'info'
   /** Which side is wronged; null = it is about neither access nor payment. */
   readonly direction: 'paid_but_blocked' | 'unpaid_but_active' | null
@@ -36,7 +48,7 @@ export interface NotedDrift {
 export interface Drifts {
   note(drift: Drift): Promise<NotedDrift>
   /** What a whole comparison has not seen since its start; `sinceMs` where it was of a time. */
-  gone(kinds: readonly string[], startedMs: number, sinceMs: number | null): Promise<void>
+  gone(kinds: readonly DriftKind[], startedMs: number, sinceMs: number | null): Promise<void>
   fixed(id: string): Promise<void>
 }
 

@@ -48,7 +48,8 @@ function makeRun(quarantineMs: number) {
     ...{ db, ids, clock, repair, quarantineMs, checks: () => checks },
     drifts: makeDrifts({ db, ids, clock }),
   })
-  return (fix = false) => reconcile.begin({ kind: 'manual', since_ms: null, fix })
+  return (fix = false, since: number | null = null) =>
+    reconcile.begin({ kind: 'manual', since_ms: since, fix })
 }
 
 const open = () =>
@@ -143,8 +144,77 @@ describe('Stripe’s payments and our grants', () => {
   })
 
   test('what is younger than the quarantine is not judged', async () => {
-    await aPayment()
-    expect(await makeRun(600_000)()).toMatchObject({ found: 0 })
+    const { accountId } = await aPayment()
+    const run = makeRun(600_000)
+    expect(await run()).toMatchObject({ found: 0 })
+    await world.pass(601)
+    expect(await run(true)).toMatchObject({ found: 1, fixed: 1 })
+    expect(await world.posted(accountId)).toBe(100_000_000)
+  })
+
+  describe('money that goes back is judged by its own time', () => {
+    const HOUR_S = 3_600
+
+    test('a fresh refund of an old payment is no drift yet, and one by its own age', async () => {
+      const { payment } = await aPayment()
+      const run = makeRun(600_000)
+      await world.pass(700)
+      await run(true)
+      await world.pass(200 * HOUR_S)
+      await world.stripe.refunds.create({ payment_intent: payment, amount: 100 })
+      expect(await run()).toMatchObject({ found: 0 })
+      await world.pass(590)
+      expect(await run()).toMatchObject({ found: 0 })
+      await world.pass(11)
+      expect(await run()).toMatchObject({ found: 2 }) // by its payment, and by its refund
+      expect(await open()).toMatchObject([{ kind: 'clawback_differs', subject: payment }])
+      // Refunded once more, it is as young as the newer refund.
+      await world.stripe.refunds.create({ payment_intent: payment, amount: 100 })
+      expect(await run()).toMatchObject({ found: 0 })
+      await world.pass(601)
+      await run(true)
+      expect(await open()).toEqual([])
+    })
+
+    test.each(['refund', 'dispute'] as const)(
+      'a %s of a payment older than the scope is found, and gone when it is mended',
+      async (what) => {
+        const { accountId, payment } = await aPayment()
+        const run = makeRun(600_000)
+        await world.pass(700)
+        await run(true)
+        await world.pass(1_000 * HOUR_S)
+        if (what === 'refund') await world.stripe.refunds.create({ payment_intent: payment })
+        else await world.control('dispute', { payment_intent: payment })
+        const since = () => world.clock.now() - HOUR_S * 1_000
+        expect(await run(false, since())).toMatchObject({ found: 0 })
+        await world.pass(700)
+        expect(await run(false, since())).toMatchObject({ found: 1 })
+        expect(await open()).toMatchObject([{ kind: 'clawback_differs', subject: payment }])
+        expect(await run(true, since())).toMatchObject({ found: 1, fixed: 1 })
+        expect(await world.posted(accountId)).toBe(0)
+        expect(await run(false, since())).toMatchObject({ found: 0 })
+        expect(await open()).toEqual([])
+      },
+    )
+
+    test('a dispute that is won months later is judged by when its money came back', async () => {
+      const { accountId, payment } = await aPayment()
+      const run = makeRun(600_000)
+      await world.pass(700)
+      await world.control('dispute', { payment_intent: payment })
+      await world.pass(700)
+      await run(true)
+      expect(await world.posted(accountId)).toBe(0)
+      await world.pass(80 * 24 * HOUR_S)
+      const [dispute] = (await world.stripe.disputes.list({ payment_intent: payment })).data
+      await world.control('dispute', { dispute: dispute?.id, action: 'win' })
+      const since = () => world.clock.now() - HOUR_S * 1_000
+      expect(await run(false, since())).toMatchObject({ found: 0 })
+      await world.pass(700)
+      expect(await run(true, since())).toMatchObject({ found: 1, fixed: 1 })
+      expect(await world.posted(accountId)).toBe(100_000_000)
+    })
   })
 })
 

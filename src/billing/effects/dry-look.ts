@@ -19,6 +19,8 @@ export interface Difference {
   readonly isStuck: boolean
   /** Accounts whose ledger would move. Empty = the books agree. */
   readonly accounts: readonly string[]
+  /** By how much, either way. null = it is not about credits. */
+  readonly atStakeMicros: number | null
 }
 
 /** Looks as the inbox does and writes nothing. null = it is none of ours. */
@@ -80,9 +82,12 @@ export function makeDryLook(deps: EffectsDeps): DryLook {
     if (target === null || (subject.kind === 'payment' && target.kind === 'invoice')) return null
     const found = await lookOf(target)
     if (found === null) return null
-    const { outcome, grantedOfMs, isStuck, accounts } = await rolledBack(db, (tx) =>
+    const { movedMicros = 0, ...written } = await rolledBack(db, (tx) =>
       found.write(tx, clock.now()),
     )
-    return { id: target.id, outcome, lacksGrant: grantedOfMs !== null, isStuck, accounts }
+    const { outcome, grantedOfMs, isStuck, accounts } = written
+    const atStakeMicros = movedMicros === 0 ? null : Math.abs(movedMicros)
+    const lacksGrant = grantedOfMs !== null
+    return { id: target.id, outcome, lacksGrant, isStuck, accounts, atStakeMicros }
   }
 }

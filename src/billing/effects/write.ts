@@ -80,6 +80,8 @@ export interface Written {
   readonly grantedOfMs: number | null
   /** Something was paid that could not be granted. */
   readonly isStuck: boolean
+  /** Granted less taken back. Absent = nothing was. */
+  readonly movedMicros?: number
 }
 
 export interface WriteDeps extends DisputeWriter {
@@ -117,6 +119,7 @@ export async function writePayment(
     accounts: [...new Set([...changed, ...(isFrozen ? [accountId] : [])])],
     grantedOfMs: granted.length > 0 ? payment.paidAtMs : null,
     isStuck,
+    movedMicros: granted.reduce((sum, sale) => sum + sale.micros, 0) - taken,
   }
 }
 

@@ -1,0 +1,25 @@
+import type { Scope } from './check.ts'
+import type { Drift } from './drift.ts'
+
+/** Who knows what of Stripe's has changed of late. */
+export interface Quarantine {
+  touched(ids: readonly string[], sinceMs: number): Promise<ReadonlySet<string>>
+}
+
+/**
+ * Of what was found: that whose sides have stood for as long as the quarantine. An old payment that
+ * is refunded now is as young as its refund. Asked after the looks, and only where something was
+ * found. Source: issue 5 §2.
+ */
+export async function settled(
+  { touched }: Quarantine,
+  found: readonly Drift[],
+  { untilMs }: Scope,
+): Promise<readonly Drift[]> {
+  if (found.length === 0) return found
+  const young = await touched(
+    found.map(({ subject }) => subject),
+    untilMs,
+  )
+  return found.filter(({ subject }) => !young.has(subject))
+}
