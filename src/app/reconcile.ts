@@ -3,12 +3,14 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Check } from '../reconcile/check.ts'
 import { checkOfEngine, checkOfLedger, checkOfLines } from '../reconcile/check-books.ts'
+import { checkOfMeters } from '../reconcile/check-meters.ts'
 import { checksOfPayments } from '../reconcile/check-payments.ts'
 import { checkOfSubscriptions } from '../reconcile/check-subscriptions.ts'
 import { checksOfTables } from '../reconcile/check-tables.ts'
 import { makeDrifts } from '../reconcile/drift.ts'
 import { makeRepair } from '../reconcile/repair.ts'
 import { makeReconcile, type Reconcile } from '../reconcile/run.ts'
+import type { Reporting } from '../reporting/reporting.ts'
 import type { Core } from './credits.ts'
 import type { Stores } from './stores.ts'
 
@@ -16,6 +18,8 @@ export interface ReconcileParts {
   readonly core: Pick<Core, 'operations'> & { readonly stores: Pick<Stores, 'db' | 'engine'> }
   /** null = no Stripe key is set: only our own books are compared. */
   readonly stripe: StripeSide | null
+  /** null or absent = nothing is reported. */
+  readonly meters?: Pick<Reporting, 'comparePairs'> | null
   readonly leaseMs: number
   readonly clock: Clock
   readonly ids: Ids
@@ -24,7 +28,7 @@ export interface ReconcileParts {
 }
 
 /** The books, in the order in which they are compared: our own first, they are quick. */
-function checksOf({ core, stripe, leaseMs, clock }: ReconcileParts): readonly Check[] {
+function checksOf({ core, stripe, meters, leaseMs, clock }: ReconcileParts): readonly Check[] {
   const { db, engine } = core.stores
   const own = [
     checkOfLedger(db),
@@ -36,6 +40,7 @@ function checksOf({ core, stripe, leaseMs, clock }: ReconcileParts): readonly Ch
   return [
     ...own,
     checkOfSubscriptions({ db, ...stripe }),
+    ...(meters ? [checkOfMeters({ clock, meters })] : []),
     ...checksOfPayments({ db, clock, ...stripe }),
   ]
 }
@@ -44,6 +49,7 @@ function checksOf({ core, stripe, leaseMs, clock }: ReconcileParts): readonly Ch
 export const reconciliationOf = (app: {
   readonly core: Core
   readonly billing: { readonly books: StripeSide } | null
+  readonly usage: { readonly reporting: Reporting | null }
   readonly config: { readonly holds: { readonly lease_ms: number } }
   readonly clock: Clock
   readonly ids: Ids
@@ -51,6 +57,7 @@ export const reconciliationOf = (app: {
   makeReconciliation({
     ...app,
     stripe: app.billing?.books ?? null,
+    meters: app.usage.reporting,
     leaseMs: app.config.holds.lease_ms,
   })
 

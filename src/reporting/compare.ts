@@ -1,6 +1,6 @@
 import { METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
 import type { Db } from '../store/db.ts'
-import { numberOf, textOf } from '../store/rows.ts'
+import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { MeterDirectory } from './directory.ts'
 
@@ -8,7 +8,8 @@ const sql = loadSql(new URL('./sql/', import.meta.url), ['reported-pairs', 'repo
 
 /** What of a customer's usage is compared: hours [fromMs, toMs), rounded to whole ones. */
 export interface CompareWindow {
-  readonly fromMs: number
+  /** null = from the first report on. */
+  readonly fromMs: number | null
   readonly toMs: number
   /** null = all. */
   readonly accountId: string | null
@@ -27,30 +28,44 @@ export interface ComparedHour {
   readonly accepted: number
   /** By Stripe's event summaries. null = Stripe has no meter of that name to ask. */
   readonly stripe: number | null
+  /** What of it is overage. */
+  readonly overageMicros: number
+  /** Something of it was sent or tried of late: summaries may lag behind it. */
+  readonly isMoving: boolean
 }
 
-const HOUR_MS = 3_600_000
-const PAIRS_MAX = 500
-
-/** The hours of a window that summaries have caught up with. */
-export function closedHours({ fromMs, toMs }: CompareWindow, nowMs: number) {
-  const closedMs = Math.floor((nowMs - METER_SUMMARY_LAG_MS) / HOUR_MS) * HOUR_MS
-  const startMs = Math.floor(fromMs / HOUR_MS) * HOUR_MS
-  return { startMs, endMs: Math.min(Math.ceil(toMs / HOUR_MS) * HOUR_MS, closedMs) }
-}
-
-interface Pair {
+/** A customer and meter. */
+export interface ComparedPair {
   readonly accountId: string
   readonly customerId: string
   readonly eventName: string
 }
 
+const HOUR_MS = 3_600_000
+const PAIRS_MAX = 500
+
+const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS) * HOUR_MS
+
+/** The hours of a window that summaries have caught up with. */
+export function closedHours({ fromMs, toMs }: CompareWindow, nowMs: number) {
+  const closedMs = Math.floor((nowMs - METER_SUMMARY_LAG_MS) / HOUR_MS) * HOUR_MS
+  const startMs = hourOf(fromMs ?? 0)
+  return { startMs, endMs: Math.min(Math.ceil(toMs / HOUR_MS) * HOUR_MS, closedMs) }
+}
+
+interface Found extends ComparedPair {
+  readonly firstMs: number
+}
+
+type After = Pick<ComparedPair, 'customerId' | 'eventName'>
+
 async function* pairsOf(
   db: Db,
   window: CompareWindow,
   hours: { startMs: number; endMs: number },
-): AsyncGenerator<Pair> {
-  let [customer, event] = ['', '']
+  after: After | null,
+): AsyncGenerator<Found> {
+  let [customer, event] = [after?.customerId ?? '', after?.eventName ?? '']
   for (;;) {
     const rows = await db.query(sql['reported-pairs'], [
       ...[new Date(hours.startMs), new Date(hours.endMs), window.accountId, window.eventName],
@@ -59,41 +74,90 @@ async function* pairsOf(
     for (const row of rows) {
       customer = textOf(row, 'customer_id')
       event = textOf(row, 'event_name')
-      const accountId = textOf(row, 'account_id')
-      yield { accountId, customerId: customer, eventName: event }
+      const firstMs = numberOf(row, 'first_at')
+      yield {
+        accountId: textOf(row, 'account_id'),
+        customerId: customer,
+        eventName: event,
+        firstMs,
+      }
     }
     if (rows.length < PAIRS_MAX) return
   }
 }
 
+export interface CompareDeps {
+  readonly db: Db
+  readonly directory: MeterDirectory
+  readonly nowMs: number
+}
+
+const NO_REPORTS = { owed: 0, accepted: 0, overageMicros: 0, isMoving: false }
+
+async function oursOf(
+  { db, nowMs }: CompareDeps,
+  { customerId, eventName }: ComparedPair,
+  { startMs, endMs }: { startMs: number; endMs: number },
+): Promise<Map<number, typeof NO_REPORTS>> {
+  const params = [customerId, eventName, new Date(startMs), new Date(endMs)]
+  const restMs = nowMs - METER_SUMMARY_LAG_MS
+  return new Map(
+    (await db.query(sql['reported-hours'], params)).map((row) => [
+      numberOf(row, 'hour_at'),
+      {
+        owed: numberOf(row, 'owed'),
+        accepted: numberOf(row, 'accepted'),
+        overageMicros: numberOf(row, 'overage_micros'),
+        isMoving: row.is_tried === true || (orNull(row, 'touched_at', numberOf) ?? 0) > restMs,
+      },
+    ]),
+  )
+}
+
+async function hoursOf(
+  deps: CompareDeps,
+  pair: ComparedPair,
+  hours: { startMs: number; endMs: number },
+): Promise<ComparedHour[]> {
+  const { directory } = deps
+  const meter = await directory.byEvent(pair.eventName)
+  const asked = [pair.customerId, hours.startMs / 1000, hours.endMs / 1000] as const
+  const sums = meter === null ? null : await directory.summaries(meter.id, ...asked)
+  const ours = await oursOf(deps, pair, hours)
+  const theirs = [...(sums ?? [])].filter(([, sum]) => sum !== 0).map(([atS]) => atS * 1000)
+  return [...new Set([...ours.keys(), ...theirs])]
+    .toSorted((a, b) => a - b)
+    .map((startMs) => ({
+      ...pair,
+      startMs,
+      ...(ours.get(startMs) ?? NO_REPORTS),
+      stripe: sums === null ? null : (sums.get(startMs / 1000) ?? 0),
+    }))
+}
+
 /**
- * Compares what Stripe took with its own summaries, by customer, meter and hour, for hours that
- * ended METER_SUMMARY_LAG_MS ago or earlier; yields also those that agree. One call of Stripe a
- * customer and meter, bounded memory; reads only. Source: design §6 (I6).
+ * Compares what Stripe took with its own summaries, one customer and meter after the other, for
+ * hours that ended METER_SUMMARY_LAG_MS ago or earlier; yields also those that agree. A call of
+ * Stripe for each 100 hours of a customer and meter, bounded memory; reads only. `after`: the last
+ * pair that was seen. Source: design §6 (I6).
  */
+export async function* comparePairs(
+  deps: CompareDeps,
+  window: CompareWindow,
+  after: After | null,
+): AsyncGenerator<{ readonly pair: ComparedPair; readonly hours: readonly ComparedHour[] }> {
+  const closed = closedHours(window, deps.nowMs)
+  if (closed.startMs >= closed.endMs) return
+  for await (const { firstMs, ...pair } of pairsOf(deps.db, window, closed, after)) {
+    const startMs = window.fromMs === null ? hourOf(firstMs) : closed.startMs
+    yield { pair, hours: await hoursOf(deps, pair, { startMs, endMs: closed.endMs }) }
+  }
+}
+
+/** The hours of all of them. */
 export async function* compareMeters(
-  deps: { readonly db: Db; readonly directory: MeterDirectory; readonly nowMs: number },
+  deps: CompareDeps,
   window: CompareWindow,
 ): AsyncGenerator<ComparedHour> {
-  const { db, directory, nowMs } = deps
-  const { startMs, endMs } = closedHours(window, nowMs)
-  if (startMs >= endMs) return
-  for await (const pair of pairsOf(db, window, { startMs, endMs })) {
-    const meter = await directory.byEvent(pair.eventName)
-    const asked = [pair.customerId, startMs / 1000, endMs / 1000] as const
-    const sums = meter === null ? null : await directory.summaries(meter.id, ...asked)
-    const params = [pair.customerId, pair.eventName, new Date(startMs), new Date(endMs)]
-    const ours = new Map(
-      (await db.query(sql['reported-hours'], params)).map((row) => [
-        numberOf(row, 'hour_at'),
-        { owed: numberOf(row, 'owed'), accepted: numberOf(row, 'accepted') },
-      ]),
-    )
-    const theirs = [...(sums ?? [])].filter(([, sum]) => sum !== 0).map(([atS]) => atS * 1000)
-    for (const hourMs of [...new Set([...ours.keys(), ...theirs])].toSorted((a, b) => a - b)) {
-      const { owed, accepted } = ours.get(hourMs) ?? { owed: 0, accepted: 0 }
-      const stripe = sums === null ? null : (sums.get(hourMs / 1000) ?? 0)
-      yield { ...pair, startMs: hourMs, owed, accepted, stripe }
-    }
-  }
+  for await (const { hours } of comparePairs(deps, window, null)) yield* hours
 }

@@ -7,7 +7,7 @@ import type { BooksOptions } from '../ledger/ledger-books.ts'
 import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { Db } from '../store/db.ts'
 import { makeChecks } from './checks.ts'
-import { compareMeters, type ComparedHour, type CompareWindow } from './compare.ts'
+import { compareMeters, comparePairs, type ComparedHour, type CompareWindow } from './compare.ts'
 import { makeMeterBook, type MeterBook, type MeterSettings } from './config.ts'
 import { makeMeterDirectory, type MeterDirectory } from './directory.ts'
 import type { NoteFinding } from './findings.ts'
@@ -55,6 +55,8 @@ export interface ReportingDeps extends Pick<StepDeps, 'random' | 'onCall'> {
   readonly log: Log
 }
 
+type Tail<T> = T extends [unknown, ...infer Rest] ? Rest : never
+
 /** Usage on its way out, in one process. */
 export interface Reporting {
   /** Seals what is due; answers how many receipts. */
@@ -72,6 +74,8 @@ export interface Reporting {
   resend(id: string, isNow: boolean): Promise<NewReport | false | null>
   /** What Stripe took against its own summaries (I6). */
   compare(window: CompareWindow): AsyncGenerator<ComparedHour>
+  /** The same by customer and meter, to be taken up after one of them. */
+  comparePairs(...args: Tail<Parameters<typeof comparePairs>>): ReturnType<typeof comparePairs>
 }
 
 export function makeReporting(deps: ReportingDeps): Reporting {
@@ -99,5 +103,6 @@ export function makeReporting(deps: ReportingDeps): Reporting {
     },
     resend: (id, isNow) => replaceReport(deps, id, { ...RESEND, isNow }),
     compare: (window) => compareMeters({ ...own, nowMs: deps.clock.now() }, window),
+    comparePairs: (...args) => comparePairs({ ...own, nowMs: deps.clock.now() }, ...args),
   }
 }
