@@ -12,12 +12,12 @@ export interface Quarantine {
  * found. Source: issue 5 §2.
  */
 export async function settled(
-  { touched }: Quarantine,
+  deps: Quarantine,
   found: readonly Drift[],
   { untilMs }: Scope,
 ): Promise<readonly Drift[]> {
   if (found.length === 0) return found
-  const young = await touched(
+  const young = await deps.touched(
     found.map(({ subject }) => subject),
     untilMs,
   )
