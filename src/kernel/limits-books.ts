@@ -29,11 +29,11 @@ export const RECONCILE_HOURLY_MS = 3 * 86_400_000
 export const RECONCILE_NIGHTLY_MS = 40 * 86_400_000
 /** How often a process sees whether a run is due or to be taken up. */
 export const RECONCILE_POLL_MS = 30_000
-/** Payments of one page: each is some five calls of Stripe's, and a page must end within a lease. */
+/** Payments of one page: each is five calls of Stripe's, and a page must end within a lease. */
 export const RECONCILE_LOOKS_MAX = 25
 /** Events of the quarantine's ten minutes that are read: 100 calls, while the lease lasts. */
 export const QUARANTINE_EVENTS_MAX = 10_000
 /** A dispute moves money this long after it began: card networks take up to four months. */
 export const DISPUTE_OPEN_MS = 120 * 86_400_000
-/** A page of meters asks no longer than this: how many calls a customer takes is not known before. */
+/** A page of meters asks no longer than this: how many calls a customer takes is not known. */
 export const RECONCILE_METERS_MS = 10_000

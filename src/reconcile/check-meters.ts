@@ -13,7 +13,7 @@ export interface MeterCheckDeps {
   readonly pauseMs?: number
 }
 
-/** The part of the overage that a difference of units stands for; null = it is not about credits. */
+/** The overage that a difference of units stands for; null = it is not about credits. */
 function atStake({ owed, overageMicros }: ComparedHour, units: number): number | null {
   if (owed <= 0 || overageMicros <= 0) return null
   const exact = (BigInt(overageMicros) * BigInt(units) + BigInt(owed) - 1n) / BigInt(owed)
