@@ -24,15 +24,22 @@ const maybeId = z
   .nullish()
   .catch(null)
 
+/** End of the year 9999: what every store can write as a time. */
+const SECONDS_MAX = 253_402_300_799
+
 const snapshotEvent = z
   .object({
     id,
     object: z.literal('event'),
     type,
-    created: z.number(),
+    created: z.number().min(0).max(SECONDS_MAX),
     livemode: z.boolean(),
     account: maybeId,
-    api_version: z.string().max(64).nullish(),
+    api_version: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,64}$/)
+      .nullish()
+      .catch(null),
     data: z.object({ object: z.looseObject({ id: maybeId }) }).optional(),
   })
   .transform((event): IncomingEvent => ({

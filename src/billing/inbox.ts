@@ -2,12 +2,11 @@ import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
 import { STRIPE_EVENT_LEASE_MS } from '../kernel/limits-outside.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
-import { flagOf, numberOf, orNull, textOf } from '../store/rows.ts'
+import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
-import type { IncomingEvent } from './event.ts'
+import { makeKeepEvents, type Delivery, type Kept } from './keep-events.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
-  'store-event',
   'claim-events',
   'finish-event',
   'fail-event',
@@ -32,15 +31,6 @@ export interface ClaimedEvent {
   readonly occurredAtMs: number
   readonly receivedAtMs: number
   readonly lease: string
-}
-
-export interface Delivery {
-  readonly event: IncomingEvent
-  /** As it was signed. */
-  readonly payload: string
-  readonly source: 'webhook' | 'sync'
-  /** Why it will not be worked on; null = it will. */
-  readonly ignored: string | null
 }
 
 const maybeText = z.string().nullable()
@@ -85,7 +75,7 @@ export interface Backlog {
 /** Events of Stripe between their delivery and their effect. Source: design §7. */
 export interface Inbox {
   /** Resolves when it is in Postgres; throws where that is not certain. */
-  store(delivery: Delivery, nowMs: number): Promise<{ isNew: boolean; deliveries: number }>
+  store(delivery: Delivery, nowMs: number): Promise<Kept>
   claim(nowMs: number, limit: number): Promise<readonly ClaimedEvent[]>
   /** In the transaction of the effect. false = the lease is lost: roll back. */
   finish(tx: Tx, event: ClaimedEvent, outcome: string, nowMs: number): Promise<boolean>
@@ -115,15 +105,7 @@ const keepable = (text: string): string =>
 
 export function makeInbox({ db, ids }: { readonly db: Db; readonly ids: Ids }): Inbox {
   return {
-    async store({ event, payload, source, ignored }, nowMs) {
-      const [row] = await db.query(sql['store-event'], [
-        ...[event.id, event.type, event.objectId, event.stripeAccount, event.apiVersion],
-        ...[event.isThin, source, payload, ignored === null ? 'pending' : 'ignored', ignored],
-        ...[new Date(event.occurredAtMs), new Date(nowMs)],
-      ])
-      if (row === undefined) throw new Error('unreachable: the row is there')
-      return { isNew: flagOf(row, 'is_new'), deliveries: numberOf(row, 'deliveries') }
-    },
+    store: makeKeepEvents(db),
     async claim(nowMs, limit) {
       const until = new Date(nowMs + STRIPE_EVENT_LEASE_MS)
       const params = [new Date(nowMs), limit, ids.uuid(), until]

@@ -2,6 +2,11 @@
 
 /** One event of Stripe. The largest, invoices with many lines, stay below 300 kB. */
 export const STRIPE_EVENT_BYTES_MAX = 1024 * 1024
+/** Events stored with one commit: more than gather during one; a statement of some milliseconds. */
+export const STRIPE_GROUP_EVENTS_MAX = 64
+export const STRIPE_GROUP_BYTES_MAX = 4 * 1024 * 1024
+/** Events that wait to be stored, in memory. Past it 503: Stripe comes again. */
+export const STRIPE_WAITING_BYTES_MAX = 32 * 1024 * 1024
 /** Age of a signature, either way: Stripe's own tolerance, for clocks and a slow network. */
 export const STRIPE_SIGNATURE_AGE_MS_MAX = 300_000
 /** One call of Stripe. Most take less than a second; creating a subscription some. */

@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { readEvent } from '../../src/billing/event.ts'
+import type { Delivery } from '../../src/billing/keep-events.ts'
 import type { Effect } from '../../src/billing/worker.ts'
 import {
   STRIPE_EVENT_BYTES_MAX,
@@ -169,6 +171,52 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     await until(async () => (await world.find(good.id))?.state === 'done')
     gate.resolve(undefined)
     await world.worker.idle()
+  })
+
+  test('deliveries that come at once are each stored and answered, repeats among them', async () => {
+    const world = await makeInboxWorld(db, finishing(db))
+    const known = snapshot('invoice.paid', 'in_known')
+    await world.deliver(known)
+    const fresh = Array.from({ length: 70 }, (_, at) => snapshot('invoice.paid', `in_at${at}`))
+    const twice = fresh.slice(0, 30)
+    const sent = [...fresh, known, ...twice, ...twice]
+    expect(await Promise.all(sent.map((event) => world.deliver(event)))).toEqual(
+      sent.map(() => 200),
+    )
+    const count = (result: string) => world.hooks.deliveries.filter((one) => one === result).length
+    expect([count('stored'), count('duplicate')]).toEqual([71, 61])
+    const rows = await db.query(
+      'SELECT deliveries, count(*) FROM stripe_events WHERE id = ANY($1) GROUP BY 1 ORDER BY 1',
+      [sent.map(({ id }) => id)],
+    )
+    expect(rows).toEqual([
+      { deliveries: 1, count: 40 },
+      { deliveries: 2, count: 1 },
+      { deliveries: 3, count: 30 },
+    ])
+  })
+
+  test('a delivery that Postgres refuses fails alone, and a sync counts no delivery', async () => {
+    const { inbox, clock } = await makeInboxWorld(db, finishing(db))
+    const delivery = (fields: object, source: 'webhook' | 'sync'): Delivery => {
+      const payload = JSON.stringify(snapshot('invoice.paid', 'in_8', fields))
+      const event = readEvent(payload)
+      if (event === null) throw new Error('not an event')
+      return { event, payload, source, ignored: null }
+    }
+    const [first, other] = [delivery({}, 'webhook'), delivery({}, 'webhook')]
+    const poison = { ...delivery({}, 'webhook'), payload: 'po\0ison' }
+    const same = { ...other, source: 'sync' } as const
+    const sent = [first, same, poison, other, same, delivery({}, 'sync')]
+    const kept = await Promise.allSettled(sent.map((one) => inbox.store(one, clock.now())))
+    expect(kept.map((one) => (one.status === 'fulfilled' ? one.value : null))).toEqual([
+      { isNew: true, deliveries: 1 },
+      { isNew: true, deliveries: 1 },
+      null,
+      { isNew: false, deliveries: 2 },
+      { isNew: false, deliveries: 2 },
+      { isNew: true, deliveries: 1 },
+    ])
   })
 
   test('what could not be stored is not answered 2xx', async () => {
