@@ -29,13 +29,24 @@ function delivery(): { body: string; headers: Record<string, string> } {
   return { body, headers: { 'content-type': 'application/json', 'stripe-signature': signature } }
 }
 
+/** Made before the run: signing must not take the time of what is measured. The rest as it goes. */
+const MADE_MAX = 40_000
+const MADE_PER_S = 1_500
+
 /** Signed deliveries, each another event; `rate` a second, absent = as fast as they are taken. */
 function deliver(url: string, seconds: number, rate?: number): Promise<autocannon.Result> {
+  const count = Math.min(MADE_MAX, (rate ?? MADE_PER_S) * seconds)
+  const made = Array.from({ length: count }, delivery)
   return autocannon({
     url: `${url}/webhooks/stripe`,
     connections: 16,
     duration: seconds,
-    requests: [{ method: 'POST', setupRequest: (request) => ({ ...request, ...delivery() }) }],
+    requests: [
+      {
+        method: 'POST',
+        setupRequest: (request) => ({ ...request, ...(made.pop() ?? delivery()) }),
+      },
+    ],
     ...(rate === undefined ? {} : { overallRate: rate }),
   })
 }
