@@ -14,6 +14,7 @@ import { auditCommand, standardIo } from './app/cli/audit.ts'
 import { entitlementCommands } from './app/cli/entitlements.ts'
 import { keyCommands } from './app/cli/keys.ts'
 import { correctionCommands } from './app/cli/corrections.ts'
+import { marginCommands } from './app/cli/margins.ts'
 import { meterCommands } from './app/cli/meters.ts'
 import { moneyCommands } from './app/cli/money.ts'
 import { operationCommands } from './app/cli/operations.ts'
@@ -113,6 +114,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     operationCommands,
     notificationCommands,
     meterCommands,
+    marginCommands,
     stripeCommands,
     rechargeCommands,
     reconcileCommands,

@@ -13,6 +13,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Books } from '../ledger/books.ts'
+import type { Margins } from '../ledger/margins/margins.ts'
 import type { Outbox } from '../notify/outbox.ts'
 import type { Reporting } from '../reporting/reporting.ts'
 import type { MeterViews } from '../reporting/status.ts'
@@ -35,6 +36,7 @@ export interface AdminDeps {
   readonly exceptions: Exceptions
   readonly claims: Claims
   readonly books: Books
+  readonly margins: Margins
   readonly engine: CreditEngine
   readonly prices: PriceAdmin
   readonly operations: Operations

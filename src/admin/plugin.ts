@@ -10,6 +10,7 @@ import { entitlementRoutes } from './routes/entitlements.ts'
 import { claimRoutes } from './routes/claims.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { keyRoutes } from './routes/keys.ts'
+import { marginRoutes } from './routes/margins.ts'
 import { meterRoutes } from './routes/meters.ts'
 import { moneyRoutes } from './routes/money.ts'
 import { notificationRoutes } from './routes/notifications.ts'
@@ -39,6 +40,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...receiptRoutes(deps),
     ...findingRoutes(deps),
     ...priceRoutes(deps),
+    ...marginRoutes(deps),
     ...stripeRoutes(deps),
     ...rechargeRoutes(deps),
     ...notificationRoutes(deps),

@@ -12,6 +12,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Books } from '../ledger/books.ts'
+import { makeMargins, type Margins } from '../ledger/margins/margins.ts'
 import { makePoster } from '../ledger/group-commit.ts'
 import { makeBooks, type BooksOptions } from '../ledger/ledger-books.ts'
 import type { Poster } from '../ledger/poster.ts'
@@ -29,6 +30,7 @@ import type { Stores } from './stores.ts'
 export interface Core {
   readonly stores: Stores
   readonly books: Books
+  readonly margins: Margins
   readonly poster: Poster
   readonly credits: Credits
   readonly accounts: Accounts
@@ -62,7 +64,7 @@ export interface CoreDeps {
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered'>
+  readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered' | 'earned'>
   /** Those who write in the transactions that post and that reverse. */
   readonly beside?: readonly Beside[]
   /** Who is told of unpaid plans; absent = nobody. */
@@ -76,6 +78,28 @@ const joined = (beside: readonly Beside[]): Beside => ({
     for (const one of beside) await one.reversed?.(...reversal)
   },
 })
+
+/**
+ * Revenue and cost for the metrics: near enough for a chart; `farebox margins` is exact. A
+ * correction that lowers a charge is left out, because a counter must not fall.
+ */
+function tellEarned({ metrics, prices }: CoreDeps): NonNullable<PostingLedgerOptions['posted']> {
+  return (postings) => {
+    const microsAUsd = Number(prices.perUsd()) * 1_000_000
+    for (const { receipt, deltaMicros, unearnedMicros, isFirst, isVoid } of postings) {
+      const revenueUsd = isVoid ? 0 : Math.max(0, deltaMicros - unearnedMicros) / microsAUsd
+      const costUsd = isFirst ? Number(receipt.providerCostPicoUsd) / 1e12 : 0
+      metrics.earned(receipt.upstream, revenueUsd, costUsd)
+    }
+  }
+}
+
+const makeLedger = (deps: CoreDeps) =>
+  makePostingLedger({
+    ...{ db: deps.stores.db, ids: deps.ids },
+    ...joined(deps.beside ?? []),
+    posted: tellEarned(deps),
+  })
 
 /** Who pays, with which keys, and what that lets them do. */
 function makeAccess({ stores: { db }, clock, ids, environment, tellRung }: CoreDeps) {
@@ -94,7 +118,7 @@ function makeAccess({ stores: { db }, clock, ids, environment, tellRung }: CoreD
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
   const { db, engine, redis } = stores
-  const ledger = makePostingLedger({ db, ids, ...joined(deps.beside ?? []) })
+  const ledger = makeLedger(deps)
   const poster = makePoster({
     ledger,
     clock,
@@ -146,5 +170,7 @@ export function makeCore(deps: CoreDeps): Core {
   })
   const reload = makeReload(credits.loads)
   const books = makeBooks({ db, ids, ...joined(deps.beside ?? []) })
-  return { stores, books, poster, credits, accounts, keys, reload, cached, operations, ...plans }
+  const margins = makeMargins({ db, perUsd: prices.perUsd })
+  const ways = { accounts, keys, reload, cached, operations, ...plans }
+  return { stores, books, margins, poster, credits, ...ways }
 }

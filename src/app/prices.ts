@@ -10,6 +10,8 @@ import type { Db } from '../store/db.ts'
 export interface Prices {
   readonly book: ManagedPriceBook
   readonly table: PricesTable
+  /** Credits a dollar, as the configuration in force has it. */
+  readonly perUsd: () => string
   /** Takes a new configuration. */
   configure(config: Config): void
   /** Takes what the admin API changed, here or in another process. */
@@ -40,11 +42,14 @@ export async function openPrices(db: Db, config: Config, clock: Clock): Promise<
   const catalogue = await loadCatalogue()
   const table = makePricesTable(db)
   let admin = await table.load()
+  let perUsd = config.credits.per_usd
   const book = makePriceBook({ catalogue, sources: { ...sourcesOf(catalogue, config), admin } })
   return {
     book,
     table,
+    perUsd: () => perUsd,
     configure(next) {
+      perUsd = next.credits.per_usd
       book.replace(sourcesOf(catalogue, next))
     },
     async refresh() {

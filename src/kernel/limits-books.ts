@@ -37,3 +37,11 @@ export const QUARANTINE_EVENTS_MAX = 10_000
 export const DISPUTE_OPEN_MS = 120 * 86_400_000
 /** A page of meters asks no longer than this: how many calls a customer takes is not known. */
 export const RECONCILE_METERS_MS = 10_000
+/** Days of one report of margins: two years' months side by side, and each a statement. */
+export const MARGIN_PARTS_MAX = 800
+/** Statement of one day of margins: some million requests a second, apart from the request path. */
+export const MARGIN_PART_MS_MAX = 60_000
+/** Groups that one report adds up in memory, 1 KB each. */
+export const MARGIN_GROUPS_MAX = 100_000
+/** A report of margins looks back this many UTC days where it is told nothing, today included. */
+export const MARGIN_DAYS_DEFAULT = 30

@@ -38,6 +38,10 @@ export interface Posting {
   readonly deltaMicros: Micros
   /** The part of the delta that went on the overage line. */
   readonly overageMicros: Micros
+  /** The part of the delta that promo credits paid or that is owed: it brings nothing. */
+  readonly unearnedMicros: Micros
+  /** No earlier rev of its hold was posted. */
+  readonly isFirst: boolean
   /** Its hold was given back before, so it moves nothing. */
   readonly isVoid: boolean
   /** Kept with it for duplicates of the request. */
@@ -123,6 +127,7 @@ function planOne(
   }
   const delta = subMicros(total, before?.micros ?? ZERO)
   const overageBefore = sheet.account.overageMicros
+  const entriesBefore = sheet.entries.length
   if (trace?.isReversed === true) chargeForNothing(sheet, receipt, delta)
   else if (delta > 0) chargeUsage(sheet, delta, receipt.reservedAtMs, opOf(receipt))
   else if (delta < 0 && trace !== undefined) {
@@ -134,9 +139,21 @@ function planOne(
     version: sheet.account.version,
     deltaMicros: delta,
     overageMicros: subMicros(sheet.account.overageMicros, overageBefore),
+    unearnedMicros: unearnedSince(sheet, entriesBefore),
+    isFirst: before === undefined,
     isVoid: trace?.isReversed === true,
     answer,
   }
+}
+
+function unearnedSince(sheet: Sheet, start: number): Micros {
+  const promo = new Set(sheet.lots.filter(({ kind }) => kind === 'promo').map(({ id }) => id))
+  let sum = ZERO
+  for (const { type, line, lotId, micros: moved } of sheet.entries.slice(start)) {
+    if (type === 'expiry' || type === 'reinstatement') continue
+    if (line === 'debt' || (lotId !== null && promo.has(lotId))) sum = subMicros(sum, moved)
+  }
+  return sum
 }
 
 /** Names the entries of one rev. Source: design §5 (op_id = hold id + rev). */

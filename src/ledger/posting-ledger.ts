@@ -25,6 +25,8 @@ export interface PostingLedgerOptions {
    * a try, so its statements must be harmless to repeat after a rollback. Source: design §11.
    */
   readonly alongside?: (postings: readonly Posted[], nowMs: number) => readonly Statement[]
+  /** Told of what was committed. A commit of unknown outcome that happened is not told. */
+  readonly posted?: (postings: readonly Posting[]) => void
 }
 
 /** Posting on Postgres: two round trips a batch, whatever its size. Source: design §5. */
@@ -32,13 +34,13 @@ export function makePostingLedger(options: PostingLedgerOptions): PostingLedger 
   const { db, ids } = options
   const alongside = options.alongside ?? (() => [])
 
-  async function postIn(tx: Tx, items: readonly PostItem[], nowMs: number) {
+  async function postIn(tx: Tx, items: readonly PostItem[], nowMs: number): Promise<PostingPlan> {
     const input = await readBatch(tx, items, { nowMs, newId: () => ids.uuid() })
     const plan = planPosting(input)
     // Not waited for: they travel together with the COMMIT.
     for (const { sql, params } of statementsOf(plan, input.sheets, nowMs))
       void tx.query(sql, params)
-    return plan.outcomes
+    return plan
   }
 
   function statementsOf(
@@ -59,8 +61,12 @@ export function makePostingLedger(options: PostingLedgerOptions): PostingLedger 
 
   return {
     ...makeSnapshots(db),
-    post: (items, nowMs) =>
-      items.length === 0 ? Promise.resolve([]) : db.tx((tx) => postIn(tx, items, nowMs)),
+    async post(items, nowMs) {
+      if (items.length === 0) return []
+      const plan = await db.tx((tx) => postIn(tx, items, nowMs))
+      options.posted?.(plan.postings)
+      return plan.outcomes
+    },
 
     async park(item, reason, nowMs) {
       const { holdId, rev } = item.receipt

@@ -55,6 +55,9 @@ function usageParams({ accountId, fromMs, toMs, cursor, limit }: UsageQuery) {
   return [accountId, new Date(from), new Date(to), below, lowest, highest, limit]
 }
 
+/** The least id that may be made at `ms` (Unix ms) or later, as text. */
+export const leastIdAt = (ms: number): string => idAt(Math.floor(ms), '0')
+
 /** A UUID of that millisecond (v7 starts with it), the rest filled with one digit. */
 function idAt(ms: number, fill: string): string {
   const time = Math.max(ms, 0).toString(16).padStart(12, '0')

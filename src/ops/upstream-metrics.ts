@@ -8,6 +8,8 @@ export type BreakerStates = readonly { readonly name: string; readonly open: boo
 export interface UpstreamMetrics extends Pick<GatewayHooks, 'upstreamCalled'> {
   /** Reads the breakers at each scrape from now on. */
   watchBreakers(read: () => BreakerStates): void
+  /** One posted charge: what it brings (never less than nothing) and what the provider takes. */
+  earned(upstream: string, revenueUsd: number, costUsd: number): void
 }
 
 export function makeUpstreamMetrics(registers: Registry[]): UpstreamMetrics {
@@ -18,6 +20,17 @@ export function makeUpstreamMetrics(registers: Registry[]): UpstreamMetrics {
     help: 'Calls of upstreams: answered, failed, passed on to another, kept away by the breaker.',
     labelNames: ['upstream', 'result'] as const,
     registers,
+  })
+  const of = { labelNames: ['upstream'] as const, registers }
+  const revenue = new Counter({
+    ...of,
+    name: 'farebox_revenue_usd_total',
+    help: 'Posted charges that promo credits did not pay and nobody owes, in dollars.',
+  })
+  const cost = new Counter({
+    ...of,
+    name: 'farebox_provider_cost_usd_total',
+    help: 'What providers take for posted requests, in dollars, as far as it is known.',
   })
   new Gauge({
     name: 'farebox_upstream_breaker_open',
@@ -32,6 +45,10 @@ export function makeUpstreamMetrics(registers: Registry[]): UpstreamMetrics {
   return {
     upstreamCalled(upstream, result) {
       calls.inc({ upstream: cap('upstream', upstream), result })
+    },
+    earned(upstream, revenueUsd, costUsd) {
+      revenue.inc({ upstream: cap('upstream', upstream) }, revenueUsd)
+      cost.inc({ upstream: cap('upstream', upstream) }, costUsd)
     },
     watchBreakers(given) {
       read = given

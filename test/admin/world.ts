@@ -23,6 +23,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { micros as brand } from '../../src/kernel/money.ts'
+import { makeMargins } from '../../src/ledger/margins/margins.ts'
 import { makePoster } from '../../src/ledger/group-commit.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
@@ -116,6 +117,7 @@ export async function makeWorld() {
   const deps = {
     ...{ entitle, exceptions },
     claims: makeClaims({ db, clock, ids, mode: 'test', settings }),
+    margins: makeMargins({ db, perUsd: () => '100' }),
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
     usage: { views: makeMeterViews({ db, clock }), reporting: null },

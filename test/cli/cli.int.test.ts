@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CliDeps } from '../../src/app/cli/context.ts'
+import { marginAnswer } from '../../src/admin/margins.ts'
 import { runCli } from '../../src/cli.ts'
+import { micros } from '../../src/kernel/money.ts'
 import { ADMIN_TOKEN, aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
 
 let world: World
@@ -79,6 +81,46 @@ describe('the command line', () => {
     const reversed = await farebox(['reverse', holdId, '--reason', 'bad'])
     expect(reversed).toMatchObject({ code: 0, out: 'Gave back 1 credits.' })
     expect((await farebox(['reverse', holdId, '--reason', 'bad'])).out).toContain('before')
+  })
+
+  it('shows margins, the losing ones first, as text, JSON and CSV', async () => {
+    const customer = await aCustomer(world)
+    await (await openHold(world, customer, 2_000_000)).settle(100_000)
+    const loser = await aCustomer(world, '0')
+    await world.books.grant(
+      {
+        ...{ accountId: loser.accountId, micros: micros(5_000_000), kind: 'promo', priority: 0 },
+        ...{ effectiveAtMs: null, expiresAtMs: null, reason: 'trial' },
+        ...{ referenceType: 'test', referenceId: 'trial' },
+      },
+      Date.now(),
+    )
+    await (await openHold(world, loser, 2_000_000)).settle(500_000)
+    const all = await farebox(['margins', '--by', 'account', '--limit', '200'])
+    // 0.1 credits are $0.001, less than the $0.00123 they cost.
+    const earned = '0.0010 +0.0012 +-0.0002 +-23.00 +loses'
+    expect(all.out).toMatch(new RegExp(`^${customer.accountId} +1 +0.1 +${earned}$`, 'm'))
+    expect(all.out).toContain('Promo credits paid $0.0050 of it: no revenue.')
+    const losing = await farebox(['margins', '--losing', '--json', '--limit', '200'])
+    const { data, others, total } = marginAnswer.parse(json(losing.out))
+    expect(data.find(({ name }) => name === loser.accountId)).toMatchObject({
+      ...{ revenue_usd: '0', margin_usd: '-0.00123', margin_percent: null },
+    })
+    expect(data.at(-1)).toMatchObject({ name: customer.accountId, margin_usd: '-0.00023' })
+    expect(data.every((one) => one.losing)).toBe(true)
+    expect(data.reduce((sum, one) => sum + one.requests, others.requests)).toBe(total.requests)
+    const csv = await farebox(['margins', '--by', 'model', '--csv'])
+    expect(csv.out).toMatch(/^name,requests,.*\ngpt-4o,\d+,.*\n\(total\),\d+,/)
+    const past = await farebox(['margins', '--since', '2020-01-01', '--until', '2020-02-01'])
+    expect(past.out).toMatch(/^No requests from 2020-01-01T/)
+    for (const wrong of [
+      ['--by', 'moon'],
+      ['--since', 'x'],
+      ['--until', '2001-01-01', '--since', '2002-01-01'],
+      ['--since', '1990-01-01'],
+    ]) {
+      expect(await farebox(['margins', ...wrong])).toMatchObject({ code: 1, out: '' })
+    }
   })
 
   it('adjusts up and down, once a reference', async () => {

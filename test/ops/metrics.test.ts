@@ -34,6 +34,18 @@ describe('metrics', () => {
     expect(text).not.toContain('farebox_overhead_after_seconds_count{')
   })
 
+  it('add up revenue and provider cost by upstream', async () => {
+    const metrics = makeMetrics()
+    metrics.earned('openai', 0.012, 0.01)
+    metrics.earned('openai', 0, 0.002)
+    metrics.earned('local', 1, 0)
+    const text = await metrics.text()
+    expect(text).toContain('farebox_revenue_usd_total{upstream="openai"} 0.012')
+    expect(text).toContain('farebox_provider_cost_usd_total{upstream="openai"} 0.012')
+    expect(text).toContain('farebox_revenue_usd_total{upstream="local"} 1')
+    expect(text).toContain('farebox_provider_cost_usd_total{upstream="local"} 0')
+  })
+
   it('keep the number of series bounded, whatever upstreams are called', async () => {
     const metrics = makeMetrics()
     for (let n = 0; n < 500; n += 1) metrics.requestDone(request(`made-up-${n}`))
