@@ -39,10 +39,6 @@ export function chooseUpstream(
 ): { upstream: Target['upstream'] } | Refusal {
   if (!allowsEndpoint(caller, protocol.endpoint)) return refuseEndpoint(caller, protocol.endpoint)
   if (!allowsModel(caller, view.model)) return refuseModel(caller, view.model)
-  if (view.background === true && view.stream) {
-    const how = 'Ask for it without `stream` and read it with GET /v1/responses/{id}?stream=true.'
-    return refuse('unsupported_feature', `A background response is not streamed here. ${how}`)
-  }
   const upstream =
     view.upstream === undefined
       ? deps.upstreams().choose(protocol.family, view.model)

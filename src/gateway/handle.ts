@@ -5,6 +5,7 @@ import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
 import { piecesOf } from '../protocols/form.ts'
 import { makeAnswerSink, makeErrorSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
+import { makeBackgroundStream } from './background/stream.ts'
 import { bodyFor, injectsUsage } from './body.ts'
 import type { Bounded } from './bound.ts'
 import { callUpstream } from './call.ts'
@@ -160,9 +161,13 @@ function chooseSink(
   flow: Flow,
   done: (status: number, charged: Charged | null) => void,
 ): BodySink {
-  const makeWhole = exchange.view.background === true ? makeBackgroundSink : makeAnswerSink
-  const make =
-    status >= 300 ? makeErrorSink : isStream(exchange, headers) ? makeStreamSink : makeWhole
+  if (status >= 300) return makeErrorSink(deps, exchange, status, headers, flow, done)
+  const goesOn = exchange.view.background === true
+  if (isStream(exchange, headers)) {
+    const make = goesOn ? makeBackgroundStream : makeStreamSink
+    return make(deps, exchange, status, headers, flow, done)
+  }
+  const make = goesOn ? makeBackgroundSink : makeAnswerSink
   return make(deps, exchange, status, headers, flow, done)
 }
 

@@ -14,6 +14,14 @@ import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
 import { answerToKeep, own, settle, waitPosted, type Charged } from './settle.ts'
 
+/** Who goes on with an answer that its provider makes whether or not anybody reads it. */
+export interface Follower {
+  /** It was read to its end and is charged. */
+  finished(): Promise<void>
+  /** Nobody reads it any more: it is charged when it has ended. */
+  left(): Promise<void>
+}
+
 type Done = (status: number, charged: Charged | null) => void
 
 /** How a stream came to its end, which decides what the client still gets. */
@@ -58,6 +66,7 @@ class StreamSink implements BodySink {
   readonly #headers: OutgoingHeaders
   readonly #flow: Flow
   readonly #done: Done
+  readonly #follower: Follower | null
   readonly #tap: StreamTap
   readonly #keeper: Keeper
   readonly #client: ClientSide
@@ -75,6 +84,7 @@ class StreamSink implements BodySink {
     headers: OutgoingHeaders,
     flow: Flow,
     done: Done,
+    follower: Follower | null,
   ) {
     const { view, protocol, out, injectedUsage } = exchange
     this.#deps = deps
@@ -83,6 +93,7 @@ class StreamSink implements BodySink {
     this.#headers = headers
     this.#flow = flow
     this.#done = done
+    this.#follower = follower
     this.#tap = protocol.makeStreamTap(view, { stripUsageChunk: injectedUsage })
     this.#keeper = makeKeeper(exchange)
     this.#client = makeClientSide(out, flow, deps.clock, () => {
@@ -144,7 +155,8 @@ class StreamSink implements BodySink {
     const { upstream } = this.#exchange.target
     const { hooks, drains } = this.#deps
     hooks.clientGone(upstream.name)
-    if (upstream.onDisconnect === 'abort' || drains.count >= DRAINS_MAX) {
+    const isCut = this.#follower !== null || upstream.onDisconnect === 'abort'
+    if (isCut || drains.count >= DRAINS_MAX) {
       this.#startEnding('cut')
       this.#flow.abort()
     } else {
@@ -173,19 +185,30 @@ class StreamSink implements BodySink {
     const deps = this.#deps
     const exchange = this.#exchange
     const last = this.#tail(how)
+    if (this.#follower !== null && how !== 'terminal') {
+      await this.#follower.left()
+      this.#finishWith(last, null)
+      return
+    }
     const kept = this.#keeper.parts()
     const whole = how === 'terminal' && kept !== null ? [...kept, ...last] : null
     const answer = answerToKeep(exchange, this.#status, this.#headers, whole)
     const charged = await settle(deps, exchange, this.#tap.report(), this.#status, answer)
     await waitPosted(deps, charged)
-    this.#client.write(how === 'terminal' ? this.#finals : last)
-    this.#flushed = true
-    if (how !== 'terminal') this.#upstreamEnded = true
-    else
+    if (how === 'terminal')
       deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
         this.#upstreamEnded = true
         this.#close()
       })
+    else this.#upstreamEnded = true
+    this.#finishWith(how === 'terminal' ? this.#finals : last, charged)
+    await this.#follower?.finished()
+  }
+
+  #finishWith(last: readonly Buffer[], charged: Charged | null): void {
+    this.#client.write(last)
+    this.#flushed = true
+    if (charged === null) this.#upstreamEnded = true
     this.#close()
     this.#done(this.#status, charged)
   }
@@ -198,11 +221,12 @@ export function makeStreamSink(
   upstream: IncomingHttpHeaders,
   flow: Flow,
   done: Done,
+  follower: Follower | null = null,
 ): BodySink {
   const idHeader = requestIdHeader(exchange.protocol.family)
   const headers = clientHeaders(upstream, exchange.id, idHeader)
   headers['cache-control'] ??= 'no-cache'
-  return new StreamSink(deps, exchange, status, headers, flow, done).begin()
+  return new StreamSink(deps, exchange, status, headers, flow, done, follower).begin()
 }
 
 /** Reads on for the usage after the client left, bounded in time and in number. */

@@ -28,6 +28,8 @@ export const STORED_IDS_DROP_MAX = 10_000
 /** Between two polls of a background response: a tenth of its age, within these. */
 export const BACKGROUND_POLL_MS_MIN = 1_000
 export const BACKGROUND_POLL_MS_MAX = 15_000
+/** First poll of one that is streamed: most streams have told all by then. */
+export const BACKGROUND_STREAM_POLL_MS = 20_000
 /** How often due polls are looked for. A look that finds nothing costs one index probe. */
 export const BACKGROUND_TICK_MS = 500
 /** Who polls longer than this is taken for gone: two slow calls of the provider. */

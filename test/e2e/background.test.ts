@@ -2,7 +2,13 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../support/until.ts'
 import type { Gateway } from '../support/gateway.ts'
-import { responseAnswer, type Tokens } from './support/answers.ts'
+import {
+  responseAnswer,
+  responseDelta,
+  responseEnd,
+  responseStart,
+  type Tokens,
+} from './support/answers.ts'
 import { answerJson } from './support/upstream.ts'
 import {
   chargedRequests,
@@ -27,7 +33,7 @@ afterAll(() => world.end())
 let ids = 0
 
 /** A response that the provider makes in the background, as far as the test lets it. */
-async function begin(gateway: Gateway = world.gateway, headers: Record<string, string> = {}) {
+async function prepare(gateway: Gateway, headers: Record<string, string> = {}) {
   const customer = await world.customer(String(GRANT))
   const options = { apiKey: customer.apiKey, maxRetries: 0, defaultHeaders: headers }
   const client = new OpenAI({ ...options, baseURL: `${gateway.url}/v1` })
@@ -51,12 +57,36 @@ async function begin(gateway: Gateway = world.gateway, headers: Record<string, s
   })
   const ask = () =>
     client.responses.create({ model, input: 'Think hard.', background: true }).withResponse()
-  const { data, response } = await ask()
-  expect([data.id, data.status]).toEqual([id, 'queued'])
   const complete = (more: object = {}): void => {
     provider.answer = { ...responseAnswer(model, 'Done.', TOKENS), id, ...more }
   }
-  return { customer, client, model, id, provider, polled, complete, response, ask }
+  return { customer, client, model, id, provider, polled, complete, ask }
+}
+
+async function begin(gateway: Gateway = world.gateway, headers: Record<string, string> = {}) {
+  const prepared = await prepare(gateway, headers)
+  const { data, response } = await prepared.ask()
+  expect([data.id, data.status]).toEqual([prepared.id, 'queued'])
+  return { ...prepared, response }
+}
+
+/** One that is streamed, whose client has read its first event. `next` answers null at its end. */
+async function beginStream(gateway: Gateway = world.gateway) {
+  const prepared = await prepare(gateway)
+  const { model, id, client } = prepared
+  world.upstream.on(model, (call) => {
+    call.out.writeHead(200, { 'content-type': 'text/event-stream' })
+    call.out.write(responseStart(model, { id }).join(''))
+  })
+  const asked = { model, input: 'Think.', background: true, stream: true as const }
+  const { data, response } = await client.responses.create(asked).withResponse()
+  const events = data[Symbol.asyncIterator]()
+  const next = async (): Promise<string | null> => {
+    const event = await events.next()
+    return event.done === true ? null : event.value.type
+  }
+  expect(await next()).toBe('response.created')
+  return { begun: { ...prepared, response }, next, abort: data.controller }
 }
 const answering = new Map<string, Parameters<World['upstream']['on']>[1]>()
 type Begun = Awaited<ReturnType<typeof begin>>
@@ -161,18 +191,45 @@ describe('a background response', () => {
     expect(world.upstream.calls(begun.model)).toHaveLength(1)
   })
 
-  it('is not streamed: that is refused in words', async () => {
-    const customer = await world.customer('1')
-    const baseURL = `${world.gateway.url}/v1`
-    const client = new OpenAI({ apiKey: customer.apiKey, baseURL, maxRetries: 0 })
-    const asked = { model: newModel(), input: 'x', background: true, stream: true as const }
-    await expect(client.responses.create(asked)).rejects.toMatchObject({ status: 400 })
+  it('that is streamed passes as it comes and is charged once, at its end', async () => {
+    const { begun, next } = await beginStream()
+    const call = await world.upstream.call(begun.model)
+    call.out.end([responseDelta('Do'), responseEnd(begun.model, 'Do', TOKENS, begun)].join(''))
+    const types: string[] = []
+    for (let event = await next(); event !== null; event = await next()) types.push(event)
+    expect(types).toEqual([
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.completed',
+    ])
+    begun.complete()
+    await expectChargedOnce(begun, { usage: USAGE })
+    expect(await begun.client.responses.retrieve(begun.id)).toMatchObject({ status: 'completed' })
   })
+
+  it('that is streamed is followed to its end when its client leaves or it breaks off', async () => {
+    const [left, broken] = [await beginStream(), await beginStream()]
+    left.abort.abort()
+    const call = await world.upstream.call(broken.begun.model)
+    call.out.destroy()
+    await until(() => broken.begun.polled().length >= 1 && left.begun.polled().length >= 1, 30_000)
+    for (const { begun } of [left, broken]) {
+      expect(
+        (await world.gateway.admin.balance(begun.customer.apiKey)).held.micros,
+      ).toBeGreaterThan(0)
+      begun.complete()
+      await expectChargedOnce(begun, { usage: USAGE })
+    }
+    expect((await world.upstream.call(left.begun.model)).cut).toBe(true)
+  }, 60_000)
 
   it('of a gateway that was killed is polled on by another, and charged once', async () => {
     const [dying, heir] = world.gateways
     if (dying === undefined || heir === undefined) throw new Error('two gateways are needed')
-    const begun = await Promise.all([begin(dying), begin(dying), begin(dying)])
+    const streamed = await beginStream(dying)
+    const begun = [streamed.begun, ...(await Promise.all([begin(dying), begin(dying)]))]
     await dying.end('SIGKILL')
     for (const each of begun) each.complete()
     for (const each of begun) await expectChargedOnce(each, { usage: USAGE })

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { ANSWER_BUFFER_BYTES_MAX } from '../../kernel/limits.ts'
+import { BACKGROUND_POLL_MS_MIN } from '../../kernel/limits-media.ts'
 import { requestIdHeader } from '../../protocols/envelope.ts'
 import { makeAnswerSink, unknownReport } from '../answer.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
@@ -13,7 +14,11 @@ import { NOT_TAKEN, takeJob, underWay } from './take.ts'
 type Done = (status: number, charged: Charged | null) => void
 
 /** A response that nobody would follow is cancelled, and its client never hears of it. */
-async function giveUp(deps: GatewayDeps, exchange: Exchange, responseId: string): Promise<void> {
+export async function giveUp(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  responseId: string,
+): Promise<void> {
   const { out, protocol, id } = exchange
   await cancel(exchange.target.upstream, responseId)
   const report = { ...unknownReport(0), storedIds: [] }
@@ -46,7 +51,7 @@ export function makeBackgroundSink(
     const idHeader = requestIdHeader(exchange.protocol.family)
     const headers = clientHeaders(upstream, exchange.id, idHeader)
     const answer = answerToKeep(exchange, status, headers, [body])
-    const isTaken = await takeJob(deps, exchange, responseId, answer)
+    const isTaken = await takeJob(deps, exchange, responseId, answer, BACKGROUND_POLL_MS_MIN)
     if (isTaken) sendWhole(exchange.out, status, headers, body)
     else await giveUp(deps, exchange, responseId)
     done(isTaken ? status : 503, null)

@@ -1,6 +1,6 @@
 import { beatOnce } from '../../access/work/beat.ts'
 import { refuse } from '../../kernel/errors.ts'
-import { BACKGROUND_LEASE_MS, BACKGROUND_POLL_MS_MIN } from '../../kernel/limits-media.ts'
+import { BACKGROUND_LEASE_MS } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'
 import { isObject, parseJson, textOr } from '../../protocols/json.ts'
@@ -66,11 +66,12 @@ export async function takeJob(
   exchange: Exchange,
   responseId: string,
   answer: StoredAnswer | null,
+  firstPollMs: number,
 ): Promise<boolean> {
   const { jobs, engine, credits, clock, log } = { ...deps, ...deps.background }
   try {
     const job = jobOf(deps, exchange, responseId, answer)
-    await jobs.insert(job, clock.now() + BACKGROUND_POLL_MS_MIN)
+    await jobs.insert(job, clock.now() + firstPollMs)
     exchange.claim?.done()
     await exchange.hold.handOver()
     await beatOnce(
