@@ -1,22 +1,19 @@
-import type { ReceiptDraft } from '../../src/credits/holds.ts'
-import { sleep } from '../../src/kernel/clock.ts'
-import { micros } from '../../src/kernel/money.ts'
-import { checkLedger } from '../../src/ledger/checks.ts'
-import { dayOf } from '../../src/ledger/periods.ts'
-import { makeReads } from '../../src/ledger/reads.ts'
-import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import type { Db } from '../../src/store/db.ts'
-import { FAIR, LEASE_MS, STORMY, World, type SimGateway } from './world.ts'
+import type { Rule } from './broken.ts'
+import { judge, watchReservations } from './judge.ts'
+import { found, meddle } from './people.ts'
+import { isOver, listen, send, type Sent } from './requests.ts'
+import { SimShop } from './shop.ts'
+import { FAIR, LEASE_MS, STORMY, World, type SimAccount, type SimGateway } from './world.ts'
 
-/** What a request meant to do and how far it came, to be judged afterwards. */
-interface Sent {
-  readonly holdId: string
-  readonly gateway: SimGateway
-  readonly actual: number
-  readonly held: number
-  progress: number
-  /** It ended by its own word: charged, or free of charge. */
-  fate: 'open' | 'refused' | 'released' | 'settling' | 'completed'
+export interface Plan {
+  readonly stormy: boolean
+  /** Crashes, freezes, losses of Redis and outages of Postgres in one history, at most. */
+  readonly disasters: number
+  readonly requests: number
+  /** Grants, adjustments, freezes, changed limits; purchases, refunds, disputes. */
+  readonly deeds: number
+  readonly without?: Rule
 }
 
 export interface Verdict {
@@ -25,231 +22,147 @@ export interface Verdict {
   readonly requests: readonly Sent[]
 }
 
-export interface Plan {
-  readonly stormy: boolean
-  /** Crashes, losses of Redis and outages of Postgres in one history, at most. */
-  readonly disasters: number
-  readonly requests: number
-}
+const CALM_MS = LEASE_MS * 6
+const STEPS_MAX = 60_000
+/** Longer than the lease of an event and most of its pauses. */
+const NIGHT_MS = 20 * 60_000
+const NIGHTS_MAX = 30
 
-const CALM_MS = LEASE_MS * 8
-const STEPS_MAX = 30_000
+/** Everything that is yet to happen in one history. */
+interface Story {
+  readonly world: World
+  readonly shop: SimShop
+  readonly accounts: readonly SimAccount[]
+  readonly requests: Sent[]
+  readonly left: { requests: number; deeds: number; disasters: number }
+}
 
 /** One seeded history from the first request to the verdict. */
 export async function runHistory(seed: number, db: Db, plan: Plan): Promise<Verdict> {
-  const world = new World(seed, db, plan.stormy ? STORMY : FAIR)
+  const weather = plan.stormy ? STORMY : FAIR
+  const world = new World({ seed, db, weather, without: plan.without ?? null })
   const { scheduler } = world
-  await world.found(
-    scheduler.between(60, 200),
-    scheduler.chance(0.3) ? scheduler.between(40, 150) : null,
-  )
   const requests: Sent[] = []
+  const breaches: string[] = []
+  world.witnesses.push(listen(requests), watchReservations(breaches))
+  const shop = new SimShop(world)
+  const accounts = await found(world, scheduler.chance(0.7) ? 1 : 2)
   world.start('g0')
   world.start('g1')
-  await trouble(world, plan, requests)
+  const left = {
+    requests: plan.requests,
+    deeds: scheduler.below(plan.deeds + 1),
+    disasters: scheduler.below(plan.disasters + 1),
+  }
+  await trouble({ world, shop, accounts, requests, left })
   scheduler.calm = true
   if (world.alive().length === 0) world.start('last')
-  await settleDown(world)
-  const breaches = await judge(world, db, requests)
+  await settleDown(world, shop)
+  breaches.push(...(await judge(world, accounts, requests)), ...(await shop.judge()))
   for (const { actor } of world.alive()) scheduler.crash(actor)
   return { breaches, log: scheduler.log, requests }
 }
 
-/** Requests, grants and disasters in seeded order, until all were dealt out. */
-async function trouble(world: World, plan: Plan, requests: Sent[]): Promise<void> {
+/** Requests, deeds and disasters in seeded order, until all were dealt out. */
+async function trouble(story: Story): Promise<void> {
+  const { world, left, requests } = story
   const { scheduler } = world
-  let left = plan.requests
-  let grants = 1
-  let disasters = scheduler.below(plan.disasters + 1)
   let revived = 0
-  for (let step = 0; step < STEPS_MAX && (left > 0 || disasters > 0 || !scheduler.idle); step++) {
-    const [gateway] = world.alive().sort(() => scheduler.random() - 0.5)
+  for (let step = 0; step < STEPS_MAX; step++) {
+    const alive = world.alive()
+    const gateway = alive[scheduler.below(alive.length)]
     if (gateway === undefined) {
       revived += 1
       world.start(`again${revived}`)
-    } else if (left > 0 && scheduler.chance(0.08)) {
-      left -= 1
-      startRequest(world, gateway, requests)
-    } else if (grants > 0 && scheduler.chance(0.02)) {
-      grants -= 1
-      void world.grant(gateway, scheduler.between(10, 60))
-    } else if (disasters > 0 && scheduler.chance(0.02)) {
-      disasters -= 1
-      strike(world, gateway)
+    } else {
+      await happen(story, gateway)
     }
     await scheduler.step()
-    if (left === 0 && disasters === 0 && requests.every(isOver)) return
+    const isTold = left.requests + left.deeds + left.disasters === 0
+    if (isTold && requests.every(isOver)) return
   }
 }
 
-const isOver = ({ fate, gateway }: Sent): boolean =>
-  !gateway.actor.alive || fate === 'refused' || fate === 'released' || fate === 'completed'
+async function happen(story: Story, gateway: SimGateway): Promise<void> {
+  const { world, shop, accounts, requests, left } = story
+  const { scheduler } = world
+  const account = accounts[scheduler.below(accounts.length)]
+  if (account === undefined) return
+  if (left.requests > 0 && scheduler.chance(0.08)) {
+    left.requests -= 1
+    requests.push(send(world, gateway, account))
+  } else if (left.deeds > 0 && scheduler.chance(0.03)) {
+    left.deeds -= 1
+    if (scheduler.chance(0.4)) void meddle(world, gateway, account)
+    else if (scheduler.chance(0.5)) await shop.buy(account)
+    else shop.change()
+  } else if (shop.underWay > 0 && scheduler.chance(0.05)) {
+    void shop.deliver(gateway)
+  } else if (left.disasters > 0 && scheduler.chance(0.02)) {
+    left.disasters -= 1
+    strike(world, gateway)
+  }
+}
 
-function strike(world: World, gateway: SimGateway): void {
+/** Where an ambush may lie: right after one of these was carried out. */
+const PLACES = [' tx$', ' settle ', ' clear ', ' renew ', ' reserve ', ' load-', ' recover ', ' re']
+
+/** Whoever does a certain thing next, of a few times, is struck in the middle of it. */
+function lieInWait(world: World, name: string): void {
+  const { scheduler } = world
+  scheduler.ambush = {
+    label: new RegExp(`^${name}.*${PLACES[scheduler.below(PLACES.length)] ?? ''}`),
+    spared: scheduler.below(3),
+    strike: (actor) => {
+      if (scheduler.chance(0.7)) scheduler.crash(actor)
+      else scheduler.freeze(actor, freezeMs(world))
+    },
+  }
+}
+
+const freezeMs = ({ scheduler }: World): number => scheduler.between(LEASE_MS, 4 * LEASE_MS)
+
+function strike(world: World, { actor }: SimGateway): void {
   const { scheduler } = world
   const luck = scheduler.random()
-  if (luck < 0.2) scheduler.crash(gateway.actor)
-  else if (luck < 0.4) scheduler.freeze(gateway.actor, scheduler.between(LEASE_MS, 4 * LEASE_MS))
-  else if (luck < 0.55) world.emptyRedis()
-  else if (luck < 0.8) world.rollBackRedis()
+  if (luck < 0.05) scheduler.crash(actor)
+  else if (luck < 0.2) lieInWait(world, '')
+  else if (luck < 0.4) {
+    scheduler.freeze(actor, freezeMs(world))
+    lieInWait(world, actor.name) // what it meets when it wakes may be its end
+  } else if (luck < 0.5) scheduler.freeze(actor, freezeMs(world))
+  else if (luck < 0.62) world.emptyRedis()
+  else if (luck < 0.9) world.rollBackRedis()
   else world.postgresAwayUntilMs = scheduler.nowMs + scheduler.between(100, LEASE_MS)
 }
 
-function startRequest(world: World, gateway: SimGateway, requests: Sent[]): void {
+/** Fair weather until leases, sweeps, loads and webhooks have done their work. */
+async function settleDown(world: World, shop: SimShop): Promise<void> {
   const { scheduler } = world
-  const sent: Sent = {
-    holdId: world.ids.uuid(),
-    gateway,
-    held: scheduler.between(10, 60),
-    actual: scheduler.between(3, 70),
-    progress: 0,
-    fate: 'open',
-  }
-  requests.push(sent)
-  request(world, sent).catch((error: unknown) => {
-    scheduler.log.push(`!!! request ${sent.holdId} threw ${String(error)}`)
-    throw error
-  })
-}
-
-const draftOf = (world: World, sent: Sent): ReceiptDraft => ({
-  holdId: sent.holdId,
-  accountId: world.accountId,
-  keyId: world.keyId,
-  startedAtMs: world.scheduler.nowMs,
-  protocol: 'openai-chat',
-  endpoint: 'chat/completions',
-  upstream: 'sim',
-  model: 'm',
-  stream: false,
-  estimated: false,
-  usage: { output_tokens: 1 },
-  providerCostPicoUsd: '1',
-  priceVersion: 'sim',
-  httpStatus: 200,
-  firstByteMs: null,
-  durationMs: null,
-})
-
-/** What the gateway does with one request, on the simulated clock. */
-async function request(world: World, sent: Sent): Promise<void> {
-  const { scheduler } = world
-  const { credits, actor } = sent.gateway
-  const clock = scheduler.clockOf(actor)
-  const draft = draftOf(world, sent)
-  const want = micros(sent.held)
-  const hold = await credits.holds.open({
-    draft,
-    wantMicros: want,
-    leastMicros: want,
-    tokens: 1,
-    keySeq: 0,
-  })
-  if (!hold.ok) {
-    sent.fate = 'refused'
-    return
-  }
-  if (!(await hold.ensureFresh()) || scheduler.chance(0.2)) {
-    await hold.release()
-    sent.fate = 'released'
-    return
-  }
-  hold.watch(() => ({ micros: micros(Math.max(1, sent.progress)), draft }))
-  for (let part = scheduler.below(4); part > 0; part--) {
-    await sleep(clock, scheduler.between(1, LEASE_MS))
-    sent.progress = Math.min(sent.actual, sent.progress + scheduler.between(1, 20))
-  }
-  sent.fate = 'settling'
-  const settled = await hold.settle({ draft, micros: micros(sent.actual), tokens: 1, answer: null })
-  await settled.posted
-  sent.fate = 'completed'
-}
-
-/** Fair weather until leases, sweeps and loads have done their work. */
-async function settleDown(world: World): Promise<void> {
-  const { scheduler } = world
-  const untilMs = scheduler.nowMs + CALM_MS
-  for (let step = 0; scheduler.nowMs < untilMs || !scheduler.idle; step++) {
-    if (step > STEPS_MAX) throw new Error('the history does not come to rest')
-    await scheduler.step()
-  }
-}
-
-/** The invariants of design §6, and the table of §3, over what is left. */
-async function judge(world: World, db: Db, requests: readonly Sent[]): Promise<string[]> {
-  const breaches: string[] = []
-  const page = await checkLedger(db, before(world.accountId), 1)
-  for (const breach of page.breaches) breaches.push(`${breach.invariant} ${breach.detail}`)
-  const reads = makeReads(db)
-  for (const sent of requests) {
-    const receipt = await reads.receipt(sent.holdId, null)
-    breaches.push(...judgeRequest(sent, receipt?.micros ?? null, receipt?.rev ?? null))
-  }
-  const [gateway] = world.alive()
-  const view = gateway === undefined ? null : await quiet(world, gateway)
-  if (view !== null) {
-    const ledger = makePostingLedger({ db, ids: world.ids })
-    const snapshot = await ledger.snapshotAccount(world.accountId)
-    if (view.holds > 0) breaches.push(`I7 ${view.holds} holds outlived their leases`)
-    if (snapshot !== null && view.available !== snapshot.postedMicros) {
-      breaches.push(`I2 available ${view.available}, posted ${snapshot.postedMicros}`)
-    }
-    const today = dayOf(world.scheduler.nowMs)
-    const key = await ledger.snapshotKey(world.accountId, world.keyId, today)
-    if (view.spend !== null && key !== null && view.spendFrom === key.periodStartDay) {
-      if (view.spend !== key.spendMicros) {
-        breaches.push(`I2 key spend ${view.spend}, posted ${key.spendMicros}`)
-      }
+  const pass = async (forMs: number): Promise<void> => {
+    const untilMs = scheduler.nowMs + forMs
+    for (let step = 0; scheduler.nowMs < untilMs || !scheduler.idle; step++) {
+      if (step > STEPS_MAX) throw new Error('the history does not come to rest')
+      const [gateway] = world.alive()
+      if (shop.underWay > 0 && gateway !== undefined) await delivered(world, shop, gateway)
+      await scheduler.step()
     }
   }
-  return breaches
-}
-
-/** `checkLedger` pages after a cursor: the greatest text below the account. */
-const before = (accountId: string): string =>
-  accountId.slice(0, -1) + String.fromCharCode(accountId.charCodeAt(accountId.length - 1) - 1) + '~'
-
-interface Quiet {
-  readonly available: number
-  readonly holds: number
-  readonly spend: number | null
-  readonly spendFrom: number | null
-}
-
-/** What the engine says now, asked through the scheduler like everything else. */
-async function quiet(world: World, gateway: SimGateway): Promise<Quiet | null> {
-  const asked = Promise.all([
-    gateway.engine.viewAccount(world.accountId),
-    gateway.engine.viewKey(world.accountId, world.keyId),
-  ])
-  const progress = { answered: false }
-  void asked.finally(() => (progress.answered = true)).catch(() => undefined)
-  while (!progress.answered) await world.scheduler.step()
-  const [account, key] = await asked
-  if (account === null) return null
-  return {
-    available: account.availableMicros,
-    holds: account.holds.length,
-    spend: key?.budgetMicros === null || key === null ? null : key.spendMicros,
-    spendFrom: key?.periodStartDay ?? null,
+  await pass(CALM_MS)
+  for (let night = 0; night < NIGHTS_MAX && (await isWaiting(world)); night++) {
+    scheduler.sleep(NIGHT_MS)
+    await pass(LEASE_MS)
   }
 }
 
-function judgeRequest(sent: Sent, charged: number | null, rev: number | null): string[] {
-  const name = sent.holdId.slice(0, 23)
-  switch (sent.fate) {
-    case 'completed':
-      return charged === sent.actual && rev === 2
-        ? []
-        : [`I9 ${name} completed at ${sent.actual}, charged ${charged} (rev ${rev})`]
-    case 'refused':
-    case 'released':
-      return charged === null ? [] : [`${name} ${sent.fate} but charged ${charged}`]
-    case 'open':
-    case 'settling': {
-      if (sent.gateway.actor.alive) return [`${name} never ended`]
-      const most = Math.max(1, sent.actual)
-      return charged === null || charged <= most ? [] : [`${name} crashed, charged ${charged}`]
-    }
-  }
+async function delivered(world: World, shop: SimShop, gateway: SimGateway): Promise<void> {
+  const progress = { done: false }
+  void shop.deliver(gateway).finally(() => (progress.done = true))
+  while (!progress.done) await world.scheduler.step()
+}
+
+/** Events that wait for their turn, or for who took them and died. */
+async function isWaiting({ db }: World): Promise<boolean> {
+  const [row] = await db.query("SELECT 1 FROM stripe_events WHERE state = 'pending' LIMIT 1")
+  return row !== undefined
 }

@@ -26,6 +26,20 @@ interface Pending {
   readonly faults: Faults
 }
 
+/** Carried out later than its caller waits for: among other things, or long after. */
+interface Late {
+  readonly run: () => Promise<unknown>
+  readonly atMs: number
+}
+
+/** What befalls an actor right after one of its calls was carried out, before the answer. */
+export interface Ambush {
+  readonly label: RegExp
+  /** Calls of that label that pass unharmed. */
+  spared: number
+  readonly strike: (actor: Actor) => void
+}
+
 interface Timer {
   readonly actor: Actor
   readonly atMs: number
@@ -55,10 +69,11 @@ export class Scheduler {
   readonly random: () => number
   readonly log: string[] = []
   calm = false
+  ambush: Ambush | null = null
   #nowMs = START_MS
   #order = 0
   #pending: Pending[] = []
-  #late: (() => Promise<unknown>)[] = []
+  #late: Late[] = []
   #timers: Timer[] = []
   readonly #frozenUntilMs = new Map<Actor, number>()
 
@@ -118,7 +133,7 @@ export class Scheduler {
     this.log.push(`*** crash ${actor.name}`)
     actor.alive = false
     const sent = this.#pending.filter((pending) => pending.actor === actor)
-    for (const pending of sent) if (this.chance(0.5)) this.#late.push(pending.run)
+    for (const pending of sent) if (this.chance(0.5)) this.#delay(pending)
     this.#pending = this.#pending.filter((pending) => pending.actor !== actor)
     this.#timers = this.#timers.filter((timer) => timer.actor !== actor)
   }
@@ -127,6 +142,17 @@ export class Scheduler {
   freeze(actor: Actor, forMs: number): void {
     this.log.push(`*** freeze ${actor.name} for ${forMs} ms`)
     this.#frozenUntilMs.set(actor, this.#nowMs + forMs)
+  }
+
+  /** Everybody sleeps: time passes, nothing is done meanwhile. */
+  sleep(forMs: number): void {
+    this.#nowMs += forMs
+  }
+
+  /** Most late commands are a little late; some outlive everything they belonged to. */
+  #delay({ run }: Pending): void {
+    const longMs = this.chance(0.4) ? this.below(DELAY_MS_MAX) : 0
+    this.#late.push({ run, atMs: this.#nowMs + longMs })
   }
 
   #wakesMs(actor: Actor): number {
@@ -142,10 +168,12 @@ export class Scheduler {
     await settled()
     const ready = this.#pending.filter(({ actor }) => this.#wakesMs(actor) <= this.#nowMs)
     const timeMoves = ready.length === 0 || (!this.calm && this.chance(0.1))
-    if (this.#late.length > 0 && (this.calm || this.chance(0.1))) {
-      const [late] = this.#late.splice(this.below(this.#late.length), 1)
+    const late = this.#late.filter(({ atMs }) => this.calm || atMs <= this.#nowMs)
+    if (late.length > 0 && (this.calm || this.chance(0.1))) {
+      const one = late[this.below(late.length)]
+      this.#late = this.#late.filter((other) => other !== one)
       this.log.push('late command')
-      await late?.().catch(() => undefined)
+      await one?.run().catch(() => undefined)
     } else if (!timeMoves) {
       const pending = ready[this.below(ready.length)]
       this.#pending = this.#pending.filter((other) => other !== pending)
@@ -178,7 +206,7 @@ export class Scheduler {
       pending.reject(unknown)
     } else if (luck < faults.dropped + faults.late) {
       this.log.push(`delayed ${label}`)
-      this.#late.push(pending.run)
+      this.#delay(pending)
       pending.reject(unknown)
     } else {
       const lost = luck < faults.dropped + faults.late + faults.lostReply
@@ -186,10 +214,21 @@ export class Scheduler {
     }
   }
 
+  #surprise({ actor, label }: Pending): void {
+    const { ambush } = this
+    if (ambush === null || this.calm || !ambush.label.test(label)) return
+    ambush.spared -= 1
+    if (ambush.spared >= 0) return
+    this.ambush = null
+    ambush.strike(actor)
+  }
+
   async #run(pending: Pending, lost: Error | null): Promise<void> {
     try {
       const answer = await pending.run()
       this.log.push(`${lost === null ? '' : 'answer lost: '}${pending.label} → ${brief(answer)}`)
+      this.#surprise(pending)
+      if (!pending.actor.alive) return
       if (lost === null) pending.resolve(answer)
       else pending.reject(lost)
     } catch (error) {
@@ -198,6 +237,8 @@ export class Scheduler {
     }
   }
 }
+
+const DELAY_MS_MAX = 10_000
 
 const brief = (value: unknown): string =>
   value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 160)

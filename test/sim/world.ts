@@ -1,6 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { makeAccounts } from '../../src/access/accounts.ts'
-import { makeKeys } from '../../src/access/keys.ts'
 import type { CreditEngine } from '../../src/credits/commands.ts'
 import {
   makeEmbeddedStore,
@@ -10,119 +8,114 @@ import {
 import { makeEngine } from '../../src/credits/engine.ts'
 import { makeIncarnations } from '../../src/credits/incarnations.ts'
 import { makeCredits, type Credits } from '../../src/credits/lifecycle.ts'
-import type { CommandName, Input, Transport } from '../../src/credits/transport.ts'
+import {
+  NOSCRIPT,
+  type CommandName,
+  type Input,
+  type Reply,
+  type Transport,
+} from '../../src/credits/transport.ts'
 import type { Clock } from '../../src/kernel/clock.ts'
 import type { Ids } from '../../src/kernel/ids.ts'
 import { silentLog } from '../../src/kernel/log.ts'
-import { micros, ZERO } from '../../src/kernel/money.ts'
 import { makePoster } from '../../src/ledger/group-commit.ts'
-import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
-import { makeLoops } from '../../src/ops/loops.ts'
+import { makeLoops, type Loops } from '../../src/ops/loops.ts'
 import type { Db } from '../../src/store/db.ts'
 import { StoreAwayError } from '../../src/store/errors.ts'
+import { breakLedger, breakTransport, type Rule } from './broken.ts'
 import { Scheduler, type Actor, type Faults } from './scheduler.ts'
 
 export const LEASE_MS = 3_000
-const SNAPSHOTS_KEPT = 12
+/** A replica may be some hundred commands behind. */
+const SNAPSHOTS_KEPT = 40
+const SNAPSHOT_EVERY = 5
 
 /** Chances that calls go wrong in one history. */
 export interface Weather {
   readonly redis: Faults
   readonly postgres: Faults
+  readonly stripe: Faults
 }
 export const FAIR: Weather = {
   redis: { lostReply: 0, late: 0, dropped: 0 },
   postgres: { lostReply: 0, late: 0, dropped: 0 },
+  stripe: { lostReply: 0, late: 0, dropped: 0 },
 }
 export const STORMY: Weather = {
   redis: { lostReply: 0.05, late: 0.03, dropped: 0.02 },
   // A commit whose answer is lost, or that never happened; never one that happens later.
   postgres: { lostReply: 0.04, late: 0, dropped: 0.02 },
+  stripe: { lostReply: 0.05, late: 0, dropped: 0.05 },
+}
+
+/** Who pays, and by which keys. */
+export interface SimAccount {
+  readonly id: string
+  readonly keyIds: readonly string[]
 }
 
 /** One gateway process, as far as credits go: the real engine client, ledger, poster and loops. */
 export interface SimGateway {
   readonly actor: Actor
+  readonly clock: Clock
+  readonly db: Db
   readonly credits: Credits
   readonly engine: CreditEngine
+  readonly loops: Loops
 }
 
-/** Two stores, some gateways and an operator, in one seeded history. */
+/** Hears of everything the credit state was told, in the order in which it happened there. */
+export type Witness = <N extends CommandName>(
+  name: N,
+  input: Input<N>,
+  reply: Reply<N>,
+  before: Copies,
+  after: Copies,
+) => void
+
+/** The copies of the account and key that a command was about. */
+export interface Copies {
+  readonly account: Reply<'view-account'>
+  readonly key: Reply<'view-key'>
+}
+
+export interface WorldParts {
+  readonly seed: number
+  readonly db: Db
+  readonly weather: Weather
+  /** A rule of the protocol that these gateways break. null = none. */
+  readonly without: Rule | null
+}
+
+/** Two stores and some gateways in one seeded history. */
 export class World {
   readonly scheduler: Scheduler
   readonly store: EmbeddedStore
   readonly ids: Ids
+  readonly db: Db
+  readonly weather: Weather
   readonly gateways: SimGateway[] = []
+  readonly witnesses: Witness[] = []
+  /** What a gateway does besides credits. */
+  readonly sideWork: ((gateway: SimGateway) => void)[] = []
   /** Postgres answers nobody until then. */
   postgresAwayUntilMs = 0
-  accountId = ''
-  keyId = ''
-  readonly #db: Db
-  readonly #weather: Weather
+  /** Redis lost something in this history: what it knew alone is gone. */
+  redisLost = false
+  readonly #without: Rule | null
   readonly #snapshots: Snapshot[] = []
+  readonly #eye: Transport
   #commands = 0
 
-  constructor(seed: number, db: Db, weather: Weather) {
+  constructor({ seed, db, weather, without }: WorldParts) {
     this.scheduler = new Scheduler(seed)
-    this.#db = db
-    this.#weather = weather
+    this.db = db
+    this.weather = weather
+    this.#without = without
     this.store = makeEmbeddedStore({ clock: { now: () => this.scheduler.nowMs } })
+    this.#eye = this.store.connect()
     this.ids = this.#makeIds()
-  }
-
-  /** An account with credits and one key, made in fair weather. */
-  async found(credits: number, budget: number | null): Promise<void> {
-    const actor: Actor = { name: 'founder', alive: true }
-    const clock = this.scheduler.clockOf(actor)
-    const { ids } = this
-    const db = this.#db
-    const made = await makeAccounts({ db, clock, ids }).create({
-      id: `acct_${randomUUID()}`,
-      subjectRef: null,
-      name: 'Sim',
-      email: null,
-      stripeCustomerId: null,
-      creditLimitMicros: ZERO,
-      overageLimitMicros: ZERO,
-      markup: null,
-      actor: 'sim',
-    })
-    if (!('account' in made)) throw new Error('the name is taken')
-    this.accountId = made.account.id
-    const key = await makeKeys({ db, clock, ids, mode: 'test' }).create({
-      id: null,
-      accountId: this.accountId,
-      limits: {
-        name: 'sim',
-        models: null,
-        endpoints: null,
-        budget: budget === null ? null : { micros: micros(budget), period: 'day' },
-        requestsPerMinute: null,
-        tokensPerMinute: null,
-        maxConcurrency: null,
-        expiresAtMs: null,
-      },
-      actor: 'sim',
-    })
-    if (key === null) throw new Error('no key')
-    this.keyId = key.key.id
-    await this.#grantOn(db, clock, credits)
-  }
-
-  #grantOn(db: Db, clock: Clock, credits: number): Promise<unknown> {
-    const grant = {
-      accountId: this.accountId,
-      micros: micros(credits),
-      kind: 'paid' as const,
-      priority: 0,
-      effectiveAtMs: null,
-      expiresAtMs: null,
-      reason: 'sim',
-      referenceType: 'grant',
-      referenceId: this.ids.uuid(),
-    }
-    return makeBooks({ db, ids: this.ids }).grant(grant, clock.now())
   }
 
   /** Starts a process with its loops. */
@@ -130,14 +123,14 @@ export class World {
     const { scheduler, ids } = this
     const actor: Actor = { name, alive: true }
     const clock = scheduler.clockOf(actor, scheduler.between(-400, 400))
-    const db = this.#faultyDb(actor)
+    const db = this.faultyDb(actor)
     const engine = makeEngine({
       transport: this.#faultyTransport(actor),
       incarnations: makeIncarnations({ db, clock }),
       clock,
       ids,
     })
-    const ledger = makePostingLedger({ db, ids })
+    const ledger = breakLedger(this.#without, makePostingLedger({ db, ids }))
     const poster = makePoster({ ledger, clock, log: silentLog, postWaitMs: 500 })
     const credits = makeCredits({
       engine,
@@ -167,9 +160,12 @@ export class World {
         await credits.recovery.sweep()
       },
     })
-    loops.start({ name: 'changes', periodMs: 1_500, run: () => credits.changes.sweep() })
-    const gateway: SimGateway = { actor, credits, engine }
+    if (this.#without !== 'changes are swept') {
+      loops.start({ name: 'changes', periodMs: 1_500, run: () => credits.changes.sweep() })
+    }
+    const gateway: SimGateway = { actor, clock, db, credits, engine, loops }
     this.gateways.push(gateway)
+    for (const begin of this.sideWork) begin(gateway)
     return gateway
   }
 
@@ -177,19 +173,9 @@ export class World {
     return this.gateways.filter(({ actor }) => actor.alive)
   }
 
-  /** An operator's grant while everything goes on, told to the engine like the admin API does. */
-  async grant(gateway: SimGateway, credits: number): Promise<void> {
-    const db = this.#faultyDb(gateway.actor)
-    try {
-      await this.#grantOn(db, this.scheduler.clockOf(gateway.actor), credits)
-      await gateway.credits.loads.account(this.accountId, 'changed')
-    } catch {
-      // The operator sees an error; the sweep tells the engine what was committed.
-    }
-  }
-
   emptyRedis(): void {
     this.scheduler.log.push('*** redis emptied')
+    this.redisLost = true
     this.store.wipe()
   }
 
@@ -198,13 +184,14 @@ export class World {
     const older = this.#snapshots[this.scheduler.below(this.#snapshots.length)]
     if (older === undefined) return
     this.scheduler.log.push('*** redis rolled back')
+    this.redisLost = true
     this.store.restore(older)
   }
 
   #faultyTransport(actor: Actor): Transport {
     const { scheduler } = this
-    const real = this.store.connect()
-    const faults = this.#weather.redis
+    const real = breakTransport(this.#without, this.store.connect())
+    const faults = this.weather.redis
     return {
       ...real,
       run: <N extends CommandName>(name: N, shard: number, input: Input<N>, inc: number) =>
@@ -212,8 +199,13 @@ export class World {
           actor,
           `${actor.name} ${name} ${'holdId' in input ? input.holdId.slice(-4) : ''} #${inc}`,
           async () => {
+            const before = await this.#look(input, shard, inc)
             const reply = await real.run(name, shard, input, inc)
             this.#remember()
+            const after = await this.#look(input, shard, inc)
+            if (reply !== NOSCRIPT && before !== null && after !== null) {
+              for (const witness of this.witnesses) witness(name, input, reply, before, after)
+            }
             return reply
           },
           faults,
@@ -229,17 +221,27 @@ export class World {
     }
   }
 
+  /** What the copy of account and key says, by the incarnation of who asks. */
+  async #look(input: Input<CommandName>, shard: number, inc: number): Promise<Copies | null> {
+    if (!('accountId' in input)) return null
+    const keyId = 'keyId' in input ? input.keyId : ''
+    const account = await this.#eye.run('view-account', shard, input, inc)
+    const key = await this.#eye.run('view-key', shard, { accountId: input.accountId, keyId }, inc)
+    return account === NOSCRIPT || key === NOSCRIPT ? null : { account, key }
+  }
+
   #remember(): void {
     this.#commands += 1
-    if (this.#commands % 3 !== 0) return
+    if (this.#commands % SNAPSHOT_EVERY !== 0) return
     this.#snapshots.push(this.store.snapshot())
     if (this.#snapshots.length > SNAPSHOTS_KEPT) this.#snapshots.shift()
   }
 
-  #faultyDb(actor: Actor): Db {
+  /** Postgres as `actor` finds it. */
+  faultyDb(actor: Actor): Db {
     const { scheduler } = this
-    const real = this.#db
-    const faults = this.#weather.postgres
+    const real = this.db
+    const faults = this.weather.postgres
     const guarded = <T>(label: string, run: () => Promise<T>): Promise<T> =>
       scheduler.call(
         actor,
