@@ -285,39 +285,6 @@ describe('a session that others made', () => {
 })
 
 describe('refunds and disputes', () => {
-  test('all orders of the events of a purchase, a dispute and a refund end the same', async () => {
-    const world = await makeWorld()
-    const types = [
-      'checkout.session.completed',
-      'refund.created',
-      'charge.dispute.created',
-      'charge.dispute.funds_withdrawn',
-    ]
-    for (const order of permutations(types)) {
-      const id = await world.account()
-      const { session, payment } = await world.checkout(id)
-      const name = payment.slice(3)
-      const stripe = world.shop.payment(payment)
-      stripe.refunds.push({ id: `re_${name}`, amount: 300, stands: true })
-      stripe.disputes.push({ id: `dp_${name}`, status: 'lost', amount: 1_000, withdrawn: 500 })
-      for (const type of order) {
-        const object = type.startsWith('checkout')
-          ? session
-          : type.startsWith('charge.dispute')
-            ? `dp_${name}`
-            : type.startsWith('refund')
-              ? `re_${name}`
-              : `ch_${name}`
-        await world.inbox.deliver(snapshot(type, object))
-        await world.inbox.deliver(snapshot(type, object))
-      }
-      await Promise.all([world.inbox.worker.drain(), world.inbox.another().drain()])
-      expect(await world.posted(id)).toBe(expectedOf(world, payment))
-      expect(await world.status(id)).toBe('frozen')
-    }
-    await expectSound(world.db)
-  }, 120_000)
-
   test('a spent purchase that is refunded is debt, and a failed refund restores it', async () => {
     const world = await makeWorld()
     const id = await world.account()
