@@ -22,6 +22,7 @@ import { priceCommands } from './app/cli/prices.ts'
 import { notificationCommands } from './app/cli/notifications.ts'
 import { rechargeCommands } from './app/cli/recharge.ts'
 import { reconcileCommands } from './app/cli/reconcile.ts'
+import { replayCommand } from './app/cli/replay.ts'
 import { stripeCommands } from './app/cli/stripe.ts'
 import { configJsonSchema } from './config-schema.ts'
 import { describeError } from './kernel/log.ts'
@@ -118,6 +119,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     stripeCommands,
     rechargeCommands,
     reconcileCommands,
+    replayCommand,
   ]) {
     register(cli)
   }

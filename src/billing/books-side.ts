@@ -1,7 +1,8 @@
-import Stripe from 'stripe'
+import type Stripe from 'stripe'
 import { makeDryLook, type DryLook } from './effects/dry-look.ts'
 import type { Effects, EffectsDeps } from './effects/effects.ts'
 import { readTouched } from './touched.ts'
+import { isMissing } from './effects/gone.ts'
 import { makeWalk, type Walk } from './walk.ts'
 
 /** What reconciliation asks of Stripe; it imports nothing of Stripe's itself. */
@@ -19,9 +20,6 @@ export interface StripeSide {
 }
 
 const KINDS = ['payment', 'invoice', 'session', 'subscription'] as const
-
-const isMissing = (error: unknown): boolean =>
-  error instanceof Stripe.errors.StripeInvalidRequestError && error.code === 'resource_missing'
 
 export function makeStripeSide(
   deps: EffectsDeps & { readonly stripe: Stripe; readonly effects: Effects },

@@ -81,7 +81,8 @@ export async function makeSimWorld(db: Db) {
 
   const pending = async (): Promise<number> => (await billing.inbox.backlog()).pending
   return {
-    ...{ stripe, prices, billing, clock, hooks, accounts },
+    ...{ stripe, prices, billing, clock, hooks, accounts, config },
+    environment: { stripe: key, mode: 'test' } as const,
     books: makeBooks({ db, ids }),
     async account(): Promise<Account> {
       const input = { id: null, name: 'Buyer', ...blank, ...limits, actor: 'test' }

@@ -27,6 +27,7 @@ async function farebox(args: readonly string[], over: Partial<CliDeps> = {}) {
     migrate: null,
     openLocal: null,
     setUpStripe: () => Promise.resolve({ steps: [], environment: {} }),
+    replay: () => Promise.reject(new Error('not here')),
     fetch,
     newReference: () => 'made-up-reference',
     out: (text) => lines.out.push(text),

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import type { Operations } from '../../admin/operations.ts'
 import type { SetupReport } from '../../billing/setup.ts'
+import type { ReplayReport } from '../../reconcile/replay/replay.ts'
 import type { SetupOptions } from '../stripe-setup.ts'
 import type { AdminClient } from './client.ts'
 
@@ -31,6 +32,8 @@ export interface CliDeps {
   /** Opens DATABASE_URL and REDIS_URL; null = not set. */
   readonly openLocal: (() => Promise<LocalOperations>) | null
   readonly setUpStripe: (options: SetupOptions) => Promise<SetupReport>
+  /** Replays DATABASE_URL into another database. */
+  readonly replay: (into: string, progress: (text: string) => void) => Promise<ReplayReport>
   readonly fetch: typeof fetch
   readonly newReference: () => string
   out(text: string): void

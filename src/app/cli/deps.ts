@@ -6,6 +6,7 @@ import { makeMetrics } from '../../ops/metrics.ts'
 import { migrate } from '../../store/migrate.ts'
 import { makeCore } from '../credits.ts'
 import { openPrices } from '../prices.ts'
+import { replayHere } from '../replay.ts'
 import { DATA_DIR, readQuickstart } from '../quickstart.ts'
 import { programVersion, serve } from '../serve.ts'
 import { setUp } from '../stripe-setup.ts'
@@ -56,6 +57,7 @@ export function cliDeps(environment: Environment): CliDeps {
     migrate: hasDatabase ? () => migrateHere(environment) : null,
     openLocal: hasDatabase ? () => openLocal(environment) : null,
     setUpStripe: (options) => setUp(environment, options),
+    replay: (into, progress) => replayHere(environment, into, progress),
     fetch,
     newReference: () => makeIds(clock).uuid(),
     out: (text) => {

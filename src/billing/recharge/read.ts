@@ -1,4 +1,5 @@
-import Stripe from 'stripe'
+import type Stripe from 'stripe'
+import { isMissing } from '../effects/gone.ts'
 import { readMoneyBack } from '../effects/read-payment.ts'
 import type { PaymentFacts } from '../effects/facts.ts'
 import { idOf } from '../stripe.ts'
@@ -54,9 +55,6 @@ export interface RechargeReader {
   customer(id: string): Promise<{ readonly defaultMethod: string | null } | null>
   price(id: string): Promise<{ readonly amount: number | null; readonly currency: string }>
 }
-
-const isMissing = (error: unknown): boolean =>
-  error instanceof Stripe.errors.StripeInvalidRequestError && error.code === 'resource_missing'
 
 function markOf(method: Stripe.PaymentMethod): string {
   const { card } = method
