@@ -66,21 +66,20 @@ function summaries(world: World, { path, input, url }: Call): Obj {
     throw invalid('start_time and end_time must be aligned with the window.', 'start_time')
   }
   const seen = world.now() - (intOr(meterSettings(world), 'lag_s') ?? 0)
-  const data: Obj[] = []
-  for (let at = from; at < to; at += step) {
-    data.unshift(
-      shape('billing.meter_event_summary', {
-        id: `mtrusg_${text(meter, 'id')}_${at}`,
-        meter: text(meter, 'id'),
-        start_time: at,
-        end_time: at + step,
-        aggregated_value: aggregate(world, meter, text(input, 'customer'), at, at + step, seen),
-      }),
-    )
-  }
-  const after = data.findIndex(({ id }) => id === input.starting_after) + 1
   const most = intOr(input, 'limit') ?? 10
-  return listOf(data.slice(after, after + most), data.length > after + most, url)
+  const idOf = (at: number): string => `mtrusg_${text(meter, 'id')}_${at}`
+  const starts = Array.from({ length: (to - from) / step }, (_, n) => to - (n + 1) * step)
+  const after = starts.findIndex((at) => idOf(at) === input.starting_after) + 1
+  const data = starts.slice(after, after + most).map((at) =>
+    shape('billing.meter_event_summary', {
+      id: idOf(at),
+      meter: text(meter, 'id'),
+      start_time: at,
+      end_time: at + step,
+      aggregated_value: aggregate(world, meter, text(input, 'customer'), at, at + step, seen),
+    }),
+  )
+  return listOf(data, starts.length > after + most, url)
 }
 
 export function meterRoutes(world: World): Route[] {
