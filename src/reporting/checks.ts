@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
 import { METER_CHECK_GROUPS_MAX, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
 import type { Db, Row } from '../store/db.ts'
-import { numberOf, textOf } from '../store/rows.ts'
+import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { MeterDirectory, StripeMeter } from './directory.ts'
 import type { NoteFinding } from './findings.ts'
@@ -42,14 +42,17 @@ export function missingOf(
   return single.length === 1 && only !== undefined ? [only.identifier] : null
 }
 
-async function checkGroup(deps: CheckDeps, meter: StripeMeter, row: Row): Promise<void> {
+/** false = not yet: something of the hour was told so lately that the summaries may lack it. */
+async function checkGroup(deps: CheckDeps, meter: StripeMeter, row: Row): Promise<boolean> {
+  const lastMs = orNull(row, 'last_at', numberOf) ?? 0
+  if (lastMs > deps.clock.now() - METER_SUMMARY_LAG_MS) return false
   const customer = textOf(row, 'customer_id')
   const hourMs = numberOf(row, 'hour_at')
   const startS = hourMs / 1000
   const sums = await deps.directory.summaries(meter.id, customer, startS, startS + HOUR_S)
   const stripe = sums.get(startS) ?? 0
   const known = numberOf(row, 'known')
-  if (stripe === known) return
+  if (stripe === known) return true
   const [identifiers, values] = [texts.parse(row.identifiers), texts.parse(row.vals)]
   const told = identifiers.map((identifier, at) => ({ identifier, value: Number(values[at]) }))
   const marked = missingOf(told, known - stripe) ?? []
@@ -64,20 +67,22 @@ async function checkGroup(deps: CheckDeps, meter: StripeMeter, row: Row): Promis
     const finding = { kind: 'meter_difference', severity: 'urgent' } as const
     await deps.note({ ...finding, subject, evidence: { ...evidence, marked } }, tx)
   })
+  return true
 }
 
 async function runOne(deps: CheckDeps, row: Row): Promise<void> {
   const eventName = textOf(row, 'event_name')
   const meter = await deps.directory.byEvent(eventName)
+  let isOver = true
   if (meter !== null) {
     const from = new Date(numberOf(row, 'from_at') - SLACK_MS)
     const to = new Date(numberOf(row, 'to_at') + SLACK_MS)
     const params = [eventName, from, to, METER_CHECK_GROUPS_MAX]
     for (const group of await deps.db.query(sql['told-groups'], params)) {
-      await checkGroup(deps, meter, group)
+      isOver = (await checkGroup(deps, meter, group)) && isOver
     }
   }
-  await deps.db.query(sql['drop-check'], [textOf(row, 'id')])
+  if (isOver) await deps.db.query(sql['drop-check'], [textOf(row, 'id')])
 }
 
 /**

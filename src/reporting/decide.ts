@@ -11,6 +11,10 @@ export type Decision =
   /** Ask the summaries whether Stripe has it; then `otherwise`. */
   | { readonly kind: 'compare'; readonly otherwise: 'send' | End }
   | { readonly kind: 'wait'; readonly untilMs: number }
+  /** A cancel of what Stripe never counted: it is not needed, nor is the event. */
+  | { readonly kind: 'void' }
+  /** A cancel of what goes by another name now: its successor is lowered. */
+  | { readonly kind: 'lower' }
   | { readonly kind: 'end'; readonly end: End }
 
 /** It will not be sent. */
@@ -24,7 +28,7 @@ function endOf({ gone, final, atMs, kind, canceled }: ReadyReport, nowMs: number
   if (gone !== null) return { state: 'refused', why: gone }
   if (final !== null) return { state: 'late', why: `${final} is final` }
   if (nowMs - atMs >= METER_AGE_MS_MAX) return { state: 'late', why: 'older than 35 days' }
-  if (kind === 'cancel' && canceled?.isSent !== true) {
+  if (kind === 'cancel' && canceled?.state !== 'sent') {
     return { state: 'refused', why: 'the event to be canceled is not there' }
   }
   return null
@@ -36,6 +40,9 @@ function endOf({ gone, final, atMs, kind, canceled }: ReadyReport, nowMs: number
  * caught up with the last try. Source: stripe/facts.md §4 (dedupe), issue of metered usage.
  */
 export function decide(report: ReadyReport, nowMs: number): Decision {
+  const { canceled } = report
+  if (canceled?.state === 'refused') return { kind: 'void' }
+  if (canceled?.state === 'replaced') return { kind: 'lower' }
   const end = endOf(report, nowMs)
   const { firstTriedMs, lastTriedMs } = report
   if (firstTriedMs === null) return end === null ? { kind: 'send' } : { kind: 'end', end }

@@ -1,5 +1,5 @@
 import type Stripe from 'stripe'
-import { minMicros, ZERO } from '../kernel/money.ts'
+import { addMicros, minMicros, subMicros, ZERO } from '../kernel/money.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { moveLine, type Op } from '../ledger/sheet.ts'
 import { openSheet, writeChange } from '../ledger/sheets.ts'
@@ -14,6 +14,8 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'account-of-customer',
   'note-period',
   'take-billable',
+  'read-surplus',
+  'keep-surplus',
   'count-billed',
   'period-state',
   'unclosed-periods',
@@ -103,7 +105,10 @@ interface Closing {
   readonly nowMs: number
 }
 
-/** Closes the overage that a final invoice bills; the same again does nothing. */
+/**
+ * Closes the overage that a final invoice bills; the same again does nothing. What was given back
+ * after Stripe was told of it is billed beyond the open overage: that much of the next is paid.
+ */
 async function close(tx: Tx, deps: WatchDeps, of: Closing): Promise<boolean> {
   const { accountId, invoice, period, finalMs, nowMs } = of
   const context = { nowMs, newId: () => deps.ids.uuid() }
@@ -113,7 +118,14 @@ async function close(tx: Tx, deps: WatchDeps, of: Closing): Promise<boolean> {
   const key = [accountId, eventName, new Date(startMs), new Date(endMs)]
   const [row] = await tx.query(sql['take-billable'], [...key, invoice, new Date(finalMs)])
   const told = row === undefined ? ZERO : microsOf(row, 'micros')
-  const amount = minMicros(told, sheet.account.overageMicros)
+  if (told <= 0) return false
+  const [known] = await tx.query(sql['read-surplus'], [accountId, eventName])
+  const paid = known === undefined ? told : addMicros(told, microsOf(known, 'micros'))
+  const amount = minMicros(paid, sheet.account.overageMicros)
+  const surplus = subMicros(paid, amount)
+  if (surplus > 0 || known !== undefined) {
+    await tx.query(sql['keep-surplus'], [accountId, eventName, surplus])
+  }
   if (amount <= 0) return false
   const name = `billed:${invoice}:${eventName}`
   const [count] = await tx.query(sql['count-billed'], [name])

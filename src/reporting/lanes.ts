@@ -12,6 +12,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'note-try',
   'untry-report',
   'end-report',
+  'void-cancel',
   'sent-in-hour',
 ])
 
@@ -26,6 +27,13 @@ export interface Lane {
 
 export type Ending = 'sent' | 'refused' | 'late' | 'unclear' | 'replaced'
 
+/** What is known of a report's end. */
+interface End {
+  readonly note: string | null
+  /** The last try that may have been taken; absent = the last one. */
+  readonly takenMs?: number | null
+}
+
 /** What the sender of reports reads and writes. */
 export interface Lanes {
   claim(nowMs: number, limit: number): Promise<readonly Lane[]>
@@ -37,7 +45,9 @@ export interface Lanes {
   noteTry(lane: Lane, report: ReadyReport, isNew: boolean, nowMs: number): Promise<boolean>
   /** The first try is known to have done nothing. */
   untry(report: ReadyReport, note: string): Promise<void>
-  end(report: ReadyReport, state: Ending, note: string | null, nowMs: number): Promise<void>
+  end(report: ReadyReport, state: Ending, how: End, nowMs: number): Promise<void>
+  /** Neither a cancel nor the event that it was to take back is needed. */
+  void(report: ReadyReport, note: string): Promise<void>
   /** Σ of what Stripe should have of the hour [startMs, endMs). */
   sentInHour(report: ReadyReport, startMs: number, endMs: number): Promise<number>
 }
@@ -77,10 +87,14 @@ export function makeLanes({ db, ids }: { readonly db: Db; readonly ids: Ids }): 
     async untry({ id }, note) {
       await db.query(sql['untry-report'], [id, keepable(note)])
     },
-    async end({ id }, state, note, nowMs) {
+    async end({ id }, state, { note, takenMs = null }, nowMs) {
       const sentAt = state === 'sent' ? new Date(nowMs) : null
       const kept = note === null ? null : keepable(note)
-      await db.query(sql['end-report'], [id, state, kept, sentAt])
+      const takenAt = takenMs === null ? null : new Date(takenMs)
+      await db.query(sql['end-report'], [id, state, kept, sentAt, takenAt])
+    },
+    async void({ id }, note) {
+      await db.query(sql['void-cancel'], [id, note])
     },
     async sentInHour({ customerId, eventName }, startMs, endMs) {
       const params = [customerId, eventName, new Date(startMs), new Date(endMs)]

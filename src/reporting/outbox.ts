@@ -54,11 +54,12 @@ export function meterStatements(
   )
   const now = new Date(nowMs)
   const corrected = metered.filter(({ posting }) => posting.receipt.rev === 2 && posting.late)
+  // Of all plans: the earlier receipt may have been of another one.
   const units = new Set(
-    corrected.flatMap(({ plan }) => plan.meters.filter(isOfUnits).map(({ name }) => name)),
+    book.plans.flatMap(({ meters }) => meters.filter(isOfUnits).map(({ name }) => name)),
   )
   const statements: Statement[] = []
-  if (units.size > 0) {
+  if (units.size > 0 && corrected.length > 0) {
     const holds = corrected.map(({ posting }) => posting.receipt.holdId)
     statements.push({ sql: sql['take-back-units'], params: [holds, [...units], now] })
   }

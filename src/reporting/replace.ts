@@ -38,7 +38,7 @@ async function successorOf(tx: Tx, row: Row, nowMs: number, isNow: boolean): Pro
     ...{ ...series, ...place, identifier: identifierOf(series, slotMs, place), slotMs },
     atMs: isMoved ? Math.floor(nowMs / 1000) * 1000 : wasMs,
     ...{ kind: 'usage', cancels: null, value: numberOf(row, 'value') },
-    overageMicros: microsOf(row, 'overage_micros'),
+    overageMicros: microsOf(row, 'open_micros'),
   }
 }
 

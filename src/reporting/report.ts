@@ -115,8 +115,8 @@ export function planSlot(
   const cancel: NewReport = {
     ...{ ...series, identifier: identifierOf(series, slotMs, { rev, part: 0 }), slotMs, atMs },
     ...{ rev, part: 0, kind: 'cancel', cancels: cancelable.id, value: -cancelable.value },
-    overageMicros: left === 0n ? slot.overageMicros : back,
+    overageMicros: back,
   }
-  if (left === 0n) return [cancel]
+  if (left === 0n && total === 0) return [cancel]
   return [cancel, ...usageOf(series, { ...slot, value: left, overageMicros: total }, rev + 1)]
 }

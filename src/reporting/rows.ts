@@ -17,8 +17,8 @@ export interface ReadyReport {
   /** Since when nobody can tell whether Stripe has it; null = it has not. */
   readonly firstTriedMs: number | null
   readonly lastTriedMs: number | null
-  /** Of a cancel: the event to be taken back, and whether Stripe has it. */
-  readonly canceled: { readonly identifier: string; readonly isSent: boolean } | null
+  /** Of a cancel: the event to be taken back; `billed` = a final invoice has closed it. */
+  readonly canceled: { readonly identifier: string; readonly state: string } | null
   /** Why the customer takes nothing any more. */
   readonly gone: string | null
   /** The final invoice of its time. */
@@ -43,7 +43,7 @@ export function readReady(row: Row): ReadyReport {
     firstTriedMs: orNull(row, 'first_tried_at', numberOf),
     lastTriedMs: orNull(row, 'last_tried_at', numberOf),
     canceled:
-      canceled === null ? null : { identifier: canceled, isSent: row.canceled_state === 'sent' },
+      canceled === null ? null : { identifier: canceled, state: textOf(row, 'canceled_state') },
     gone: orNull(row, 'gone', textOf),
     final: orNull(row, 'final', textOf),
   }

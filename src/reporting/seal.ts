@@ -72,7 +72,9 @@ async function unitsOf(tx: Tx, series: Series, quantity: string): Promise<bigint
 export async function slotState(tx: Tx, series: Series, slotMs: number, nowMs: number) {
   const key = [series.accountId, series.meter, series.dimensions, new Date(slotMs)]
   const since = new Date(nowMs - METER_CANCEL_MS_MAX)
-  const [row] = await tx.query(sql['slot-state'], [...key, since])
+  const [row] = await tx.query(sql['slot-state'], [
+    ...[...key, since, series.customerId, series.eventName],
+  ])
   if (row === undefined) throw new Error('unreachable: a maximum has a row')
   const id = orNull(row, 'id', textOf)
   const rev = numberOf(row, 'rev')

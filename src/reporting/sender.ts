@@ -27,6 +27,9 @@ export interface MeterSender {
 /** Says that the identifier is known, without a code. Source: stripe/facts.md §4 (dedupe). */
 const DUPLICATE = /already exists with identifier/i
 
+/** The meter is not there or takes nothing: it has nothing to do with the event. Same source. */
+const NO_METER = /^(no_meter|archived_meter)$/
+
 const WHY_CHARS_MAX = 300
 
 function outcomeOf(error: unknown): SendOutcome {
@@ -40,6 +43,7 @@ function outcomeOf(error: unknown): SendOutcome {
     return { kind: 'denied', why }
   }
   if (error instanceof errors.StripeInvalidRequestError) {
+    if (NO_METER.test(error.code ?? '')) return { kind: 'denied', why }
     return DUPLICATE.test(error.message) ? { kind: 'duplicate' } : { kind: 'refused', why }
   }
   return { kind: 'unknown', why }

@@ -60,7 +60,7 @@ async function giveUp(
   const evidence = evidenceOf(report, why)
   const finding = { kind: kinds[state], severity: 'urgent' } as const
   await note({ ...finding, subject: report.identifier, evidence })
-  await lanes.end(report, state, why, clock.now())
+  await lanes.end(report, state, { note: why }, clock.now())
   return 'next'
 }
 
@@ -122,9 +122,14 @@ async function send(deps: StepDeps, turn: Turn): Promise<Step> {
   deps.onCall(outcome.kind)
   switch (outcome.kind) {
     case 'accepted':
-    case 'duplicate':
-      await lanes.end(report, 'sent', null, clock.now())
+      await lanes.end(report, 'sent', { note: null }, clock.now())
       return 'next'
+    case 'duplicate': {
+      // Taken by a try before this one, which decides whether it is on the period's invoice.
+      const takenMs = isNew ? null : report.lastTriedMs
+      await lanes.end(report, 'sent', { note: null, takenMs }, clock.now())
+      return 'next'
+    }
     case 'throttled':
     case 'denied':
       if (isNew) await lanes.untry(report, outcome.why)
@@ -149,10 +154,19 @@ export async function takeStep(
   if (decision.kind === 'end') return giveUp(deps, report, decision.end)
   if (decision.kind === 'wait') return { dueMs: decision.untilMs, isWell: true }
   if (decision.kind === 'send') return send(deps, turn)
+  if (decision.kind === 'void') {
+    await deps.lanes.void(report, 'the event to be canceled was refused')
+    return 'next'
+  }
+  if (decision.kind === 'lower') {
+    await deps.compensate(report, 'the event to be canceled was sent again under another name')
+    return 'next'
+  }
   const found = await isRecorded(deps, turn)
   if (typeof found === 'string') return giveUp(deps, report, { state: 'unclear', why: found })
   if (found) {
-    await deps.lanes.end(report, 'sent', 'found in the summaries', deps.clock.now())
+    const note = 'found in the summaries'
+    await deps.lanes.end(report, 'sent', { note }, deps.clock.now())
     return 'next'
   }
   const { otherwise } = decision

@@ -131,6 +131,25 @@ test('a customer that is gone: what it owes is refused by an error report, and t
   expect(await world.findings()).toContain('meter_customer_gone')
 })
 
+test('given back what Stripe then refused: nothing is left to be taken back', async () => {
+  const hold = await world.use(one, 2 * CREDIT)
+  await sealed(5 * CREDIT)
+  await world.process.reporter.drain()
+  await world.books.reverse(hold, 'wrong', world.clock.now())
+  await world.nextHour()
+  await world.process.seal()
+  const refused = "UPDATE meter_reports SET state = 'refused', sent_at = NULL WHERE value = 7"
+  await own.db.query(refused)
+  await world.process.reporter.drain()
+  expect(await world.reports(one)).toMatchObject([
+    { kind: 'usage', value: 7, state: 'replaced' },
+    { kind: 'cancel', value: -7, state: 'replaced' },
+    { kind: 'usage', value: 5, state: 'sent' },
+  ])
+  expect((await world.calls()).length).toBe(2)
+  expect(await world.findings()).toEqual([])
+})
+
 test('a report that names only some of the errors: the rest is found in the summaries', async () => {
   world.sim.simulator.world.note('meter_settings').samples = 1
   const others = [await world.account(), await world.account()]

@@ -163,3 +163,82 @@ test('given back after it was billed: credits for who paid, and nothing is told'
   expect(await world.reports(one)).toHaveLength(1)
   expect((await world.books.balance(one.id))?.postedMicros).toBe(5 * CREDIT)
 })
+
+test('without any news of the draft, the last usage is told when its period ends', async () => {
+  const one = await subscriber()
+  await own.db.query(
+    `INSERT INTO subscriptions (id, account_id, customer_id, quantity, status,
+       current_period_start, current_period_end, cancel_at_period_end, is_collection_paused,
+       started_at, changed_at)
+     VALUES ($1, $2, $3, 1, 'active', $4, $5, false, false, $4, $4)`,
+    [one.sub, one.id, one.customer, new Date(world.clock.now()), new Date(one.endMs)],
+  )
+  await goTo(one.endMs - MINUTE)
+  await world.use(one, 6 * CREDIT)
+  await goTo(one.endMs + 10 * MINUTE)
+  await world.use(one, 2 * CREDIT)
+  await send()
+  expect(await world.reports(one)).toMatchObject([{ value: 6, state: 'sent' }])
+})
+
+test('the same name again after the invoice was final: it is on it, and closed', async () => {
+  const one = await subscriber()
+  await world.use(one, 4 * CREDIT)
+  await goTo(one.endMs - 30 * MINUTE)
+  await world.process.seal()
+  const operation = 'POST /v1/billing/meter_events'
+  await world.control('api-fault', { kind: 'timeout', operation, after: true })
+  await world.process.reporter.drain()
+  await goTo(one.endMs + 2 * HOUR)
+  await send() // before any news of the invoice
+  const final = await newest(one)
+  expect(final.total).toBe(4)
+  await look(final.id)
+  expect(await billed(one)).toEqual([[`billed:${final.id}:ai_credits`, 4]])
+  expect(await world.findings(`${final.id}:ai_credits`)).toEqual([])
+})
+
+test('given back when the invoice was made: the next one is lower, and closes the rest', async () => {
+  const one = await subscriber()
+  const hold = await world.use(one, 4 * CREDIT)
+  await world.use(one, 6 * CREDIT)
+  await world.nextHour()
+  await send()
+  await goTo(one.endMs + 59 * MINUTE)
+  await world.books.reverse(hold, 'wrong', world.clock.now())
+  await goTo(one.endMs + 2 * HOUR)
+  const first = await newest(one)
+  await look(first.id)
+  expect([first.total, await overageOf(one)]).toEqual([10, 0])
+  await world.use(one, 7 * CREDIT)
+  await world.nextHour()
+  await send()
+  await goTo(one.endMs + 32 * DAY)
+  const { data } = await world.stripe.invoices.list({ subscription: one.sub, limit: 100 })
+  const second = data.find(({ id, total, status }) => id !== first.id && total > 0 && status)
+  expect(second?.total).toBe(3)
+  await look(second?.id ?? '')
+  expect((await billed(one)).map(([, credits]) => credits)).toEqual([7, 6])
+  expect(await overageOf(one)).toBe(0)
+})
+
+test('refused after its invoice closed it, and sent again: its overage is not closed twice', async () => {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await send()
+  await goTo(one.endMs + 2 * HOUR)
+  await look((await newest(one)).id)
+  await own.db.query(
+    "UPDATE meter_reports SET state = 'refused', sent_at = NULL WHERE account_id = $1",
+    [one.id],
+  )
+  await world.use(one, 3 * CREDIT)
+  const [{ id } = { id: '' }] = await own.db.query(
+    'SELECT id FROM meter_reports WHERE account_id = $1',
+    [one.id],
+  )
+  expect(await world.process.resend(String(id), false)).toMatchObject({
+    ...{ value: 5, overageMicros: 0 },
+  })
+})

@@ -1,7 +1,7 @@
--- Accounts with usage to be sealed: of an hour that is over, or of a period whose invoice is made.
+-- Accounts with usage to be sealed: of an hour that is over, or of a period that is.
 -- Parameters: $1 usage before this is due, $2 now, $3 most accounts, $4 after this account id.
 -- Result: account_id, and before: usage of it before that is due.
--- Cost: one index probe for each account with open usage.
+-- Cost: three index probes for each account with open usage.
 WITH RECURSIVE a AS (
   (SELECT account_id, used_at FROM meter_outbox
    WHERE sealing_id IS NULL AND account_id > $4
@@ -17,8 +17,10 @@ SELECT a.account_id, d.before
 FROM a
 JOIN accounts c ON c.id = a.account_id AND c.stripe_customer_id IS NOT NULL
 CROSS JOIN LATERAL (
-  SELECT greatest($1::timestamptz, max(p.end_at)) AS before
-  FROM meter_periods p
-  WHERE p.account_id = a.account_id AND p.end_at <= $2::timestamptz) d
+  SELECT greatest($1::timestamptz, max(p.at)) AS before
+  FROM (SELECT end_at AS at FROM meter_periods WHERE account_id = a.account_id
+        UNION ALL SELECT current_period_start FROM subscriptions WHERE account_id = a.account_id
+        UNION ALL SELECT current_period_end FROM subscriptions WHERE account_id = a.account_id) p
+  WHERE p.at <= $2::timestamptz) d
 WHERE a.used_at < d.before
 LIMIT $3

@@ -9,7 +9,8 @@ WITH held AS (
 )
 SELECT r.id, r.identifier, r.account_id, r.customer_id, r.event_name, r.dimensions, r.kind, r.value,
        r.at, r.tries, r.first_tried_at, r.last_tried_at, t.identifier AS canceled,
-       t.state AS canceled_state, g.reason AS gone,
+       CASE WHEN t.billed_by IS NULL THEN t.state ELSE 'billed' END AS canceled_state,
+       g.reason AS gone,
        (SELECT p.invoice_id FROM meter_periods p
         WHERE p.account_id = r.account_id AND p.event_name = r.event_name
           AND p.finalized_at IS NOT NULL AND p.start_at <= r.at AND r.at < p.end_at
