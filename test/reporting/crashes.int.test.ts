@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Db, Tx } from '../../src/store/db.ts'
 import { expectSound } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
+import { EndedError, endingAt } from './ending.ts'
 import { CREDIT, makeWorld, MINUTE, type MeterWorld } from './world.ts'
 
 let own: TestDb
@@ -16,30 +16,6 @@ afterAll(async () => {
   await world.stop()
   await own[Symbol.asyncDispose]()
 })
-
-class EndedError extends Error {}
-
-/** A database whose process ends at the n-th statement, before it or after it; dead from then on. */
-function endingAt(n: number, when: 'before' | 'after') {
-  const state = { left: n, ended: false }
-  async function at<T>(run: () => Promise<T>): Promise<T> {
-    if (state.ended) throw new EndedError()
-    state.left -= 1
-    const isLast = state.left === 0
-    if (isLast) state.ended = true
-    if (isLast && when === 'before') throw new EndedError()
-    const answer = await run()
-    if (isLast) throw new EndedError()
-    return answer
-  }
-  const wrapTx = (tx: Tx): Tx => ({ query: (...args) => at(() => tx.query(...args)) })
-  const wrap = (db: Db): Db => ({
-    ...db,
-    query: (...args) => at(() => db.query(...args)),
-    tx: (run, options) => at(() => db.tx((tx) => run(wrapTx(tx)), options)),
-  })
-  return { wrap, state }
-}
 
 async function runOnce(process: MeterWorld['process']): Promise<void> {
   await process.seal()
