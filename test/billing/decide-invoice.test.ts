@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import {
   decideInvoice,
   periodStart,
+  underStoredKeys,
   type InvoiceInput,
 } from '../../src/billing/effects/decide-invoice.ts'
 import { INCLUDED_OVERLAP_MS } from '../../src/kernel/limits.ts'
@@ -28,7 +29,8 @@ function decide(lines: Parameters<typeof paidInvoice>[3], fields: Partial<Invoic
   return { grants: sales.map(({ key, micros }) => [key, micros / CREDIT]), sales, findings }
 }
 
-const KEY = `included:sub_1:si_1:${PERIOD_START / 1000}`
+const OLD_KEY = `included:sub_1:si_1:${PERIOD_START / 1000}`
+const KEY = `${OLD_KEY}:price_small`
 
 test('a period of a plan includes its credits, times the seats, until a little after its end', () => {
   const { grants, sales } = decide([planLine('price_small', { quantity: 3 })])
@@ -38,6 +40,26 @@ test('a period of a plan includes its credits, times the seats, until a little a
     expiresAtMs: PERIOD_END + INCLUDED_OVERLAP_MS,
     subscriptionId: 'sub_1',
   })
+})
+
+test('two periods of an item that begin within one second are granted each', () => {
+  const [small] = decide([planLine('price_small')]).sales
+  const [large] = decide([planLine('price_large')]).sales
+  expect(small?.key).toBe(KEY)
+  expect(large?.key).toBe(`${OLD_KEY}:price_large`)
+})
+
+test('what was granted under the name that had no price keeps it, once', () => {
+  const { sales } = decide([planLine('price_small'), planLine('price_large')])
+  const named = (stored: string[]) =>
+    underStoredKeys(
+      stored.map((key) => ({ key })),
+      sales,
+    ).map(({ key }) => key)
+  expect(named([])).toEqual([KEY, `${OLD_KEY}:price_large`])
+  expect(named([OLD_KEY])).toEqual([OLD_KEY, `${OLD_KEY}:price_large`])
+  expect(named([KEY])).toEqual([KEY, `${OLD_KEY}:price_large`])
+  expect(named(['invoice:in_1:il_1'])).toEqual([KEY, `${OLD_KEY}:price_large`])
 })
 
 test('credits that roll over outlive their period by another', () => {

@@ -49,8 +49,9 @@ type Lines = readonly unknown[]
 function period(line: unknown, credits: ReadonlyMap<string, number>): [string, number] | null {
   const details = at(line, 'parent', 'subscription_item_details')
   if (details == null || at(details, 'proration') === true) return null
-  const each = credits.get(text(line, 'pricing', 'price_details', 'price')) ?? 0
-  const name = `${text(details, 'subscription_item')}:${number(line, 'period', 'start')}`
+  const price = text(line, 'pricing', 'price_details', 'price')
+  const each = credits.get(price) ?? 0
+  const name = `${text(details, 'subscription_item')}:${number(line, 'period', 'start')}:${price}`
   return [name, each * number(line, 'quantity')]
 }
 

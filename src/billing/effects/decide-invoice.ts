@@ -47,6 +47,26 @@ function includedExpiry(plan: Plan, { periodStartMs, periodEndMs }: InvoiceLine)
   return periodEndMs + plan.rollover * length + INCLUDED_OVERLAP_MS
 }
 
+/** With the price, for an item may begin two periods within Stripe's one second. */
+const includedKey = (of: string, { item, periodStartMs, price }: InvoiceLine): string =>
+  `included:${of}:${item}:${periodStartMs / 1000}:${price ?? ''}`
+
+/**
+ * Periods were named without their price once: what an invoice granted under such a name is not
+ * granted again under the one that it has now.
+ */
+export function underStoredKeys(
+  stored: readonly Pick<SaleItem, 'key'>[],
+  sales: readonly SaleItem[],
+): readonly SaleItem[] {
+  const keys = new Set(stored.map(({ key }) => key))
+  return sales.map((sale) => {
+    const old = /^(included:.*):[^:]*$/.exec(sale.key)?.[1]
+    const isOld = old !== undefined && !keys.has(sale.key) && keys.delete(old)
+    return isOld ? { ...sale, key: old } : sale
+  })
+}
+
 /** The credits that a period of a plan includes; null = none. */
 function includedOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem | null {
   const { subscription, catalogue } = input
@@ -57,7 +77,7 @@ function includedOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleIte
   if (amount === 0 || line.amount < 0) return null
   const of = subscription?.id ?? input.invoice.id
   return {
-    key: `included:${of}:${line.item}:${line.periodStartMs / 1000}`,
+    key: includedKey(of, line),
     itemKind: 'plan',
     itemId: plan.id,
     kind: 'included',
@@ -104,9 +124,8 @@ function changeOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem 
   const amount = changeShare(more, line.periodEndMs - line.periodStartMs, whole)
   if (amount === 0) return null
   const of = subscription?.id ?? invoice.id
-  const start = line.periodStartMs / 1000
   return {
-    key: `included:${of}:${line.item}:${start}:${line.price ?? ''}`,
+    key: includedKey(of, line),
     itemKind: 'plan',
     itemId: plan.id,
     kind: 'included',

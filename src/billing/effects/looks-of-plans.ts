@@ -4,7 +4,7 @@ import { loadSql } from '../../store/sql.ts'
 import { endSales } from '../../ledger/sale.ts'
 import { checkoutRows, type CheckoutState } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
-import { decideInvoice, pricesToRead } from './decide-invoice.ts'
+import { decideInvoice, pricesToRead, underStoredKeys } from './decide-invoice.ts'
 import { noteEmail } from './email.ts'
 import { keysOfPacks, keysOfPlans } from './keys.ts'
 import { readLook, takeLook, type Look } from './look.ts'
@@ -86,7 +86,8 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
   )
   const accountId = await accountOfCustomer(db, invoice.customer)
   const fresh = decideInvoice({ invoice, subscription, accountId, catalogue: catalogue(), prices })
-  const stored = withStored(await readSales(db, id), fresh)
+  const known = await readSales(db, id)
+  const stored = withStored(known, { ...fresh, sales: underStoredKeys(known, fresh.sales) })
   const { sales } = stored
   const plans = keysOfPlans(invoice, sales, catalogue())
   const decision = { ...stored, keys: [...keysOfPacks(sales, catalogue()), ...plans] }
