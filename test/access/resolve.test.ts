@@ -29,7 +29,7 @@ test.each<[Partial<SubscriptionState>, string, string | null, string | null]>([
   [{ status: 'paused' }, 'suspended', 'pro', 'suspended'],
   [{ status: 'incomplete' }, 'pending', null, null],
   [{ status: 'incomplete_expired' }, 'none', null, null],
-  [{ status: 'canceled', endedAtMs: START }, 'none', null, 'no_plan'],
+  [{ status: 'canceled', endedAtMs: START }, 'none', null, null],
   [{ invoiceStatus: 'void' }, 'downgraded', 'free', null],
   [{ invoiceStatus: 'uncollectible' }, 'downgraded', 'free', null],
   [{ invoiceStatus: 'open' }, 'active', 'pro', null],
@@ -69,18 +69,19 @@ describe('the grace ladder', () => {
   })
 })
 
-test('what was paid ends by itself where no event ever comes', () => {
+test('what was paid ends by itself where no event ever comes; bought credits go on, by policy', () => {
   const lapse = END + 6 * HOUR
+  const refuse = bookOf({ after_plan: 'refuse' })
   for (const fields of [{}, { status: 'trialing' }, { status: 'odd' }, { cancelAtMs: END }]) {
     const it = subscription(fields)
     expect(at([it], lapse - 1)[1]).toBe('pro')
-    expect(at([it], lapse)).toEqual(['none', null, 'no_plan', null])
+    expect(at([it], lapse)).toEqual(['none', null, null, null])
+    expect(at([it], lapse, refuse)).toEqual(['none', null, 'no_plan', null])
   }
   const early = subscription({ cancelAtMs: START + DAY })
-  expect(at([early], START + DAY + 6 * HOUR)[2]).toBe('no_plan')
-  expect(at([subscription()], lapse, bookOf({ after_plan: 'allow' }))[2]).toBe(null)
+  expect(at([early], START + DAY + 6 * HOUR)[1]).toBe(null)
   expect(at([subscription()], lapse, bookOf({ default_plan: 'free' }))[1]).toBe('free')
-  expect(at([subscription()], END + 10 * MINUTE, bookOf({ slack_minutes: 10 }))[2]).toBe('no_plan')
+  expect(at([subscription()], END + 10 * MINUTE, bookOf({ slack_minutes: 10 }))[1]).toBe(null)
 })
 
 test('without any plan credits alone decide, or nothing is let through, by policy', () => {
@@ -124,7 +125,9 @@ describe('several subscriptions', () => {
     const bought = subscription({ id: 'sub_3', planId: 'team', status: 'incomplete' })
     expect(at([bought, subscription()], START)[1]).toBe('pro')
     const over = subscription({ status: 'canceled', endedAtMs: START })
-    expect(at([bought, over], START)).toEqual(['pending', null, 'no_plan', null])
+    expect(at([bought, over], START)).toEqual(['pending', null, null, null])
+    const refuse = bookOf({ after_plan: 'refuse' })
+    expect(at([bought, over], START, refuse)).toEqual(['pending', null, 'no_plan', null])
   })
 })
 

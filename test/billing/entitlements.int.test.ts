@@ -200,9 +200,9 @@ test('a subscription whose events never came ends by itself; ten minutes are not
   expect(await world.turn()).not.toContain(account)
   expect(await world.stored(account)).toEqual(['active', 'pro', null])
   world.at(END + 6 * HOUR)
-  expect((await world.entitle.read(account, END + 6 * HOUR)).entitlements.blocked).toBe('no_plan')
+  expect((await world.entitle.read(account, END + 6 * HOUR)).entitlements.planId).toBe(null)
   expect(await world.turn()).toContain(account)
-  expect(await world.stored(account)).toEqual(['none', null, 'no_plan'])
+  expect(await world.stored(account)).toEqual(['none', null, null])
 })
 
 test('a change of plan and several subscriptions rule by what stands best', async () => {

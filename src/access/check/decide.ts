@@ -34,11 +34,15 @@ export interface AccessFacts {
 
 const isOn = (value: boolean | number | undefined): boolean => value === true || Number(value) > 0
 
+/** The plan is over and there are no credits that outlived it. */
+const isLapsed = ({ state, planId, subscriptionId }: Entitlements, spendable: Micros): boolean =>
+  planId === null && subscriptionId !== null && state !== 'pending' && spendable <= 0
+
 /** What a purchase could cure; null = nothing is missing. */
 function missing(question: Question, { entitlements, spendableMicros }: AccessFacts) {
   const { feature, model, creditsMicros } = question
   const { blocked, planId, features, models } = entitlements
-  if (blocked === 'no_plan') return 'no_plan'
+  if (blocked === 'no_plan' || isLapsed(entitlements, spendableMicros)) return 'no_plan'
   if (feature !== null) {
     const value = Object.hasOwn(features, feature) ? features[feature] : undefined
     if (!isOn(value)) return planId === null ? 'no_plan' : 'feature_not_in_plan'

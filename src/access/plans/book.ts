@@ -36,7 +36,7 @@ const keptBook = z.object({
   plans: z.array(keptPlan),
   default_plan: z.string().nullable().default(null),
   without_plan: z.enum(['allow', 'refuse']).default('allow'),
-  after_plan: z.enum(['allow', 'refuse']).default('refuse'),
+  after_plan: z.enum(['allow', 'refuse']).default('allow'),
   remind_ms: z.number(),
   downgrade_ms: z.number(),
   suspend_ms: z.number(),

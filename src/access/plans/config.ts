@@ -91,8 +91,8 @@ export const accessConfigSchema = z.strictObject({
     .describe('Never had a plan, and there is no default: credits alone decide, or no access.'),
   after_plan: z
     .enum(['allow', 'refuse'])
-    .default('refuse')
-    .describe('Had a plan, and there is neither fallback nor default.'),
+    .default('allow')
+    .describe('Had a plan, and there is neither fallback nor default: as above.'),
   grace: graceSchema.prefault({}),
   slack_minutes: z
     .int()
