@@ -239,7 +239,9 @@ function watchFigures(
   })
   metrics.watchBreakers(gateway.breakers)
   metrics.watchNotifications(() => notify.outbox.backlog())
-  if (billing !== null) metrics.watchInbox(() => inboxState(billing, clock))
+  if (billing === null) return
+  metrics.watchInbox(() => inboxState(billing, clock))
+  metrics.watchRecharges(() => billing.recharges.counts())
 }
 
 /** Fastify tells a plugin that is done by its promise. */

@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { BillingHooks } from '../billing/hooks.ts'
+import { RECHARGE_STATES } from '../billing/recharge/rows.ts'
+import { MICROS_PER_CREDIT } from '../kernel/money.ts'
 
 /** From milliseconds to the hours that a late delivery takes. Alerts stand at 5 s. */
 const PROCESSING_S = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600]
@@ -15,6 +17,8 @@ export interface InboxState {
 export interface BillingMetrics extends BillingHooks {
   /** Reads the inbox's backlog at each scrape from now on; a failed read leaves the old value. */
   watchInbox(read: () => Promise<InboxState>): void
+  /** Reads how many accounts stand where at each scrape; a failed read leaves the old values. */
+  watchRecharges(read: () => Promise<ReadonlyMap<string, number>>): void
 }
 
 function watchInbox(registers: Registry[], read: () => Promise<InboxState>): void {
@@ -36,6 +40,41 @@ function watchInbox(registers: Registry[], read: () => Promise<InboxState>): voi
     help: 'Age of the event that waits longest.',
     registers,
   })
+}
+
+type RechargeMetrics = Pick<BillingMetrics, 'recharged' | 'watchRecharges'>
+
+function rechargeMetrics(registers: Registry[]): RechargeMetrics {
+  const attempts = new Counter({
+    name: 'farebox_recharge_attempts_total',
+    help: 'Attempts to recharge that ended, by outcome: succeeded, or why not.',
+    labelNames: ['outcome'] as const,
+    registers,
+  })
+  const credits = new Counter({
+    name: 'farebox_recharge_credits_total',
+    help: 'Credits that recharges brought.',
+    registers,
+  })
+  return {
+    recharged({ outcome, micros }) {
+      attempts.inc({ outcome })
+      credits.inc(micros / MICROS_PER_CREDIT)
+    },
+    watchRecharges(read) {
+      const accounts = new Gauge({
+        name: 'farebox_recharge_accounts',
+        help: 'Accounts by their recharge: on, blocked (waits for another card) or off.',
+        labelNames: ['state'] as const,
+        registers,
+        async collect() {
+          const counts = await read().catch(() => null)
+          if (counts === null) return
+          for (const state of RECHARGE_STATES) accounts.set({ state }, counts.get(state) ?? 0)
+        },
+      })
+    },
+  }
 }
 
 /** Source: issue of billing: alerts at answered < 99 %, processing > 5 s, duplicates > 5 %. */
@@ -65,6 +104,7 @@ export function makeBillingMetrics(registers: Registry[]): BillingMetrics {
     registers,
   })
   return {
+    ...rechargeMetrics(registers),
     delivery: (result) => {
       deliveries.inc({ result })
     },

@@ -42,6 +42,7 @@ export async function makeRechargeWorld(db: Db) {
   const accounts = makeAccounts({ db, clock, ids })
   const { books } = makeLedgerOn(db)
   const told: Told[] = []
+  const hooks = countedHooks()
 
   function startProcess() {
     const common = { db, accounts, clock, ids, log: silentLog, catalogue: () => catalogue }
@@ -50,7 +51,6 @@ export async function makeRechargeWorld(db: Db) {
       return Promise.resolve()
     }
     const read = makeRechargeReader(stripe)
-    const hooks = countedHooks()
     const effects = makeEffects({
       ...{ ...common, tell, hooks, recharges: read, reader: makeReader(stripe) },
       invoices: makeInvoiceReader(stripe),
@@ -61,7 +61,7 @@ export async function makeRechargeWorld(db: Db) {
     const checkouts = makeCheckouts({ ...common, stripe, ensureCustomer, effects })
     const recharges = makeRecharges({
       ...{ ...common, effects, ensureCustomer, checkouts, tell, random: () => 0.5 },
-      ...{ hints: makeHints(), reader: read, findings: makeFindings(common) },
+      ...{ hints: makeHints(), hooks, reader: read, findings: makeFindings(common) },
       stripe,
     })
     return { effects, recharges, checkouts, effect: makeEventEffect({ db, effects, mode: 'test' }) }
@@ -121,7 +121,21 @@ export async function makeRechargeWorld(db: Db) {
   const view = (id: string) => one.recharges.read(id)
 
   return {
-    ...{ sim, stripe, db, clock, inbox, told, one, two, startProcess, control, account, books },
+    ...{
+      hooks,
+      sim,
+      stripe,
+      db,
+      clock,
+      inbox,
+      told,
+      one,
+      two,
+      startProcess,
+      control,
+      account,
+      books,
+    },
     ...{ posted, view, price },
     intents: async (customer: string) =>
       (await stripe.paymentIntents.list({ customer, limit: 100 })).data,

@@ -186,6 +186,51 @@ describe('a card that is declined', () => {
     ])
     expect((await attemptsOf(id))[0]).toMatchObject({ state: 'failed', link: 'told' })
   })
+
+  test('that was paid by the link goes on, until the bank asks again', async () => {
+    const { id, customer } = await world.account('pm_card_authenticationRequired')
+    const pay = async () => {
+      const [last] = world.told.filter(({ accountId }) => accountId === id).slice(-1)
+      const url = last?.kind === 'authentication_required' ? last.data.url : ''
+      const session = url.split('/').at(-1) ?? ''
+      await world.control('pay', { session, method: 'pm_card_visa' })
+      const { payment_intent: payment } = await world.stripe.checkout.sessions.retrieve(session)
+      return async () => {
+        await world.deliver(session)
+        await world.deliver(typeof payment === 'string' ? payment : session)
+      }
+    }
+    await drain()
+    const first = await pay()
+    await first()
+    expect(await world.posted(id)).toBe(PACK)
+    expect(await stateOf(id)).toMatchObject({ state: 'on', reason: null, declines: 0 })
+    await world.spend(id, 90)
+    await world.pass(60)
+    await drain()
+    expect(await stateOf(id)).toMatchObject({ state: 'blocked', reason: 'authentication_required' })
+    expect(await attemptsOf(id)).toHaveLength(2)
+    await first() // old news of the payment before
+    expect(await stateOf(id)).toMatchObject({ state: 'blocked' })
+    await (
+      await pay()
+    )()
+    expect(await stateOf(id)).toMatchObject({ state: 'on' })
+    expect(await world.posted(id)).toBe(2 * PACK - 90 * CREDIT)
+  })
+
+  test('is counted by how it ended, and by the credits that it brought', async () => {
+    const before = world.hooks.recharges.length
+    const { id } = await world.account('pm_card_visa')
+    await world.account('pm_card_authenticationRequired')
+    await drain()
+    const ends = world.hooks.recharges.slice(before)
+    expect(ends).toContainEqual({ outcome: 'succeeded', micros: PACK })
+    expect(ends).toContainEqual({ outcome: 'authentication_required', micros: 0 })
+    expect(ends).toHaveLength(2)
+    expect(await world.posted(id)).toBe(PACK)
+    expect((await world.one.recharges.counts()).get('blocked')).toBeGreaterThan(0)
+  })
 })
 
 describe('what happens to the card', () => {

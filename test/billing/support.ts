@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import Stripe from 'stripe'
-import type { BillingHooks, DeliveryResult } from '../../src/billing/hooks.ts'
+import type { BillingHooks, DeliveryResult, RechargeEnd } from '../../src/billing/hooks.ts'
 import { makeFindings } from '../../src/billing/findings.ts'
 import { makeInbox } from '../../src/billing/inbox.ts'
 import { WEBHOOK_PATH, webhookPlugin } from '../../src/billing/webhook.ts'
@@ -50,18 +50,22 @@ export function snapshot(type: string, objectId: string | null, fields: object =
 export interface CountedHooks extends BillingHooks {
   readonly deliveries: DeliveryResult[]
   readonly results: string[]
+  readonly recharges: RechargeEnd[]
 }
 
 export function countedHooks(): CountedHooks {
   const deliveries: DeliveryResult[] = []
   const results: string[] = []
+  const recharges: RechargeEnd[] = []
   return {
     deliveries,
     results,
+    recharges,
     delivery: (result) => deliveries.push(result),
     processed: (result) => results.push(result),
     usable: () => undefined,
     notGranted: () => undefined,
+    recharged: (end) => recharges.push(end),
   }
 }
 

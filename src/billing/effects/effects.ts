@@ -27,7 +27,7 @@ export type Watch = (
 export interface EffectsDeps extends Omit<PlanLooksDeps, 'tell'>, RechargeLooksDeps {
   readonly watch?: Watch | undefined
   readonly reload: Reload
-  readonly hooks: Pick<BillingHooks, 'usable' | 'notGranted'>
+  readonly hooks: Pick<BillingHooks, 'usable' | 'notGranted' | 'recharged'>
   readonly clock: Clock
   readonly log: Log
 }
@@ -82,8 +82,9 @@ export function makeEffects(deps: EffectsDeps): Effects {
     if (accountId !== null) await turnOff(tx, accountId, 'early_fraud_warning', nowMs)
   }
 
-  async function tell({ accounts, grantedOfMs, isStuck }: Written): Promise<void> {
+  async function tell({ accounts, grantedOfMs, isStuck, recharge }: Written): Promise<void> {
     if (isStuck) hooks.notGranted()
+    if (recharge !== undefined) hooks.recharged(recharge)
     for (const account of accounts) {
       await reload(account).catch((error: unknown) => {
         const fields = { account_id: account, error: describeError(error) }

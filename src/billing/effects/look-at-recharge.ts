@@ -1,8 +1,9 @@
 import { decideRecharge, endingOf } from '../recharge/decide.ts'
-import { endAttempt, openAttempt, turnOff } from '../recharge/end.ts'
+import { endAttempt, openAttempt, rechargeEnd, turnOff } from '../recharge/end.ts'
 import type { RechargeFacts, RechargeReader } from '../recharge/read.ts'
 import type { Attempt } from '../recharge/rows.ts'
 import { findAttempt, noteIntent, renewCard, saveMethod } from '../recharge/store.ts'
+import type { RechargeEnd } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
 import type { Tx } from '../../store/db.ts'
 import type { Look } from './look.ts'
@@ -22,24 +23,25 @@ async function writeAttempt(
   payment: RechargeFacts,
   isGranted: boolean,
   nowMs: number,
-): Promise<void> {
+): Promise<RechargeEnd | null> {
   // A second payment that names this attempt decides nothing about the first.
   if (attempt.paymentIntent !== null && attempt.paymentIntent !== payment.id) {
     if (payment.isPaid) await turnOff(tx, attempt.accountId, 'amount_differs', nowMs)
-    return
+    return null
   }
   const ending = endingOf(payment, isGranted)
   if (ending !== null) {
     const paid = { ...ending, paymentIntent: payment.id }
-    await endAttempt(tx, deps.tell, attempt, paid, nowMs)
-    return
+    const isEnded = await endAttempt(tx, deps.tell, attempt, paid, nowMs)
+    return isEnded ? rechargeEnd(ending, attempt) : null
   }
   const isNew = await openAttempt(tx, attempt, payment.id, nowMs)
-  if (!isNew || payment.actionUrl === null) return
+  if (!isNew || payment.actionUrl === null) return null
   const occasion = `recharge_action:${attempt.id}`
   const { accountId } = attempt
   const data = { url: payment.actionUrl }
   await deps.tell({ kind: 'authentication_required', occasion, accountId, data }, nowMs, tx)
+  return null
 }
 
 /** The payment of an attempt: grants once when it is paid, takes back what went back. */
@@ -58,8 +60,9 @@ async function lookAtCharge(
     async write(tx, nowMs) {
       const written = await writePayment(tx, { ...deps, policy }, payment, decision, nowMs)
       await noteIntent(tx, attempt.id, payment.id, nowMs)
-      await writeAttempt(tx, deps, attempt, payment, decision.sales.length > 0, nowMs)
-      return written
+      const isGranted = decision.sales.length > 0
+      const recharge = await writeAttempt(tx, deps, attempt, payment, isGranted, nowMs)
+      return recharge === null ? written : { ...written, recharge }
     },
   }
 }

@@ -6,6 +6,7 @@ import { loadSql } from '../../store/sql.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { checkoutRows, type Checkout } from '../checkout-rows.ts'
 import type { Findings } from '../findings.ts'
+import { renewPaid } from '../recharge/store.ts'
 import type { Tell } from '../tell.ts'
 import { checkoutStateOf, decideForeign, decideOwn, nothing, type Decision } from './decide.ts'
 import type { PaymentFacts, SessionFacts } from './facts.ts'
@@ -132,6 +133,7 @@ async function foundOf(
         const state = checkoutStateOf(session, payment, decision)
         const change = { id: checkout.id, sessionId: session.id, paymentIntent, ...state }
         await checkoutRows.change(tx, change, nowMs)
+        if (state.state === 'granted') await renewPaid(tx, checkout, nowMs)
       }
       return written
     },

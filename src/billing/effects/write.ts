@@ -5,6 +5,7 @@ import { settleSales, type Sale } from '../../ledger/sale.ts'
 import type { Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 import type { Findings } from '../findings.ts'
+import type { RechargeEnd } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
 import type { Decision, SaleItem } from './decide.ts'
 import { writeDisputes, type DisputeWriter } from './disputes.ts'
@@ -82,6 +83,8 @@ export interface Written {
   readonly isStuck: boolean
   /** Granted less taken back. Absent = nothing was. */
   readonly movedMicros?: number
+  /** An attempt to recharge that ended by it; absent = none did. */
+  readonly recharge?: RechargeEnd
 }
 
 export interface WriteDeps extends DisputeWriter {

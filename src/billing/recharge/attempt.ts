@@ -16,10 +16,11 @@ import { loadSql } from '../../store/sql.ts'
 import type { Checkouts } from '../checkout.ts'
 import type { Effects } from '../effects/effects.ts'
 import type { Findings } from '../findings.ts'
+import type { BillingHooks } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
 import { callStripe } from './charge.ts'
 import type { Failure } from './consequence.ts'
-import { endAttempt, lockWanted } from './end.ts'
+import { endAttempt, lockWanted, rechargeEnd } from './end.ts'
 import { prepareAttempt, refusedFinding } from './prepare.ts'
 import type { RechargeReader } from './read.ts'
 import type { Attempt } from './rows.ts'
@@ -40,6 +41,7 @@ export interface AttemptDeps {
   readonly accounts: Pick<Accounts, 'read'>
   readonly tell: Tell
   readonly findings: Findings
+  readonly hooks: Pick<BillingHooks, 'recharged'>
   readonly clock: Clock
   /** Even in [0, 1). */
   readonly random: () => number
@@ -49,12 +51,17 @@ export interface AttemptDeps {
 const look = ({ effects }: AttemptDeps, payment: string): Promise<void> =>
   effects.look({ kind: 'payment', id: payment }, () => Promise.resolve())
 
-const end = (
-  { db, tell, clock }: AttemptDeps,
+async function end(
+  { db, tell, clock, hooks }: AttemptDeps,
   attempt: Attempt,
   state: 'failed' | 'canceled',
   failure: Failure,
-): Promise<boolean> => db.tx((tx) => endAttempt(tx, tell, attempt, { state, failure }, clock.now()))
+): Promise<boolean> {
+  const ending = { state, failure } as const
+  const isNew = await db.tx((tx) => endAttempt(tx, tell, attempt, ending, clock.now()))
+  if (isNew) hooks.recharged(rechargeEnd(ending, attempt))
+  return isNew
+}
 
 async function rest({ db, clock }: AttemptDeps, attempt: Attempt, waitMs: number): Promise<void> {
   const until = new Date(clock.now() + waitMs)

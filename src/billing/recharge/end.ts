@@ -1,3 +1,4 @@
+import { ZERO } from '../../kernel/money.ts'
 import type { Tx } from '../../store/db.ts'
 import { flagOf, numberOf, orNull, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
@@ -9,6 +10,7 @@ import {
   type Consequence,
   type Failure,
 } from './consequence.ts'
+import type { RechargeEnd } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
 import { rechargeRow, type Attempt, type Recharge } from './rows.ts'
 
@@ -23,6 +25,12 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
 export type Ending =
   | { readonly state: 'succeeded' }
   | { readonly state: 'failed' | 'canceled'; readonly failure: Failure }
+
+/** What operations count of it. */
+export const rechargeEnd = (ending: Ending, { micros }: Pick<Attempt, 'micros'>): RechargeEnd =>
+  ending.state === 'succeeded'
+    ? { outcome: 'succeeded', micros }
+    : { outcome: ending.failure.kind, micros: ZERO }
 
 /** These are the program's own affairs: nobody has to do anything. */
 const QUIET: readonly Failure['kind'][] = ['not_needed', 'trouble']

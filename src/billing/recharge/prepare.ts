@@ -4,8 +4,9 @@ import { numberOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
 import { monthOf, type Failure } from './consequence.ts'
 import type { Finding, Findings } from '../findings.ts'
+import type { BillingHooks, RechargeEnd } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
-import { endAttempt, lockWanted } from './end.ts'
+import { endAttempt, lockWanted, rechargeEnd } from './end.ts'
 import type { CardFacts, RechargeReader } from './read.ts'
 import { attemptRow, type Attempt, type Recharge } from './rows.ts'
 import { readRecharge } from './store.ts'
@@ -19,6 +20,7 @@ export interface PrepareDeps {
   readonly accounts: Pick<Accounts, 'read'>
   readonly tell: Tell
   readonly findings: Findings
+  readonly hooks: Pick<BillingHooks, 'recharged'>
   readonly clock: Clock
 }
 
@@ -80,6 +82,42 @@ export const refusedFinding = ({ id, accountId, packId }: Attempt, detail: strin
   evidence: { attempt: id, pack: packId, detail },
 })
 
+interface Planned {
+  readonly attempt: Attempt
+  readonly charge: Charge | Failure
+  /** The card that was chosen when the charge was read. */
+  readonly chosen: string | null
+}
+
+/** Why nothing is charged; null = it is. */
+async function reasonNot(
+  tx: Tx,
+  { attempt, charge, chosen }: Planned,
+  nowMs: number,
+): Promise<Failure | null> {
+  const { isWanted, recharge } = await lockWanted(tx, attempt.accountId)
+  if (!isWanted) return no('not_needed', 'before Stripe was asked')
+  if ('kind' in charge) return charge
+  if (recharge.paymentMethod !== chosen) return no('not_needed', 'another card was chosen')
+  return objection(tx, attempt, recharge, charge, nowMs)
+}
+
+async function endUncalled(
+  tx: Tx,
+  { tell, findings }: PrepareDeps,
+  attempt: Attempt,
+  failure: Failure,
+  nowMs: number,
+): Promise<RechargeEnd | null> {
+  const isCanceled = failure.kind === 'not_needed' || failure.kind === 'capped'
+  const ending = { state: isCanceled ? 'canceled' : 'failed', failure } as const
+  if (!(await endAttempt(tx, tell, attempt, ending, nowMs))) return null
+  if (failure.kind === 'refused') {
+    await findings.note(refusedFinding(attempt, failure.detail), tx)
+  }
+  return rechargeEnd(ending, attempt)
+}
+
 /**
  * Fixes what Stripe will be asked for and commits it: from here on whoever goes on with the attempt
  * asks for the same under the same key. null = there is nothing to ask for, or somebody else does.
@@ -89,31 +127,20 @@ export async function prepareAttempt(deps: PrepareDeps, attempt: Attempt): Promi
   const { db, tell, clock } = deps
   const chosen = (await readRecharge(db, attempt.accountId))?.paymentMethod ?? null
   const charge = await chargeOf(deps, attempt, chosen)
-  return db.tx(async (tx) => {
+  const prepared = await db.tx(async (tx) => {
     const nowMs = clock.now()
-    const { isWanted, recharge } = await lockWanted(tx, attempt.accountId)
-    const why = !isWanted
-      ? no('not_needed', 'before Stripe was asked')
-      : 'kind' in charge
-        ? charge
-        : recharge.paymentMethod !== chosen
-          ? no('not_needed', 'another card was chosen')
-          : await objection(tx, attempt, recharge, charge, nowMs)
-    if (why !== null || 'kind' in charge) {
-      const failure = why ?? no('not_needed', '')
-      const isCanceled = failure.kind === 'not_needed' || failure.kind === 'capped'
-      const state = isCanceled ? 'canceled' : 'failed'
-      const isNew = await endAttempt(tx, tell, attempt, { state, failure }, nowMs)
-      if (isNew && failure.kind === 'refused') {
-        await deps.findings.note(refusedFinding(attempt, failure.detail), tx)
-      }
-      return null
+    const failure = await reasonNot(tx, { attempt, charge, chosen }, nowMs)
+    if (failure !== null || 'kind' in charge) {
+      const why = failure ?? no('not_needed', '')
+      return { attempt: null, ended: await endUncalled(tx, deps, attempt, why, nowMs) }
     }
     const { customer, card, amount, currency } = charge
     const [row] = await tx.query(sql['call-attempt'], [
       ...[attempt.id, attempt.lease, customer, card.id, card.mark, amount, currency],
       new Date(nowMs),
     ])
-    return row === undefined ? null : attemptRow.parse(row)
+    return { attempt: row === undefined ? null : attemptRow.parse(row), ended: null }
   })
+  if (prepared.ended !== null) deps.hooks.recharged(prepared.ended)
+  return prepared.attempt
 }

@@ -10,7 +10,7 @@ import {
 } from '../../kernel/limits-outside.ts'
 import type { Micros } from '../../kernel/money.ts'
 import type { Db } from '../../store/db.ts'
-import { numberOf } from '../../store/rows.ts'
+import { numberOf, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { monthOf } from './consequence.ts'
@@ -23,6 +23,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'lock-recharge',
   'save-recharge',
   'month-of-account',
+  'count-recharges',
 ])
 
 /** What a customer allows. At least one of the caps. */
@@ -50,6 +51,9 @@ export interface Asker {
   readonly actor: string
   readonly isOperator: boolean
 }
+
+/** Accounts by how their recharge stands; a state that is absent has none. */
+export type RechargeCounts = ReadonlyMap<string, number>
 
 export interface SettingsDeps {
   readonly db: Db
@@ -106,6 +110,10 @@ export function makeSettings(deps: SettingsDeps) {
   const { db, reader, clock, ids } = deps
 
   return {
+    async counts(): Promise<RechargeCounts> {
+      const rows = await db.query(sql['count-recharges'])
+      return new Map(rows.map((row) => [textOf(row, 'state'), numberOf(row, 'accounts')]))
+    },
     async read(accountId: string): Promise<RechargeView> {
       const [recharge, attempts, [row]] = await Promise.all([
         readRecharge(db, accountId),

@@ -11,6 +11,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'note-intent',
   'save-method',
   'renew-card',
+  'renew-paid',
   'recharges-of-method',
   'account-of-payment',
 ])
@@ -65,6 +66,15 @@ export async function renewCard(
 ): Promise<boolean> {
   const params = [accountId, mark, RECHARGE_DECLINES_MAX - 1, new Date(nowMs)]
   return (await tx.query(sql['renew-card'], params)).length > 0
+}
+
+/** What was paid by the link of the last attempt lets recharges go on. */
+export async function renewPaid(
+  tx: Tx,
+  { accountId, id }: { readonly accountId: string; readonly id: string },
+  nowMs: number,
+): Promise<void> {
+  await tx.query(sql['renew-paid'], [accountId, id, new Date(nowMs)])
 }
 
 export async function accountsOfMethod(tx: Tx, method: string): Promise<string[]> {
