@@ -54,7 +54,7 @@ export function makeNotify(parts: {
     sender,
     alert: () => alert(clock.now()),
     alongside: (postings, nowMs) =>
-      balanceNotices(postings, config).flatMap((notice) => outbox.statements(notice, nowMs)),
+      balanceNotices(postings, config).flatMap((notice) => outbox.balanceStatements(notice, nowMs)),
     async tellRung(tx, { accountId, rung, occasion, url }, nowMs) {
       const data = { rung, url }
       await outbox.add({ kind: 'payment_failed', occasion, accountId, data }, nowMs, tx)

@@ -24,8 +24,8 @@ function passedOf(postings: readonly Posted[]): Passed[] {
 }
 
 /**
- * Who fell below the threshold or to nothing by a batch of charges. Told once each time the
- * balance passes the mark, which it can only do again after new credits.
+ * Who fell below the threshold or to nothing by a batch of charges. The occasion lacks the credits
+ * that were used: with them it is one for each time that new ones came. See insert-balance-notice.
  */
 export function balanceNotices(
   postings: readonly Posted[],
@@ -33,14 +33,14 @@ export function balanceNotices(
 ): Notice[] {
   return passedOf(postings).flatMap(({ account, before, after }): Notice[] => {
     const available = formatCredits(after)
-    const facts = { accountId: account.id, occasion: `${account.id}:${account.entrySeq}` }
+    const { id: accountId } = account
     if (before > 0 && after <= 0) {
-      const occasion = `balance_exhausted:${facts.occasion}`
-      return [{ ...facts, kind: 'balance_exhausted', occasion, data: { available } }]
+      const occasion = `balance_exhausted:${accountId}`
+      return [{ accountId, kind: 'balance_exhausted', occasion, data: { available } }]
     }
     if (threshold === undefined || before < threshold || after >= threshold) return []
-    const occasion = `low_balance:${facts.occasion}`
     const data = { available, threshold: formatCredits(threshold) }
-    return [{ ...facts, kind: 'low_balance', occasion, data }]
+    const occasion = `low_balance:${accountId}:${data.threshold}`
+    return [{ accountId, kind: 'low_balance', occasion, data }]
   })
 }

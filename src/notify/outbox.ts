@@ -10,6 +10,7 @@ import { audienceOf, type Notice, type NoticeKind } from './notice.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'insert-notification',
+  'insert-balance-notice',
   'claim-notifications',
   'finish-notification',
   'retry-notification',
@@ -59,6 +60,8 @@ export type Ending =
 export interface Outbox {
   /** What notes it; none where nobody is to be told. Harmless to repeat. */
   statements(notice: Notice, nowMs: number): Statement[]
+  /** The same of a mark that a balance passed; its occasion is made unique by the newest credits. */
+  balanceStatements(notice: Notice, nowMs: number): Statement[]
   /** Notes it now, or in `tx`. */
   add(notice: Notice, nowMs: number, tx?: Tx): Promise<void>
   claim(nowMs: number, limit: number): Promise<readonly Claimed[]>
@@ -93,7 +96,7 @@ export function makeOutbox(deps: {
 }): Outbox {
   const { db, ids } = deps
 
-  function statements(notice: Notice, nowMs: number): Statement[] {
+  function inserts(text: string, notice: Notice, nowMs: number): Statement[] {
     const { kind, occasion, accountId, data } = notice
     const channels = channelsOf(deps.config(), kind)
     if (channels.length === 0) return []
@@ -101,14 +104,17 @@ export function makeOutbox(deps: {
     const json = JSON.stringify(data)
     return [
       {
-        sql: sql['insert-notification'],
+        sql: text,
         params: [...params, accountId, json, new Date(nowMs)],
       },
     ]
   }
 
+  const statements: Outbox['statements'] = (...of) => inserts(sql['insert-notification'], ...of)
+
   return {
     statements,
+    balanceStatements: (...of) => inserts(sql['insert-balance-notice'], ...of),
     async add(notice, nowMs, tx = db) {
       for (const { sql: text, params } of statements(notice, nowMs)) await tx.query(text, params)
     },

@@ -7,7 +7,10 @@ import { bookOf, subscription, END, HOUR } from './plan-support.ts'
 const CREDIT = micros(1_000_000)
 const asked = { feature: null, model: null, creditsMicros: null }
 
-function facts(fields: Partial<AccessFacts> = {}, after: 'allow' | 'refuse' = 'allow') {
+function facts(
+  fields: Partial<AccessFacts> = {},
+  after: 'allow' | 'refuse' = 'allow',
+): AccessFacts {
   const entitlements = resolve({
     subscriptions: [subscription()],
     overrides: [],
@@ -15,9 +18,10 @@ function facts(fields: Partial<AccessFacts> = {}, after: 'allow' | 'refuse' = 'a
     nowMs: END + 6 * HOUR,
   })
   return {
-    ...{ status: 'active', entitlements, spendableMicros: ZERO, isPaymentPending: false },
+    status: 'active',
+    ...{ entitlements, spendableMicros: ZERO, isPaymentPending: false },
     ...fields,
-  } as const
+  }
 }
 
 test('credits that outlived the plan are let through, not what only the plan gave', () => {

@@ -324,18 +324,24 @@ test('a finding that opens again is told again, once', async () => {
   expect(await told()).toBe(0)
 })
 
-test('a charge that passes a mark of the balance tells it once, with the charge', async () => {
-  const low = { low_balance_credits: '5', webhooks: [hook()] }
-  await using world = await makeWorld(low)
+/** An account whose charges tell of the marks that its balance passes. */
+async function makeSpender() {
+  const world = await makeWorld({ low_balance_credits: '5', webhooks: [hook()] })
   const { db, outbox, config } = world
   const ledger = makePostingLedger({
     db,
     ids,
     alongside: (postings, nowMs) =>
-      balanceNotices(postings, config).flatMap((notice) => outbox.statements(notice, nowMs)),
+      balanceNotices(postings, config).flatMap((notice) => outbox.balanceStatements(notice, nowMs)),
   })
   const accountId = await world.account(null)
   const books = makeBooks({ db, ids })
+  return { world, db, outbox, ledger, accountId, books }
+}
+
+test('a charge that passes a mark of the balance tells it once, with the charge', async () => {
+  const { world: own, outbox, ledger, accountId, books } = await makeSpender()
+  await using _ = own
   await books.grant(grant(accountId, 8_000_000), T0)
   const charge = (amount: number) => ledger.post([item({ accountId, micros: amount })], T0)
   const kinds = async () => (await outbox.list(null, null, 10)).map(({ kind }) => kind).reverse()
@@ -353,4 +359,61 @@ test('a charge that passes a mark of the balance tells it once, with the charge'
   await books.grant(grant(accountId, 6_000_000), T0)
   await charge(2_000_000)
   expect(await kinds()).toEqual(['low_balance', 'balance_exhausted', 'low_balance'])
+})
+
+test('a balance that hovers about the mark tells it once, until new credits come', async () => {
+  const { world: own, outbox, ledger, accountId, books } = await makeSpender()
+  await using _ = own
+  await books.grant(grant(accountId, 6_000_000), T0)
+  const hover = async (): Promise<void> => {
+    for (let round = 0; round < 3; round += 1) {
+      const holdId = ids.uuid()
+      await ledger.post([item({ accountId, holdId, rev: 1, micros: 2_000_000 })], T0)
+      await ledger.post([item({ accountId, holdId, rev: 2, micros: 0 })], T0)
+    }
+  }
+  const kinds = async () => (await outbox.list(null, null, 10)).map(({ kind }) => kind)
+  await hover()
+  expect(await kinds()).toEqual(['low_balance'])
+  await books.grant(grant(accountId, 100_000), T0)
+  await hover()
+  expect(await kinds()).toEqual(['low_balance', 'low_balance'])
+})
+
+test('while a recharge is about to mend it nobody is told, and of one that failed again', async () => {
+  const { world: own, db, outbox, ledger, accountId, books } = await makeSpender()
+  await using _ = own
+  const recharge = (dueMs: number, state = 'on') =>
+    db.query(
+      `INSERT INTO recharges (account_id, state, reason, pack_id, threshold_micros, monthly_count,
+                              currency, return_url, due_at, changed_at)
+       VALUES ($1, $2, $3, 'p', 1, 5, 'usd', 'https://a.example/', $4, $4)
+       ON CONFLICT (account_id) DO UPDATE SET state = $2, reason = $3, due_at = $4`,
+      [accountId, state, state === 'on' ? null : 'declined', new Date(dueMs)],
+    )
+  const spendAll = async () => {
+    await books.grant(grant(accountId, 6_000_000), T0)
+    const before = await outbox.list(null, null, 100)
+    await ledger.post([item({ accountId, micros: 2_000_000 })], T0)
+    await ledger.post([item({ accountId, micros: 4_000_000 })], T0)
+    const after = await outbox.list(null, null, 100)
+    return after.slice(0, after.length - before.length).map(({ kind }) => kind)
+  }
+  const both = ['balance_exhausted', 'low_balance']
+  await recharge(T0 - 1)
+  expect(await spendAll()).toEqual([])
+  await recharge(T0 + 5_000) // right after one that succeeded
+  expect(await spendAll()).toEqual([])
+  await recharge(T0 + 600_000) // after one that failed
+  expect(await spendAll()).toEqual(both)
+  await recharge(T0, 'blocked')
+  expect(await spendAll()).toEqual(both)
+  await recharge(T0)
+  await db.query(
+    `INSERT INTO stripe_disputes (id, payment_id, account_id, status, amount, withdrawn,
+                                  is_freezing, changed_at)
+     VALUES ('dp_1', 'pi_1', $1, 'needs_response', 1, 1, true, $2)`,
+    [accountId, new Date(T0)],
+  )
+  expect(await spendAll()).toEqual(both)
 })
