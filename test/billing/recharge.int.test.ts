@@ -188,7 +188,7 @@ describe('a card that is declined', () => {
   })
 
   test('that was paid by the link goes on, until the bank asks again', async () => {
-    const { id, customer } = await world.account('pm_card_authenticationRequired')
+    const { id } = await world.account('pm_card_authenticationRequired')
     const pay = async () => {
       const [last] = world.told.filter(({ accountId }) => accountId === id).slice(-1)
       const url = last?.kind === 'authentication_required' ? last.data.url : ''

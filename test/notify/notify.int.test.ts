@@ -336,12 +336,12 @@ async function makeSpender() {
   })
   const accountId = await world.account(null)
   const books = makeBooks({ db, ids })
-  return { world, db, outbox, ledger, accountId, books }
+  return Object.assign(world, { ledger, accountId, books })
 }
 
 test('a charge that passes a mark of the balance tells it once, with the charge', async () => {
-  const { world: own, outbox, ledger, accountId, books } = await makeSpender()
-  await using _ = own
+  await using spender = await makeSpender()
+  const { outbox, ledger, accountId, books } = spender
   await books.grant(grant(accountId, 8_000_000), T0)
   const charge = (amount: number) => ledger.post([item({ accountId, micros: amount })], T0)
   const kinds = async () => (await outbox.list(null, null, 10)).map(({ kind }) => kind).reverse()
@@ -362,8 +362,8 @@ test('a charge that passes a mark of the balance tells it once, with the charge'
 })
 
 test('a balance that hovers about the mark tells it once, until new credits come', async () => {
-  const { world: own, outbox, ledger, accountId, books } = await makeSpender()
-  await using _ = own
+  await using spender = await makeSpender()
+  const { outbox, ledger, accountId, books } = spender
   await books.grant(grant(accountId, 6_000_000), T0)
   const hover = async (): Promise<void> => {
     for (let round = 0; round < 3; round += 1) {
@@ -381,8 +381,8 @@ test('a balance that hovers about the mark tells it once, until new credits come
 })
 
 test('while a recharge is about to mend it nobody is told, and of one that failed again', async () => {
-  const { world: own, db, outbox, ledger, accountId, books } = await makeSpender()
-  await using _ = own
+  await using spender = await makeSpender()
+  const { db, outbox, ledger, accountId, books } = spender
   const recharge = (dueMs: number, state = 'on') =>
     db.query(
       `INSERT INTO recharges (account_id, state, reason, pack_id, threshold_micros, monthly_count,

@@ -124,7 +124,7 @@ async function endUncalled(
  * Source: design §7 (planned first).
  */
 export async function prepareAttempt(deps: PrepareDeps, attempt: Attempt): Promise<Attempt | null> {
-  const { db, tell, clock } = deps
+  const { db, clock } = deps
   const chosen = (await readRecharge(db, attempt.accountId))?.paymentMethod ?? null
   const charge = await chargeOf(deps, attempt, chosen)
   const prepared = await db.tx(async (tx) => {
