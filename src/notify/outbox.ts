@@ -60,7 +60,7 @@ export type Ending =
 export interface Outbox {
   /** What notes it; none where nobody is to be told. Harmless to repeat. */
   statements(notice: Notice, nowMs: number): Statement[]
-  /** The same of a mark that a balance passed; its occasion is made unique by the newest credits. */
+  /** The same of a mark that a balance passed, once for the newest credits of the account. */
   balanceStatements(notice: Notice, nowMs: number): Statement[]
   /** Notes it now, or in `tx`. */
   add(notice: Notice, nowMs: number, tx?: Tx): Promise<void>

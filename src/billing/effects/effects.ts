@@ -57,8 +57,20 @@ async function watched(
   }
 }
 
+async function reloadAll(
+  { reload, log }: Pick<EffectsDeps, 'reload' | 'log'>,
+  accounts: readonly string[],
+): Promise<void> {
+  for (const account of accounts) {
+    await reload(account).catch((error: unknown) => {
+      const fields = { account_id: account, error: describeError(error) }
+      log.warn(fields, 'changed in Postgres, not yet loaded into the credit engine')
+    })
+  }
+}
+
 export function makeEffects(deps: EffectsDeps): Effects {
-  const { db, reload, hooks, clock, log } = deps
+  const { db, hooks, clock } = deps
   const looks = {
     ...makeLooks(deps),
     ...makePlanLooks(deps),
@@ -85,12 +97,7 @@ export function makeEffects(deps: EffectsDeps): Effects {
   async function tell({ accounts, grantedOfMs, isStuck, recharge }: Written): Promise<void> {
     if (isStuck) hooks.notGranted()
     if (recharge !== undefined) hooks.recharged(recharge)
-    for (const account of accounts) {
-      await reload(account).catch((error: unknown) => {
-        const fields = { account_id: account, error: describeError(error) }
-        log.warn(fields, 'changed in Postgres, not yet loaded into the credit engine')
-      })
-    }
+    await reloadAll(deps, accounts)
     if (grantedOfMs !== null) hooks.usable(now() - grantedOfMs)
   }
 

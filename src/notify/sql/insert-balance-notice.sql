@@ -7,8 +7,8 @@
 -- Cost: a row a channel, the account's lots.
 INSERT INTO notifications (id, kind, occasion, channel, audience, account_id, data, state, due_at,
                            created_at)
-SELECT n.id, $3, $4::text || ':' || coalesce(l.id::text, 'none'), n.channel, $5, $6::text, $7::jsonb,
-       'pending', $8::timestamptz, $8::timestamptz
+SELECT n.id, $3, $4::text || ':' || coalesce(l.id::text, 'none'), n.channel, $5, $6::text,
+       $7::jsonb, 'pending', $8::timestamptz, $8::timestamptz
 FROM unnest($1::uuid[], $2::text[]) AS n (id, channel)
 LEFT JOIN (SELECT id FROM lots WHERE account_id = $6::text
            ORDER BY created_at DESC, id DESC LIMIT 1) l ON true
