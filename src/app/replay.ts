@@ -42,6 +42,7 @@ const nobody = (): Promise<void> => Promise.resolve()
 const NO_HOOKS = {
   usable: () => undefined,
   notGranted: () => undefined,
+  recharged: () => undefined,
   processed: () => undefined,
 }
 
