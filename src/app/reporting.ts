@@ -81,6 +81,7 @@ export function startReportingLoops(loops: Loops, reporting: Reporting, reload: 
       await reporting.seal()
     },
   })
+  loops.start({ name: 'meter-fit', periodMs: METER_CHECK_POLL_MS, run: () => reporting.fit() })
   loops.start({ name: 'meter-send', periodMs: METER_SEND_POLL_MS, run: () => reporter.tick() })
   loops.start({
     name: 'meter-check',

@@ -4,14 +4,10 @@ import { makeStripe } from '../billing/stripe.ts'
 import { ConfigError, loadConfig, type Config, type Environment } from '../config.ts'
 import type { StripeExpected } from '../reconcile/doctor-stripe.ts'
 import { makeMeterBook } from '../reporting/config.ts'
+import { expectedMeters, type ExpectedMeter } from '../reporting/fit.ts'
 
-/** Event names of every meter that usage is reported to. */
-function metersOf(config: Config): string[] {
-  const book = makeMeterBook(config)
-  const declared = Object.keys(config.meters).flatMap((name) => book.meterOf(name) ?? [])
-  const all = [...declared, ...book.plans.flatMap((plan) => plan.meters)]
-  return [...new Set(all.map(({ eventName }) => eventName))].toSorted()
-}
+/** Every meter that usage is reported to. */
+const metersOf = (config: Config): ExpectedMeter[] => expectedMeters(makeMeterBook(config))
 
 /** What `doctor` holds a Stripe account against; null = no key is set. */
 export function stripeExpected(deps: {
@@ -60,6 +56,7 @@ export async function setUp(
   }
   const config = loadConfig(withoutPrices(environment))
   const { catalogue } = config.stripe
-  const asked = { catalogue, meters: metersOf(config), url, isDryRun }
+  const meters = metersOf(config).map(({ eventName }) => eventName)
+  const asked = { catalogue, meters, url, isDryRun }
   return setUpStripe(makeStripe(environment.stripe), asked)
 }

@@ -24,11 +24,22 @@ export interface PriceFactsOf {
   readonly product: string | null
 }
 
+export interface MeterFacts {
+  readonly eventName: string
+  readonly isActive: boolean
+  /** How it aggregates, and within which window only the last event counts; null = none. */
+  readonly formula: string
+  readonly window: string | null
+  /** Where its events name the customer and the value. */
+  readonly customerKey: string
+  readonly valueKey: string
+}
+
 /** What stands in a Stripe account, as far as this deployment depends on it. */
 export interface StripeInspection {
   readonly endpoints: readonly EndpointFacts[]
   readonly thin: readonly EndpointFacts[]
-  readonly meters: readonly { readonly eventName: string; readonly isActive: boolean }[]
+  readonly meters: readonly MeterFacts[]
   /** Those asked for that exist. */
   readonly prices: ReadonlyMap<string, PriceFactsOf>
   /** Without one no portal session can be made. */
@@ -77,13 +88,19 @@ export async function listThin(stripe: Stripe): Promise<EndpointFacts[]> {
     }))
 }
 
-export async function listMeters(stripe: Stripe): Promise<StripeInspection['meters']> {
+const readMeter = (meter: Stripe.Billing.Meter): MeterFacts => ({
+  eventName: meter.event_name,
+  isActive: meter.status === 'active',
+  formula: meter.default_aggregation.formula,
+  window: meter.event_time_window,
+  customerKey: meter.customer_mapping.event_payload_key,
+  valueKey: meter.value_settings.event_payload_key,
+})
+
+export async function listMeters(stripe: Stripe): Promise<readonly MeterFacts[]> {
   const { meters } = stripe.billing
   const all = await meters.list({ limit: 100 }).autoPagingToArray({ limit: LIST_MAX })
-  return all.map(({ event_name: eventName, status }) => ({
-    eventName,
-    isActive: status === 'active',
-  }))
+  return all.map(readMeter)
 }
 
 async function priceOrNull(stripe: Stripe, id: string): Promise<PriceFactsOf | null> {

@@ -2,6 +2,7 @@ import type { Inspect, StripeInspection } from '../billing/inspect.ts'
 import { wordsOf } from '../billing/inspect.ts'
 import { SNAPSHOT_EVENTS, THIN_EVENTS, WEBHOOK_API_VERSION } from '../billing/handled-events.ts'
 import { WEBHOOK_PATH } from '../billing/webhook.ts'
+import { whyHidden, whyUnfit, type ExpectedMeter } from '../reporting/fit.ts'
 import { fail, fine, warn } from './advice.ts'
 import type { Advice } from './doctor.ts'
 
@@ -12,8 +13,7 @@ export interface StripeExpected {
   readonly webhookSecrets: number
   readonly packs: readonly { readonly id: string; readonly stripe_price: string }[]
   readonly plans: readonly { readonly id: string; readonly stripe_prices: readonly string[] }[]
-  /** Event names. */
-  readonly meters: readonly string[]
+  readonly meters: readonly ExpectedMeter[]
   readonly inspect: Inspect
 }
 
@@ -49,6 +49,20 @@ function checkEndpoint({ endpoints }: StripeInspection): Advice[] {
   })
 }
 
+/** What is fixed once a meter is made needs another one; what is off can be turned on. */
+function checkMeter({ eventName, dimensions }: ExpectedMeter, found: StripeInspection): Advice {
+  const name = `meter ${eventName}`
+  const same = found.meters.filter((one) => one.eventName === eventName)
+  const meter = same.find(({ isActive }) => isActive) ?? same[0] ?? null
+  if (meter === null) return fail(name, 'does not exist', 'Run farebox stripe setup.')
+  const why = whyUnfit(meter)
+  const remake = 'Stripe cannot change that: make another meter, and name it by event_name.'
+  if (why !== null) return fail(name, why, meter.isActive ? remake : 'Reactivate it in Stripe.')
+  const hidden = whyHidden(meter, dimensions)
+  if (hidden !== null) return fail(name, hidden, 'Call the dimension otherwise in farebox.yaml.')
+  return fine(name, `active; reads ${meter.customerKey} and ${meter.valueKey}`)
+}
+
 function checkMeters({ meters }: StripeExpected, found: StripeInspection): Advice[] {
   if (meters.length === 0) return []
   const thin = found.thin.filter(({ url }) => url.endsWith(WEBHOOK_PATH))
@@ -60,13 +74,7 @@ function checkMeters({ meters }: StripeExpected, found: StripeInspection): Advic
   const told = isTold
     ? fine('stripe thin events', 'told of refused usage')
     : fail('stripe thin events', detail, SETUP)
-  const each = meters.map((name) => {
-    const same = found.meters.filter(({ eventName }) => eventName === name)
-    if (same.some(({ isActive }) => isActive)) return fine(`meter ${name}`, 'active')
-    return same.length > 0
-      ? fail(`meter ${name}`, 'inactive', 'Reactivate it in the Dashboard.')
-      : fail(`meter ${name}`, 'does not exist', 'Run farebox stripe setup.')
-  })
+  const each = meters.map((meter) => checkMeter(meter, found))
   return [told, ...each]
 }
 

@@ -78,6 +78,8 @@ export interface MeterBook {
   planOf(id: string): MeteredPlan | null
   meterOf(name: string): Meter | null
   readonly plans: readonly MeteredPlan[]
+  /** All that are declared, and those that plans name. */
+  readonly meters: readonly Meter[]
 }
 
 const globs = (list: readonly string[] | undefined) =>
@@ -118,6 +120,7 @@ export function makeMeterBook({ meters, plans }: MeterSettings): MeterBook {
   const byId = new Map(metered.map((plan) => [plan.id, plan]))
   return {
     plans: metered,
+    meters: [...byName.values()],
     planOf: (id) => byId.get(id) ?? null,
     meterOf: (name) => byName.get(name) ?? null,
   }

@@ -7,8 +7,10 @@ export interface StripeMeter {
   readonly id: string
   readonly eventName: string
   readonly isActive: boolean
-  /** Whether what it is told is added up, as we tell it. */
-  readonly isSum: boolean
+  /** How it counts what it is told: we tell it what is to be added up. */
+  readonly formula: string
+  /** Of which only the last event would count; null = every event does. */
+  readonly window: string | null
   readonly customerKey: string
   readonly valueKey: string
 }
@@ -33,7 +35,8 @@ const read = (meter: Stripe.Billing.Meter): StripeMeter => ({
   id: meter.id,
   eventName: meter.event_name,
   isActive: meter.status === 'active',
-  isSum: meter.default_aggregation.formula === 'sum',
+  formula: meter.default_aggregation.formula,
+  window: meter.event_time_window,
   customerKey: meter.customer_mapping.event_payload_key,
   valueKey: meter.value_settings.event_payload_key,
 })

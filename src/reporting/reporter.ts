@@ -5,16 +5,9 @@ import {
 } from '../kernel/limits-outside.ts'
 import { describeError } from '../kernel/log.ts'
 import { makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
-import type { StripeMeter } from './directory.ts'
+import { whyUnfit } from './fit.ts'
 import type { Lane } from './lanes.ts'
 import { takeStep, type Leaving, type StepDeps } from './step.ts'
-
-/** Why a meter cannot be told anything; null = it can. */
-function whyNot(meter: StripeMeter | null): string | null {
-  if (meter === null) return 'Stripe has no meter of this event name'
-  if (!meter.isSum) return 'the meter does not add up: its aggregation must be sum'
-  return meter.isActive ? null : 'the meter is not active'
-}
 
 function makeLaneWork(deps: StepDeps) {
   const { lanes, directory, clock, note } = deps
@@ -22,7 +15,7 @@ function makeLaneWork(deps: StepDeps) {
   /** null = the lane is lost. */
   async function run(lane: Lane): Promise<Leaving | null> {
     const meter = await directory.byEvent(lane.eventName)
-    const why = whyNot(meter)
+    const why = whyUnfit(meter)
     if (meter === null || why !== null) {
       const evidence = { event_name: lane.eventName, reason: why }
       await note({ kind: 'meter_missing', severity: 'urgent', subject: lane.eventName, evidence })

@@ -10,6 +10,7 @@ import { makeChecks } from './checks.ts'
 import { compareMeters, comparePairs, type ComparedHour, type CompareWindow } from './compare.ts'
 import { makeMeterBook, type MeterBook, type MeterSettings } from './config.ts'
 import { makeMeterDirectory, type MeterDirectory } from './directory.ts'
+import { makeMeterFit } from './fit.ts'
 import type { NoteFinding } from './findings.ts'
 import { closeRest, makeUsageWatch, type UsageWatch } from './invoices.ts'
 import { makeLanes } from './lanes.ts'
@@ -68,6 +69,8 @@ export interface Reporting {
   readonly watch: UsageWatch
   /** What Stripe's events of meters mean. */
   readonly news: ReadNews
+  /** Warns of configured meters that cannot be told; once. */
+  fit(): Promise<void>
   /** To be called now and then; answers the accounts to be loaded into the credit engine. */
   check(): Promise<readonly string[]>
   /** Tells a report again that Stripe does not have, as another event. */
@@ -97,6 +100,7 @@ export function makeReporting(deps: ReportingDeps): Reporting {
     directory,
     watch: makeUsageWatch(own),
     news: makeMeterNews(own),
+    fit: makeMeterFit(own),
     async check() {
       await check()
       return closeRest(own, deps.clock.now())

@@ -32,7 +32,8 @@ const expectedOf = (
   prices: Readonly<Record<string, string>>,
   fields: Partial<StripeExpected> = {},
 ): StripeExpected => ({
-  ...{ mode: 'test', secretKey: KEY, webhookSecrets: 1, meters: ['ai_credits'] },
+  ...{ mode: 'test', secretKey: KEY, webhookSecrets: 1 },
+  meters: [{ eventName: 'ai_credits', dimensions: [] }],
   packs: [{ id: 'starter', stripe_price: prices[priceVariable('starter')] ?? 'price_none' }],
   plans: [{ id: 'pro', stripe_prices: [prices[priceVariable('pro-month')] ?? 'price_none'] }],
   inspect: makeInspect(stripe),
@@ -89,7 +90,7 @@ test('what was changed by hand is told, and put right where that can be done', a
   expect((await problems(expectedOf(prices))).map(({ detail }) => detail)).toEqual([
     expect.stringContaining('disabled'),
     expect.stringContaining('unseen'),
-    'inactive',
+    'the meter is not active',
     expect.stringContaining('archived'),
   ])
   const dear = catalogue.map((entry) => ({ ...entry, amount: entry.amount + 1 }))
@@ -113,4 +114,25 @@ test('prices of the wrong kind, wrong keys and no Stripe are told in words witho
   expect(refused).toMatchObject([{ check: 'stripe', status: 'fail' }])
   expect(JSON.stringify(refused)).not.toContain('sk_live_x')
   expect(await checkStripe(null)).toMatchObject([{ status: 'warn' }])
+})
+
+test.each([
+  ['does not add up', { default_aggregation: { formula: 'last' } }, []],
+  ['does not add up', { default_aggregation: { formula: 'count' } }, []],
+  ['event_time_window', { event_time_window: 'hour' }, []],
+  ['reads who itself', { customer_mapping: { event_payload_key: 'who', type: 'by_id' } }, ['who']],
+  ['reads n itself', { value_settings: { event_payload_key: 'n' } }, ['model', 'n']],
+] as const)('the doctor says that a meter %s', async (words, values, dimensions) => {
+  const eventName = `m_${Math.random().toString(36).slice(2)}`
+  await stripe.billing.meters.create({
+    ...{ display_name: eventName, event_name: eventName },
+    default_aggregation: { formula: 'sum' },
+    ...values,
+  })
+  const found = await problems(expectedOf({}, { meters: [{ eventName, dimensions }] }))
+  const told = found.find(({ check }) => check === `meter ${eventName}`)
+  expect(told).toMatchObject({ status: 'fail', detail: expect.stringContaining(words) as unknown })
+  const other = { eventName, dimensions: ['other'] }
+  const again = await problems(expectedOf({}, { meters: [other] }))
+  expect(again.some(({ check }) => check === `meter ${eventName}`)).toBe(dimensions.length === 0)
 })
