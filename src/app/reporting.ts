@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import {
   METER_CHECK_POLL_MS,
+  METER_PRUNE_POLL_MS,
   METER_SEAL_POLL_MS,
   METER_SEND_POLL_MS,
 } from '../kernel/limits-outside.ts'
@@ -82,6 +83,14 @@ export function startReportingLoops(loops: Loops, reporting: Reporting, reload: 
     },
   })
   loops.start({ name: 'meter-fit', periodMs: METER_CHECK_POLL_MS, run: () => reporting.fit() })
+  loops.start({
+    name: 'meter-prune',
+    periodMs: METER_PRUNE_POLL_MS,
+    jitter: 0.5,
+    run: async () => {
+      await reporting.prune()
+    },
+  })
   loops.start({ name: 'meter-send', periodMs: METER_SEND_POLL_MS, run: () => reporter.tick() })
   loops.start({
     name: 'meter-check',

@@ -72,6 +72,17 @@ export const METER_CANCEL_MS_MAX = 23 * 3_600_000
 export const METER_SUMMARY_LAG_MS = 3_600_000
 /** Stripe takes events of the past 35 days; an hour less, for clocks. */
 export const METER_AGE_MS_MAX = 35 * 24 * 3_600_000 - 3_600_000
+/** Reports are compared and corrected for as long as Stripe takes events, and as long again. */
+export const METER_KEPT_MS = 70 * 24 * 3_600_000
+/** The longest period of an invoice is a year; its reports are needed until it is final. */
+export const METER_PERIOD_MS_MAX = 400 * 24 * 3_600_000
+/** A reversal takes back from meters what the outbox says a receipt added: those of a year. */
+export const METER_RECEIPTS_KEPT_MS = 400 * 24 * 3_600_000
+/** Rows looked at in one transaction that prunes: some 20 ms, so that nothing waits for it. */
+export const METER_PRUNE_ROWS_MAX = 2_000
+/** Such transactions in one go: more than an hour of a busy deployment writes. */
+export const METER_PRUNE_BATCHES_MAX = 200
+export const METER_PRUNE_POLL_MS = 3_600_000
 /** What is known of Stripe's meters is asked again after this. */
 export const METER_DIRECTORY_MS = 60_000
 /** Groups of a customer and hour compared in one look at a refused window; the rest is told. */

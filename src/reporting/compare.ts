@@ -1,4 +1,4 @@
-import { METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
+import { METER_KEPT_MS, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
 import type { Db } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
@@ -46,10 +46,11 @@ const PAIRS_MAX = 500
 
 const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS) * HOUR_MS
 
-/** The hours of a window that summaries have caught up with. */
+/** The hours of a window that summaries have caught up with and whose reports are all there. */
 export function closedHours({ fromMs, toMs }: CompareWindow, nowMs: number) {
   const closedMs = Math.floor((nowMs - METER_SUMMARY_LAG_MS) / HOUR_MS) * HOUR_MS
-  const startMs = hourOf(fromMs ?? 0)
+  const keptMs = hourOf(nowMs - METER_KEPT_MS) + HOUR_MS
+  const startMs = Math.max(hourOf(fromMs ?? 0), keptMs)
   return { startMs, endMs: Math.min(Math.ceil(toMs / HOUR_MS) * HOUR_MS, closedMs) }
 }
 

@@ -1,6 +1,7 @@
 import type Stripe from 'stripe'
 import { addMicros, minMicros, subMicros, ZERO } from '../kernel/money.ts'
 import type { Ids } from '../kernel/ids.ts'
+import { METER_KEPT_MS } from '../kernel/limits-outside.ts'
 import { moveLine, type Op } from '../ledger/sheet.ts'
 import { openSheet, writeChange } from '../ledger/sheets.ts'
 import type { Db, Tx } from '../store/db.ts'
@@ -140,6 +141,8 @@ async function close(tx: Tx, deps: WatchDeps, of: Closing): Promise<boolean> {
 /** Tells what an invoice should have billed and does not. */
 async function judge(tx: Tx, deps: WatchDeps, of: Closing): Promise<void> {
   const { accountId, invoice, period } = of
+  // Not all of its reports are there any more.
+  if (of.nowMs - of.finalMs > METER_KEPT_MS) return
   const { eventName, startMs, endMs } = period
   const names = deps
     .book()

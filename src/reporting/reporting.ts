@@ -17,6 +17,7 @@ import { makeLanes } from './lanes.ts'
 import { makeMeterNews, type ReadNews } from './meter-news.ts'
 import { meterStatements, takeBackHold } from './outbox.ts'
 import { replaceReport } from './replace.ts'
+import { makePruner } from './prune.ts'
 import { makeReporter } from './reporter.ts'
 import type { NewReport } from './report.ts'
 import { makeSealer } from './seal.ts'
@@ -69,6 +70,8 @@ export interface Reporting {
   readonly watch: UsageWatch
   /** What Stripe's events of meters mean. */
   readonly news: ReadNews
+  /** Drops what is old and needed no more. */
+  prune(): Promise<{ readonly receipts: number; readonly reports: number }>
   /** Warns of configured meters that cannot be told; once. */
   fit(): Promise<void>
   /** To be called now and then; answers the accounts to be loaded into the credit engine. */
@@ -101,6 +104,7 @@ export function makeReporting(deps: ReportingDeps): Reporting {
     watch: makeUsageWatch(own),
     news: makeMeterNews(own),
     fit: makeMeterFit(own),
+    prune: makePruner(deps),
     async check() {
       await check()
       return closeRest(own, deps.clock.now())
