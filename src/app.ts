@@ -17,7 +17,7 @@ import { makeModelList } from './app/models.ts'
 import { makeNotify, type Notify } from './app/notify.ts'
 import { openPrices, type Prices } from './app/prices.ts'
 import { makeServer } from './app/server.ts'
-import { reconciliationOf } from './app/reconcile.ts'
+import { costsOf, reconciliationOf } from './app/reconcile.ts'
 import { makeReadiness } from './app/readiness.ts'
 import { makeUsageOut, type UsageOut } from './app/reporting.ts'
 import { stopInOrder } from './app/stop.ts'
@@ -35,6 +35,7 @@ import type { Loops } from './ops/loops.ts'
 import { makeMetrics, type Metrics } from './ops/metrics.ts'
 import { opsPlugin } from './ops/plugin.ts'
 import { cachedCopies } from './reconcile/access.ts'
+import { makeCostBook, type CostBook } from './reconcile/costs/config.ts'
 import type { Reconcile } from './reconcile/run.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from './portal/plugin.ts'
 import { makeTokenizer, type Tokenizer } from './pricing/tokenizer.ts'
@@ -81,6 +82,7 @@ interface Parts extends AppOptions {
   readonly state: { draining: boolean }
   /** As the configuration in force has it. */
   readonly subjects: { now: SubjectSettings }
+  readonly costs: { now: CostBook }
 }
 
 /** Opens the stores and wires everything. The only place where parts meet. */
@@ -120,6 +122,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
     loops: makeCountedLoops({ clock, log, metrics }),
     state: { draining: false },
     subjects: { now: subjectSettings(config) },
+    costs: { now: makeCostBook(config) },
   }
   const { server, gateway } = wire(parts)
   return {
@@ -133,6 +136,7 @@ export async function makeApp(options: AppOptions): Promise<App> {
       usage.configure(next)
       claims.configure(next)
       parts.subjects.now = subjectSettings(next)
+      parts.costs.now = makeCostBook(next)
       publishPlans(core, log, next)
     },
     stop: (deadlineMs) => stopInOrder(parts, server, gateway, deadlineMs),
@@ -217,6 +221,7 @@ function adminSurface(parts: Parts, reconcile: Reconcile): AdminSurface {
     ...{ ...parts, ...parts.core, ...stores },
     stripe: parts.billing,
     reconcile,
+    costs: costsOf(parts),
     usage: parts.usage,
     claims: parts.claims.claims,
     outbox: parts.notify.outbox,

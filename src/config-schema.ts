@@ -3,6 +3,7 @@ import { checkUnitPrices, milliseconds, upstreamsSchema } from './config-upstrea
 import { accessConfigSchema, checkDefaultPlan, plansSchema } from './access/plans/config.ts'
 import { packsSchema, stripeConfigSchema } from './billing/config.ts'
 import { notifyConfigSchema } from './notify/config.ts'
+import { costsConfigSchema } from './reconcile/costs/config.ts'
 import { checkMeters, metersSchema } from './reporting/config.ts'
 import {
   creditsAboveZero,
@@ -59,6 +60,13 @@ const fields = z.strictObject({
   stripe: stripeConfigSchema.prefault({}),
   subjects: subjectsSchema.prefault({}),
   notify: notifyConfigSchema.prefault({}),
+  reconcile: z
+    .strictObject({
+      costs: costsConfigSchema
+        .default({})
+        .describe('Exports of what providers bill, by name: farebox reconcile --costs.'),
+    })
+    .prefault({}),
   receipts: z.strictObject({ show_provider_cost: z.boolean().default(true) }).prefault({}),
 })
 

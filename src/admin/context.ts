@@ -19,6 +19,7 @@ import type { Reporting } from '../reporting/reporting.ts'
 import type { MeterViews } from '../reporting/status.ts'
 import type { Db } from '../store/db.ts'
 import type { Reload } from '../access/reload.ts'
+import type { Costs } from '../reconcile/costs/costs.ts'
 import type { Reconcile } from '../reconcile/run.ts'
 import type { Operations } from './operations.ts'
 import type { PriceAdmin } from './prices.ts'
@@ -41,6 +42,8 @@ export interface AdminDeps {
   readonly prices: PriceAdmin
   readonly operations: Operations
   readonly reconcile: Reconcile
+  /** Exports of providers' costs against receipts. */
+  readonly costs: Costs
   /** null = no Stripe key is set. */
   readonly stripe: {
     readonly inbox: Inbox

@@ -8,6 +8,7 @@ import { registerSurface, type Route } from '../access/http/route.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { entitlementRoutes } from './routes/entitlements.ts'
 import { claimRoutes } from './routes/claims.ts'
+import { costRoutes } from './routes/costs.ts'
 import { findingRoutes } from './routes/findings.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { marginRoutes } from './routes/margins.ts'
@@ -47,6 +48,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...meterRoutes(deps),
     ...operationRoutes(deps),
     ...reconcileRoutes(deps),
+    ...costRoutes(deps),
   ],
 })
 

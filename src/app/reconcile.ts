@@ -7,6 +7,8 @@ import { checkOfMeters } from '../reconcile/check-meters.ts'
 import { checksOfPayments } from '../reconcile/check-payments.ts'
 import { checkOfSubscriptions } from '../reconcile/check-subscriptions.ts'
 import { checksOfTables } from '../reconcile/check-tables.ts'
+import type { CostBook } from '../reconcile/costs/config.ts'
+import { makeCosts, type Costs } from '../reconcile/costs/costs.ts'
 import { makeDrifts } from '../reconcile/drift.ts'
 import { makeRepair } from '../reconcile/repair.ts'
 import { makeReconcile, type Reconcile } from '../reconcile/run.ts'
@@ -60,6 +62,19 @@ export const reconciliationOf = (app: {
     meters: app.usage.reporting,
     leaseMs: app.config.holds.lease_ms,
   })
+
+/** Exports of providers' costs against the receipts of an app. */
+export function costsOf(app: {
+  readonly stores: Pick<Stores, 'db'>
+  readonly costs: { readonly now: CostBook }
+  readonly clock: Clock
+  readonly ids: Ids
+}): Costs {
+  const { clock, ids } = app
+  const { db } = app.stores
+  const drifts = makeDrifts({ db, ids, clock })
+  return makeCosts({ db, clock, drifts, book: () => app.costs.now })
+}
 
 export function makeReconciliation(parts: ReconcileParts): Reconcile {
   const { core, stripe, clock, ids } = parts

@@ -45,3 +45,13 @@ export const MARGIN_PART_MS_MAX = 60_000
 export const MARGIN_GROUPS_MAX = 100_000
 /** A report of margins looks back this many UTC days where it is told nothing, today included. */
 export const MARGIN_DAYS_DEFAULT = 30
+/** Rows of an export of costs whose repetition is told: some 100 MB of memory. */
+export const COST_ROWS_MAX = 1_000_000
+/** Days and models of an export of costs: a year of a hundred models and more. */
+export const COST_GROUPS_MAX = 100_000
+/** Models of one day: those of a day are compared in one request of the admin API. */
+export const COST_DAY_MODELS_MAX = 1_000
+/** Days of receipts summed in one request: their receipts are read. */
+export const COST_DAYS_MAX = 31
+/** Providers count usage late: a day is over for an export when it ended this long before. */
+export const COST_SETTLED_MS = 3 * 3_600_000

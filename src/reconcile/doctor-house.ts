@@ -3,6 +3,7 @@ import { ADMIN_TOKEN_CHARS_MIN, MODELS_IN_USE_MAX, MODELS_IN_USE_MS } from '../k
 import { loadSql } from '../store/sql.ts'
 import { fail, fine, warn } from './advice.ts'
 import type { Advice, DoctorDeps } from './doctor.ts'
+import { firstIdOf } from './hold-id.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'applied-migrations',
@@ -23,12 +24,6 @@ export async function checkMigrations(deps: DoctorDeps): Promise<Advice[]> {
     return [warn('migrations', detail, 'Finish the rollout: start the new version everywhere.')]
   }
   return [fine('migrations', `${applied.size} applied`)]
-}
-
-/** The first UUIDv7 of a moment. */
-function firstIdOf(atMs: number): string {
-  const hex = Math.max(0, atMs).toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
 }
 
 const inUse = z.object({ upstream: z.string(), model: z.string(), requests: z.number() })

@@ -21,6 +21,7 @@ export const DRIFT_KINDS = [
   ...['subscription_blocked', 'subscription_orphaned', 'subscription_unpaid'],
   ...['subscription_differs', 'payment_not_granted', 'clawback_differs', 'grant_without_payment'],
   ...['meter_summary_differs', 'meter_not_there'],
+  ...['provider_cost_differs', 'provider_cost_unrecorded', 'provider_cost_unbilled'],
 ] as const
 export type DriftKind = (typeof DRIFT_KINDS)[number]
 

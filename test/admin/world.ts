@@ -27,17 +27,32 @@ import { makeMargins } from '../../src/ledger/margins/margins.ts'
 import { makePoster } from '../../src/ledger/group-commit.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
+import { configSchema } from '../../src/config-schema.ts'
 import { makeReconciliation } from '../../src/app/reconcile.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from '../../src/portal/plugin.ts'
 import { makePriceBook } from '../../src/pricing/book.ts'
 import { loadCatalogue } from '../../src/pricing/catalogue.ts'
 import { makePricesTable } from '../../src/pricing/prices-table.ts'
+import { makeCostBook } from '../../src/reconcile/costs/config.ts'
+import { makeCosts } from '../../src/reconcile/costs/costs.ts'
+import { makeDrifts } from '../../src/reconcile/drift.ts'
 import { makeDoctor } from '../../src/reconcile/doctor.ts'
 import { makeVerify } from '../../src/reconcile/verify.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { oneNode } from '../../src/store/redis-nodes.ts'
 import { openRedis } from '../../src/store/redis.ts'
 import { freshDatabase, startRedis } from '../support/stores.ts'
+
+const UPSTREAMS = { openai: { protocol: 'openai' }, claude: { protocol: 'anthropic' } }
+const RECONCILE = {
+  costs: {
+    azure: {
+      upstreams: ['azure'],
+      columns: { day: 'Datum', model: 'Zähler', cost: 'Kosten' },
+      models: { 'GPT 4o Inp': 'gpt-4o' },
+    },
+  },
+}
 
 export const ADMIN_TOKEN = 'an-admin-token-of-some-length-0123'
 export const LEASE_MS = 3_000
@@ -122,6 +137,10 @@ export async function makeWorld() {
     stripe: null,
     usage: { views: makeMeterViews({ db, clock }), reporting: null },
     reconcile,
+    costs: makeCosts({
+      ...{ db, clock, drifts: makeDrifts({ db, ids, clock }) },
+      book: () => makeCostBook(configSchema.parse({ upstreams: UPSTREAMS, reconcile: RECONCILE })),
+    }),
     outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({}) }),
   }
   const admin = makeAdminSurface(deps)

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { progressView } from '../../admin/routes/reconcile.ts'
 import { csvLine } from '../../reconcile/audit/csv-line.ts'
-import { FAILED, globalsOf, OK, optionsOf, type Cli } from './context.ts'
+import { compareCostFile } from './costs.ts'
+import { FAILED, globalsOf, OK, optionsOf, UsageError, type Cli } from './context.ts'
 import { table } from './table.ts'
 
 const finding = z.object({
@@ -22,6 +23,8 @@ const options = z.object({
   since: z.string().optional(),
   fix: z.boolean().default(false),
   csv: z.boolean().default(false),
+  costs: z.string().optional(),
+  provider: z.string().optional(),
 })
 
 const ORDER = ['urgent', 'review', 'info']
@@ -88,10 +91,14 @@ export function reconcileCommands(cli: Cli): void {
     .option('--since <time>', 'only payments made since; default all')
     .option('--fix', 'put right what is provably right to put right')
     .option('--csv', 'open findings as CSV')
+    .option('--costs <file>', 'compare a provider’s export of costs (CSV) with receipts, only')
+    .option('--provider <name>', 'whose export: openai, anthropic, or one of reconcile.costs')
     .action((given: unknown) =>
       cli.run(async () => {
-        const { since, fix, csv } = optionsOf(options, given)
-        await carryOut(cli, { since, fix })
+        const { since, fix, csv, costs, provider } = optionsOf(options, given)
+        if (costs === undefined) await carryOut(cli, { since, fix })
+        else if (provider !== undefined) await compareCostFile(cli, costs, provider)
+        else throw new UsageError('--costs: name the --provider whose export it is')
         const findings = await openFindings(cli)
         show(cli, findings, csv)
         return findings.some(({ severity }) => severity === 'urgent') ? FAILED : OK
