@@ -34,7 +34,7 @@ export function registerBilling(
   const webhook = {
     inbox: billing?.inbox ?? null,
     secrets: environment.stripe?.webhookSecrets ?? [],
-    ...{ mode: environment.mode, hooks: deps.metrics, clock, log },
+    ...{ mode: environment.mode, hooks: billing?.health.hooks ?? deps.metrics, clock, log },
   }
   server.register(async (app) => {
     webhookPlugin(app, webhook)

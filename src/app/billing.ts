@@ -12,9 +12,11 @@ import type { Hints } from '../billing/recharge/hints.ts'
 import { makeRechargeReader } from '../billing/recharge/read.ts'
 import { makeRecharges, type Recharges } from '../billing/recharge/recharges.ts'
 import { makeFindings } from '../billing/findings.ts'
+import { makeHealth, type Health } from '../billing/health/health.ts'
 import type { BillingHooks } from '../billing/hooks.ts'
 import { makeInbox, type Inbox } from '../billing/inbox.ts'
 import { makeStripeSide, type StripeSide } from '../billing/books-side.ts'
+import { makeRenewals } from '../billing/renewals.ts'
 import { makeStripe } from '../billing/stripe.ts'
 import { makeSync, type Sync } from '../billing/sync.ts'
 import type { Tell } from '../billing/tell.ts'
@@ -39,6 +41,9 @@ export interface Billing {
   /** What reconciliation asks of Stripe. */
   readonly books: StripeSide
   readonly recharges: Recharges
+  /** Reads subscriptions again whose period has passed without news. */
+  readonly renewals: () => Promise<number>
+  readonly health: Health
   /** Resolves when nothing is being worked on. */
   idle(): Promise<void>
   /** Where customers come back to who named nothing else; null = nowhere. */
@@ -91,6 +96,8 @@ export function makeBilling(parts: BillingParts): Billing | null {
   const stripe = makeStripe(environment.stripe)
   const inbox = makeInbox({ db, ids })
   const findings = makeFindings({ db, ids, clock })
+  const health = makeHealth({ db, findings, hooks: parts.hooks, clock })
+  const { hooks } = health
   let { config } = parts
   let catalogue = makeCatalogue(config)
   const reader = makeReader(stripe)
@@ -98,7 +105,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
   const rechargeReader = makeRechargeReader(stripe)
   const readers = { reader, invoices, recharges: rechargeReader, catalogue: () => catalogue }
   const entitle = parts.entitle?.entitle ?? nothingFollows
-  const effects = makeEffects({ ...parts, ...readers, findings, entitle })
+  const effects = makeEffects({ ...parts, ...readers, hooks, findings, entitle })
   const side = { ...parts, ...readers, stripe, findings, effects, entitle: nothingFollows }
   const { mode } = environment
   const ensureCustomer = makeEnsureCustomer({ ...parts, stripe })
@@ -110,7 +117,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
     inbox,
     effect: makeEventEffect({ db, effects, mode, others: parts.others }),
     findings,
-    hooks: parts.hooks,
+    hooks,
     clock,
     random: Math.random,
     log,
@@ -125,6 +132,8 @@ export function makeBilling(parts: BillingParts): Billing | null {
     checkouts,
     books: makeStripeSide(side),
     recharges,
+    renewals: makeRenewals({ db, effects, clock, log }),
+    health,
     sync: makeSync({ stripe, inbox, mode, clock }),
     async idle() {
       await worker.idle()

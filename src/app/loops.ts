@@ -12,8 +12,10 @@ import {
 } from '../kernel/limits.ts'
 import {
   ALERT_POLL_MS,
+  BILLING_WATCH_MS,
   NOTIFICATION_POLL_MS,
   RECHARGE_TICK_MS,
+  RENEWALS_TICK_MS,
   STRIPE_INBOX_POLL_MS,
 } from '../kernel/limits-outside.ts'
 import type { Log } from '../kernel/log.ts'
@@ -135,7 +137,15 @@ function startStripeLoops(deps: {
   const { loops, billing, usage } = deps
   if (usage.reporting !== null) startReportingLoops(loops, usage.reporting, deps.core.reload)
   if (billing === null) return
-  const { worker, recharges } = billing
+  const { worker, recharges, renewals, health } = billing
   loops.start({ name: 'stripe-inbox', periodMs: STRIPE_INBOX_POLL_MS, run: () => worker.tick() })
+  loops.start({
+    name: 'renewals',
+    periodMs: RENEWALS_TICK_MS,
+    run: async () => {
+      await renewals()
+    },
+  })
+  loops.start({ name: 'stripe-health', periodMs: BILLING_WATCH_MS, run: () => health.tick() })
   loops.start({ name: 'recharges', periodMs: RECHARGE_TICK_MS, run: () => recharges.tick() })
 }

@@ -125,3 +125,25 @@ export const CLAIM_AGAIN_MS = 600_000
 export const CLAIM_MISSES_PER_S_MAX = 20
 /** A claim's form holds one number of 43 characters. */
 export const CLAIM_FORM_BYTES_MAX = 1_024
+/** How far alerts of billing look back, how often, and how long a day's counts are kept. */
+export const BILLING_WINDOW_MS = 300_000
+export const BILLING_WATCH_MS = 15_000
+export const BILLING_COUNTS_KEPT_MS = 24 * 3_600_000
+/** What is seen again within an hour is the same occasion: who tries secrets tries on. */
+export const BILLING_QUIET_MS = 3_600_000
+/** A share of fewer says nothing. */
+export const BILLING_COUNT_MIN = 20
+export const BILLING_HITS_MIN = 3
+/** Longer, an event or a payment is late; one that nobody has taken up by then is stuck. */
+export const BILLING_PROCESSING_MS_MAX = 5_000
+export const BILLING_USABLE_MS_MAX = 60_000
+export const BILLING_WAITING_MS_MAX = 60_000
+/** How often passed periods are looked for, and how many a process reads again in one round. */
+export const RENEWALS_TICK_MS = 15_000
+export const RENEWALS_AT_ONCE_MAX = 20
+/** Between two reads of one: soon, for clocks that differ by minutes; later while it stays so. */
+export const RENEWAL_AGAIN_MS = 120_000
+export const RENEWAL_AGAIN_LATER_MS = 3_600_000
+export const RENEWAL_SOON_MS = 3_600_000
+/** Past this nobody waits for the news of a period any more; reconciliation compares the rest. */
+export const RENEWAL_GIVEN_UP_MS = 3 * 24 * 3_600_000
