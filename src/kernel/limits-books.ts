@@ -20,6 +20,8 @@ export const RECONCILE_QUARANTINE_MS = 600_000
 export const RECONCILE_STEP_MS = 15_000
 /** Who is silent this long within a step is taken for gone: a page with slow calls of Stripe's. */
 export const RECONCILE_LEASE_MS = 120_000
+/** Failures of one page before its check is left out with a finding: half an hour of pauses. */
+export const RECONCILE_PAGE_TRIES_MAX = 10
 /** Rows of one statement that compares whole tables: more of a kind is one cause. */
 export const RECONCILE_ROWS_MAX = 1_000
 /** Pause between two payments that are looked at: some five calls each, of 25 a second. */

@@ -61,21 +61,21 @@ function walked<T extends { readonly id: string; readonly createdMs: number }>(
   of: {
     readonly name: string
     readonly kinds: readonly DriftKind[]
-    list(after: string | null, sinceMs: number | null): Promise<WalkPage<T>>
+    list(after: string | null, sinceMs: number | null, untilMs: number): Promise<WalkPage<T>>
     look(one: T, scope: Scope): Promise<Drift | null>
   },
 ): Check {
   return {
     ...{ name: of.name, kinds: of.kinds, isOfTime: true },
     async page(cursor, scope) {
-      const { items, next } = await of.list(cursor, scope.sinceMs)
+      const { items, next } = await of.list(cursor, scope.sinceMs, scope.untilMs)
       const drifts: Drift[] = []
       for (const one of items.filter(({ createdMs }) => createdMs < scope.untilMs)) {
         const drift = await of.look(one, scope)
         if (drift !== null) drifts.push(drift)
         await paused(deps)
       }
-      return { drifts: await settled(deps, drifts, scope), seen: items.length, next }
+      return { ...(await settled(deps, drifts, scope)), seen: items.length, next }
     },
   }
 }
@@ -106,15 +106,19 @@ const backCheck = (
 ): Check =>
   walked<MoneyBackThing>(deps, {
     ...{ name, kinds: [] },
-    async list(after, sinceMs) {
+    async list(after, sinceMs, untilMs) {
       const { items, next } = await list(after, sinceMs)
-      // Several of one payment are one look.
-      return { items: [...new Map(items.map((one) => [one.payment, one])).values()], next }
+      // Several of one payment are one look: at the latest that may be judged.
+      const old = items
+        .filter(({ createdMs }) => createdMs < untilMs)
+        .toSorted((a, b) => a.createdMs - b.createdMs)
+      return { items: [...new Map(old.map((one) => [one.payment, one])).values()], next }
     },
-    async look({ id, payment }, { untilMs }) {
+    async look({ id, payment, createdMs }, { untilMs }) {
       const found = await deps.look({ kind: what, id })
-      // Seen in every run that looks this far back, so whichever comes next may say it is gone.
-      const seen = { stripe: `${what} ${id} of ${payment}`, created_ms: untilMs }
+      // Only a run that looks as far back may say that it is gone. Every run sees all disputes.
+      const created_ms = what === 'refund' ? createdMs : untilMs
+      const seen = { stripe: `${what} ${id} of ${payment}`, created_ms }
       return found === null ? null : driftOf(found.id, seen, found)
     },
   })

@@ -102,6 +102,6 @@ export const checkOfSubscriptions = (
       const drift = judgeSubscription(seen, ourRow.parse(row))
       if (drift !== null) drifts.push(drift)
     }
-    return { drifts: await settled(deps, drifts, scope), seen: items.length, next }
+    return { ...(await settled(deps, drifts, scope)), seen: items.length, next }
   },
 })

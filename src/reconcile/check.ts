@@ -12,6 +12,8 @@ export interface CheckPage {
   readonly drifts: readonly Drift[]
   /** Things compared. */
   readonly seen: number
+  /** Subjects that changed of late: what is open of them stays open. Absent = none. */
+  readonly unjudged?: readonly string[]
   /** Where the next page starts; null = this was the last one. */
   readonly next: string | null
 }

@@ -4,7 +4,12 @@ import type { Db } from '../store/db.ts'
 import { textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 
-const sql = loadSql(new URL('./sql/', import.meta.url), ['note-drift', 'drift-gone', 'drift-fixed'])
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'note-drift',
+  'drift-gone',
+  'drift-fixed',
+  'drift-kept',
+])
 
 /** What is provably right to do about a drift. Everything else is for a person. */
 export type Repair =
@@ -22,6 +27,7 @@ export const DRIFT_KINDS = [
   ...['subscription_differs', 'payment_not_granted', 'clawback_differs', 'grant_without_payment'],
   ...['meter_summary_differs', 'meter_not_there'],
   ...['provider_cost_differs', 'provider_cost_unrecorded', 'provider_cost_unbilled'],
+  'reconcile_check_failed',
 ] as const
 export type DriftKind = (typeof DRIFT_KINDS)[number]
 
@@ -51,6 +57,8 @@ export interface Drifts {
   /** What a whole comparison has not seen since its start; `sinceMs` where it was of a time. */
   gone(kinds: readonly DriftKind[], startedMs: number, sinceMs: number | null): Promise<void>
   fixed(id: string): Promise<void>
+  /** Leaves open what is open of these subjects: they were not judged. */
+  keep(subjects: readonly string[]): Promise<void>
 }
 
 const keepable = (_key: string, value: unknown): unknown =>
@@ -73,6 +81,10 @@ export function makeDrifts(deps: { db: Db; ids: Ids; clock: Clock }): Drifts {
     },
     async fixed(id) {
       await db.query(sql['drift-fixed'], [id])
+    },
+    async keep(subjects) {
+      if (subjects.length === 0) return
+      await db.query(sql['drift-kept'], [subjects, DRIFT_KINDS, new Date(clock.now())])
     },
   }
 }

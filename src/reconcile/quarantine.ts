@@ -1,4 +1,4 @@
-import type { Scope } from './check.ts'
+import type { CheckPage, Scope } from './check.ts'
 import type { Drift } from './drift.ts'
 
 /** Who knows what of Stripe's has changed of late. */
@@ -15,11 +15,11 @@ export async function settled(
   deps: Quarantine,
   found: readonly Drift[],
   { untilMs }: Scope,
-): Promise<readonly Drift[]> {
-  if (found.length === 0) return found
+): Promise<Pick<CheckPage, 'drifts' | 'unjudged'>> {
+  if (found.length === 0) return { drifts: found }
   const young = await deps.touched(
     found.map(({ subject }) => subject),
     untilMs,
   )
-  return found.filter(({ subject }) => !young.has(subject))
+  return { drifts: found.filter(({ subject }) => !young.has(subject)), unjudged: [...young] }
 }

@@ -3,9 +3,11 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import {
   RECONCILE_LEASE_MS,
+  RECONCILE_PAGE_TRIES_MAX,
   RECONCILE_QUARANTINE_MS,
   RECONCILE_STEP_MS,
 } from '../kernel/limits-books.ts'
+import { describeError } from '../kernel/log.ts'
 import type { Db } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
@@ -30,12 +32,15 @@ const runRow = z.object({
   id: z.string(),
   options,
   check_no: z.number(),
+  check_name: z.string().nullable(),
+  failures: z.number(),
   cursor: z.string().nullable(),
   seen: z.number(),
   found: z.number(),
   fixed: z.number(),
   started_at: z.number(),
   finished_at: z.number().nullable(),
+  nightly_at: z.number().nullable(),
 })
 type Run = z.infer<typeof runRow>
 
@@ -51,11 +56,13 @@ export interface Progress {
   readonly fixed: number
   readonly startedMs: number
   readonly finishedMs: number | null
+  /** When the last nightly run began; null = there was none. */
+  readonly nightlyMs: number | null
 }
 
 /** Compares the books, a step at a time: whoever calls carries on where the last one stopped. */
 export interface Reconcile {
-  /** Begins a run; null = somebody is at one. */
+  /** Begins a run; null = one is under way, whether somebody is at it or not. */
   begin(given: RunOptions): Promise<Progress | null>
   /** Carries the run under way on for a while. null = there is none, or somebody is at it. */
   step(): Promise<Progress | null>
@@ -80,31 +87,79 @@ function progressOf(checks: readonly Check[], run: Run): Progress {
     ...{ id: run.id, kind: run.options.kind, checks: checks.length, checkNo: run.check_no },
     check: run.finished_at === null ? (checks[run.check_no]?.name ?? null) : null,
     ...{ seen: run.seen, found: run.found, fixed: run.fixed },
-    ...{ startedMs: run.started_at, finishedMs: run.finished_at },
+    ...{ startedMs: run.started_at, finishedMs: run.finished_at, nightlyMs: run.nightly_at },
   }
 }
 
 /** false = the lease is lost: another process goes on with it. */
 async function save(
-  { db, clock }: ReconcileDeps,
+  { db, clock, checks }: ReconcileDeps,
   run: Run,
   lease: string,
   letGo: boolean,
 ): Promise<boolean> {
   const until = new Date(clock.now() + RECONCILE_LEASE_MS)
+  const name = run.finished_at === null ? (checks()[run.check_no]?.name ?? null) : null
   const rows = await db.query(sql['save-run'], [
     ...[lease, until, run.check_no, run.cursor, run.seen, run.found, run.fixed],
-    ...[date(run.finished_at), letGo],
+    ...[date(run.finished_at), letGo, name, run.failures],
   ])
   return rows.length > 0
 }
 
+/** A lease that is kept while a page takes its time. */
+interface HeldLease {
+  /** Somebody else has it: nothing is to be mended any more. */
+  isLost(): boolean
+  /** Resolves when nothing of it is under way. */
+  stop(): Promise<void>
+}
+
+function holdLease(deps: ReconcileDeps, run: Run, lease: string): HeldLease {
+  let state: 'held' | 'lost' | 'stopped' = 'held'
+  let renewing = Promise.resolve()
+  let cancel = (): void => undefined
+  const renew = async (): Promise<void> => {
+    // Unanswered it is tried again: its end is two renewals away.
+    const isOurs = await save(deps, run, lease, false).catch(() => true)
+    if (!isOurs) state = 'lost'
+    if (state === 'held') plan()
+  }
+  const plan = (): void => {
+    cancel = deps.clock.after(RECONCILE_LEASE_MS / 3, () => {
+      renewing = renew()
+    })
+  }
+  plan()
+  return {
+    isLost: () => state === 'lost',
+    async stop() {
+      if (state === 'held') state = 'stopped'
+      cancel()
+      await renewing // it writes where the page began: that must not come after the page
+    },
+  }
+}
+
+/** Where a run goes on: checks may have come or gone since it was left. */
+function placed(checks: readonly Check[], run: Run): Run {
+  const { check_name: name } = run
+  if (name === null || checks[run.check_no]?.name === name) return run
+  const at = checks.findIndex((check) => check.name === name)
+  return at >= 0 ? { ...run, check_no: at } : { ...run, cursor: null }
+}
+
 /** Notes what a page found, and mends what is provably right to mend, one after the other. */
-async function take(deps: ReconcileDeps, run: Run, found: readonly Drift[]): Promise<number> {
+async function take(
+  deps: ReconcileDeps,
+  run: Run,
+  found: readonly Drift[],
+  held: HeldLease,
+): Promise<number> {
   let fixed = 0
   for (const drift of found) {
     const { id, isOpen } = await deps.drifts.note(drift)
-    if (!run.options.fix || !isOpen || drift.repair === null) continue
+    if (!run.options.fix || !isOpen || drift.repair === null || held.isLost()) continue
     if (!(await deps.repair(drift))) continue
     await deps.drifts.fixed(id)
     fixed += 1
@@ -113,12 +168,13 @@ async function take(deps: ReconcileDeps, run: Run, found: readonly Drift[]): Pro
 }
 
 /** One page; the run as it is after it. */
-async function page(deps: ReconcileDeps, run: Run, check: Check): Promise<Run> {
+async function page(deps: ReconcileDeps, run: Run, check: Check, held: HeldLease): Promise<Run> {
   const { since_ms: sinceMs } = run.options
   const untilMs = run.started_at - (deps.quarantineMs ?? RECONCILE_QUARANTINE_MS)
-  const { drifts, seen, next } = await check.page(run.cursor, { sinceMs, untilMs })
-  const fixed = run.fixed + (await take(deps, run, drifts))
-  const counts = { seen: run.seen + seen, found: run.found + drifts.length, fixed }
+  const { drifts, seen, unjudged, next } = await check.page(run.cursor, { sinceMs, untilMs })
+  await deps.drifts.keep(unjudged ?? [])
+  const fixed = run.fixed + (await take(deps, run, drifts, held))
+  const counts = { seen: run.seen + seen, found: run.found + drifts.length, fixed, failures: 0 }
   if (next !== null) return { ...run, ...counts, cursor: next }
   await deps.drifts.gone(check.kinds, run.started_at, check.isOfTime ? sinceMs : null)
   return { ...run, ...counts, check_no: run.check_no + 1, cursor: null }
@@ -128,19 +184,43 @@ async function carryOn(deps: ReconcileDeps, started: Run, lease: string): Promis
   const { clock } = deps
   const checks = deps.checks()
   const endMs = clock.monotonicMs() + RECONCILE_STEP_MS
-  let run = started
+  let run = placed(checks, started)
   while (clock.monotonicMs() < endMs) {
     const check = checks[run.check_no]
     if (check === undefined) {
+      await deps.drifts.gone(['reconcile_check_failed'], run.started_at, null)
       run = { ...run, finished_at: clock.now() }
       break
     }
-    run = await page(deps, run, check)
+    const holding = holdLease(deps, run, lease)
+    run = await page(deps, run, check, holding).finally(() => holding.stop())
     // Lost: another process goes on from what was saved last. Seen twice is the same finding.
     if (!(await save(deps, run, lease, false))) return progressOf(checks, run)
   }
   await save(deps, run, lease, true)
   return progressOf(checks, run)
+}
+
+/** One more failure of a page; its check is left out, with a finding, where that does not end. */
+async function afterFailure(
+  deps: ReconcileDeps,
+  run: Run,
+  lease: string,
+  error: unknown,
+): Promise<void> {
+  const failures = run.failures + 1
+  const subject = deps.checks()[run.check_no]?.name
+  if (failures < RECONCILE_PAGE_TRIES_MAX || subject === undefined) {
+    await save(deps, { ...run, failures }, lease, true)
+    return
+  }
+  const next = { ...run, check_no: run.check_no + 1, cursor: null, failures: 0 }
+  if (!(await save(deps, next, lease, true))) return
+  await deps.drifts.note({
+    ...{ kind: 'reconcile_check_failed', severity: 'urgent', subject },
+    ...{ direction: null, atStakeMicros: null, repair: null },
+    evidence: { error: describeError(error), at: run.cursor, tries: failures },
+  })
 }
 
 async function held(deps: ReconcileDeps, lease: string, run: Run): Promise<Progress> {
@@ -149,7 +229,7 @@ async function held(deps: ReconcileDeps, lease: string, run: Run): Promise<Progr
   } catch (error) {
     // What was done until the last page is kept; the rest is tried again.
     const [row] = await deps.db.query(sql['last-run'])
-    await save(deps, row === undefined ? run : runRow.parse(row), lease, true)
+    await afterFailure(deps, row === undefined ? run : runRow.parse(row), lease, error)
     throw error
   }
 }

@@ -5,9 +5,12 @@ import type { Reconcile, RunOptions } from './run.ts'
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-/** Which run is due after the last began: one each hour, the first of a UTC day a longer one. */
-export function dueRun(startedMs: number, nowMs: number): RunOptions | null {
-  const isNewDay = Math.floor(nowMs / DAY_MS) > Math.floor(startedMs / DAY_MS)
+/**
+ * Which run is due after the last one, and the last nightly one, began (Unix ms): one each hour,
+ * and once a UTC day a longer one.
+ */
+export function dueRun(startedMs: number, nightlyMs: number, nowMs: number): RunOptions | null {
+  const isNewDay = Math.floor(nowMs / DAY_MS) > Math.floor(nightlyMs / DAY_MS)
   if (isNewDay) return { kind: 'nightly', since_ms: nowMs - RECONCILE_NIGHTLY_MS, fix: false }
   if (nowMs - startedMs < HOUR_MS) return null
   return { kind: 'hourly', since_ms: nowMs - RECONCILE_HOURLY_MS, fix: false }
@@ -22,7 +25,8 @@ export function makeSchedule(reconcile: Reconcile, clock: Clock): () => Promise<
       await reconcile.step()
       return
     }
-    const due = dueRun(last?.startedMs ?? bornMs, clock.now())
+    const startedMs = last?.startedMs ?? bornMs
+    const due = dueRun(startedMs, last?.nightlyMs ?? startedMs, clock.now())
     if (due !== null) await reconcile.begin(due)
   }
 }

@@ -269,8 +269,10 @@ describe('a run', () => {
 
   test('is due each hour, and looks back further on a new day', () => {
     const noon = Date.UTC(2027, 0, 2, 12)
-    expect(dueRun(noon - 3_599_000, noon)).toBeNull()
-    expect(dueRun(noon - 3_600_000, noon)).toMatchObject({ kind: 'hourly', fix: false })
-    expect(dueRun(noon - 13 * 3_600_000, noon)).toMatchObject({ kind: 'nightly' })
+    const morning = noon - 11 * 3_600_000
+    expect(dueRun(noon - 3_599_000, morning, noon)).toBeNull()
+    expect(dueRun(noon - 3_600_000, morning, noon)).toMatchObject({ kind: 'hourly', fix: false })
+    // Whatever else began meanwhile: a day has its nightly run.
+    expect(dueRun(noon - 1, noon - 13 * 3_600_000, noon)).toMatchObject({ kind: 'nightly' })
   })
 })

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { progressView } from '../../admin/routes/reconcile.ts'
 import { csvLine } from '../../reconcile/audit/csv-line.ts'
+import { sleep, systemClock } from '../../kernel/clock.ts'
+import { RefusedError } from './client.ts'
 import { compareCostFile } from './costs.ts'
 import { FAILED, globalsOf, OK, optionsOf, UsageError, type Cli } from './context.ts'
 import { table } from './table.ts'
@@ -26,6 +28,9 @@ const options = z.object({
   costs: z.string().optional(),
   provider: z.string().optional(),
 })
+
+/** Between two questions while another process is at it. */
+const STILL_MS = 1_000
 
 const ORDER = ['urgent', 'review', 'info']
 
@@ -72,15 +77,37 @@ function show(cli: Cli, findings: readonly Finding[], isCsv: boolean): void {
   }
 }
 
-/** Step after step until it is done, told as it goes. */
-async function carryOut(cli: Cli, body: object): Promise<void> {
-  const { client, deps } = cli
-  let run = progressView.parse(await client().send('POST', '/reconcile', body))
+type Progress = z.output<typeof progressView>
+
+/** Step after step until it is done, told as it goes. Another run may be at it meanwhile. */
+async function carryOn({ client, deps }: Cli, started: Progress): Promise<void> {
+  let run = started
   while (run.check !== null) {
     deps.err(`${run.check_no + 1}/${run.checks} ${run.check}: ${run.seen} seen, ${run.found} found`)
-    run = progressView.parse(await client().send('POST', '/reconcile/step', {}))
+    const next = progressView.parse(await client().send('POST', '/reconcile/step', {}))
+    if (next.id !== run.id) return
+    const isStill = next.check_no === run.check_no && next.seen === run.seen
+    if (isStill && next.check !== null) await sleep(systemClock, STILL_MS)
+    run = next
   }
   deps.err(`compared ${run.seen} in ${run.checks} books: ${run.found} found, ${run.fixed} fixed`)
+}
+
+/** Begins a comparison and carries it out; one that is under way is brought to its end before. */
+async function carryOut(cli: Cli, body: object): Promise<void> {
+  const read = async () => progressView.parse(await cli.client().send('GET', '/reconcile'))
+  for (;;) {
+    try {
+      await carryOn(cli, progressView.parse(await cli.client().send('POST', '/reconcile', body)))
+      return
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error
+      const other = await read()
+      if (other.check === null) throw error
+      cli.deps.err(`a run (${other.kind}) is under way: it comes first`)
+      await carryOn(cli, other)
+    }
+  }
 }
 
 /** `farebox reconcile`: every pair of books compared; findings are kept. */

@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { RECONCILE_LEASE_MS, RECONCILE_PAGE_TRIES_MAX } from '../../src/kernel/limits-books.ts'
+import type { Check, CheckPage } from '../../src/reconcile/check.ts'
+import { makeDrifts, type Drift } from '../../src/reconcile/drift.ts'
+import { makeReconcile, type RunOptions } from '../../src/reconcile/run.ts'
+import type { Db } from '../../src/store/db.ts'
+import { ids } from '../billing/support.ts'
+import { testDb, type TestDb } from '../store/databases.ts'
+
+let own: TestDb
+beforeAll(async () => {
+  own = await testDb('postgres')
+})
+afterAll(() => own[Symbol.asyncDispose]())
+beforeEach(async () => {
+  await own.db.query('DELETE FROM reconcile_runs; DELETE FROM findings')
+})
+
+const MANUAL: RunOptions = { kind: 'manual', since_ms: null, fix: true }
+const NIGHTLY: RunOptions = { kind: 'nightly', since_ms: 0, fix: false }
+const EMPTY: CheckPage = { drifts: [], seen: 1, next: null }
+
+/** A comparison that notes where its pages began. */
+function aCheck(name: string, page: (cursor: string | null) => Promise<CheckPage>) {
+  const cursors: (string | null)[] = []
+  const check: Check = {
+    ...{ name, kinds: ['ledger_balance'], isOfTime: false },
+    page: (cursor) => {
+      cursors.push(cursor)
+      return page(cursor)
+    },
+  }
+  return { check, cursors }
+}
+const quick = (name: string) => aCheck(name, () => Promise.resolve(EMPTY))
+
+const drift = (subject: string): Drift => ({
+  ...{ kind: 'ledger_balance', severity: 'review', direction: null, atStakeMicros: null },
+  ...{ subject, evidence: {}, repair: { kind: 'recover' } },
+})
+
+/** One process over the one run; time and timers are moved by hand. */
+function aProcess(checks: readonly { check: Check }[], clock = systemClock) {
+  const repaired: string[] = []
+  const answered = { updates: 0 }
+  const db: Db = {
+    ...own.db,
+    async query(sql, params) {
+      const rows = await own.db.query(sql, params)
+      if (sql.includes('UPDATE reconcile_runs')) answered.updates += 1
+      return rows
+    },
+  }
+  const reconcile = makeReconcile({
+    ...{ db, ids, clock, checks: () => checks.map(({ check }) => check) },
+    drifts: makeDrifts({ db, ids, clock }),
+    repair: ({ subject }) => Promise.resolve(repaired.push(subject) > 0),
+  })
+  return { ...reconcile, repaired, answered }
+}
+
+function aHandClock() {
+  let nowMs = systemClock.now()
+  let timers: { atMs: number; run: () => void }[] = []
+  return {
+    clock: {
+      now: () => nowMs,
+      monotonicMs: () => nowMs,
+      after: (ms: number, run: () => void) => {
+        const timer = { atMs: nowMs + ms, run }
+        timers.push(timer)
+        return () => {
+          timers = timers.filter((other) => other !== timer)
+        }
+      },
+    },
+    pass(ms: number) {
+      nowMs += ms
+      const due = timers.filter(({ atMs }) => atMs <= nowMs)
+      timers = timers.filter(({ atMs }) => atMs > nowMs)
+      for (const { run } of due) run()
+    },
+  }
+}
+
+const findings = () =>
+  own.db.query("SELECT kind, subject FROM findings WHERE state = 'open' ORDER BY kind, subject")
+
+describe('a run that is under way', () => {
+  const broken = () => aCheck('broken', () => Promise.reject(new Error('not today')))
+
+  test('is not begun anew, nor does another one begin', async () => {
+    const one = aProcess([quick('a'), broken()])
+    await expect(one.begin(NIGHTLY)).rejects.toThrow('not today')
+    const left = await one.last()
+    expect(left).toMatchObject({ kind: 'nightly', check: 'broken', seen: 1 })
+    expect(await one.begin(MANUAL)).toBeNull()
+    const healed = aProcess([quick('a'), quick('broken')])
+    expect(await healed.step()).toMatchObject({ id: left?.id, check: null, seen: 2 })
+    // What began since has not made the night forgotten.
+    const manual = await healed.begin(MANUAL)
+    expect(manual).toMatchObject({ kind: 'manual', nightlyMs: left?.startedMs })
+  })
+
+  test('leaves out what fails again and again, tells it, and goes on', async () => {
+    const failing = broken()
+    const after = quick('after')
+    const one = aProcess([quick('before'), failing, after])
+    await own.db.query(
+      `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
+       VALUES ($1, 'ledger_balance', 'review', 'kept', '{}', now() - interval '1 day',
+               now() + interval '1 day')`,
+      [ids.uuid()],
+    )
+    await expect(one.begin(NIGHTLY)).rejects.toThrow('not today')
+    for (let tries = 2; tries <= RECONCILE_PAGE_TRIES_MAX; tries++) {
+      expect(after.cursors).toEqual([])
+      await expect(one.step()).rejects.toThrow('not today')
+    }
+    expect(failing.cursors).toHaveLength(RECONCILE_PAGE_TRIES_MAX)
+    expect(await one.step()).toMatchObject({ check: null })
+    expect(after.cursors).toEqual([null])
+    const failed = { kind: 'reconcile_check_failed', subject: 'broken' }
+    expect(await findings()).toEqual([{ kind: 'ledger_balance', subject: 'kept' }, failed])
+    // It is gone with the first run in which it works.
+    const healed = aProcess([quick('before'), quick('broken')])
+    expect(await healed.begin(MANUAL)).toMatchObject({ check: null })
+    expect(await findings()).not.toContainEqual(failed)
+  })
+
+  test('goes on at its check when checks have come or gone, and at its beginning otherwise', async () => {
+    const pages = () =>
+      aCheck('pages', (cursor) =>
+        cursor === null
+          ? Promise.resolve({ ...EMPTY, next: 'second' })
+          : Promise.reject(new Error('not yet')),
+      )
+    await expect(aProcess([quick('a'), pages()]).begin(NIGHTLY)).rejects.toThrow('not yet')
+    const [before, moved] = [quick('new'), quick('pages')]
+    await aProcess([before, quick('a'), moved]).step()
+    expect(moved.cursors).toEqual(['second'])
+
+    await expect(aProcess([quick('a'), pages()]).begin(NIGHTLY)).rejects.toThrow('not yet')
+    const instead = quick('instead')
+    await aProcess([quick('a'), instead]).step()
+    expect(instead.cursors).toEqual([null])
+  })
+
+  test('is held while a page takes longer than a lease, and mends nothing once it is lost', async () => {
+    const hand = aHandClock()
+    const gate = Promise.withResolvers<CheckPage>()
+    const slow = aCheck('slow', () => gate.promise)
+    const one = aProcess([slow], hand.clock)
+    const two = aProcess([quick('slow')], hand.clock)
+    const going = one.begin(MANUAL)
+    const renewed = async () => {
+      const [row] = await own.db.query('SELECT lease_until AS at FROM reconcile_runs')
+      return Number(row?.at)
+    }
+    await expect.poll(() => slow.cursors.length).toBe(1)
+    for (let third = 0; third < 6; third++) {
+      const until = await renewed()
+      hand.pass(RECONCILE_LEASE_MS / 3)
+      await expect.poll(renewed).toBeGreaterThan(until)
+      expect(await two.step()).toBeNull()
+    }
+    // Somebody takes it all the same: the process hears of it at its next renewal.
+    await own.db.query('UPDATE reconcile_runs SET lease = gen_random_uuid()')
+    const before = one.answered.updates
+    hand.pass(RECONCILE_LEASE_MS / 3)
+    await expect.poll(() => one.answered.updates).toBe(before + 1)
+    gate.resolve({ drifts: [drift('acct_1')], seen: 1, next: null })
+    await going
+    expect(one.repaired).toEqual([])
+  })
+})
+
+test('what was not judged stays open', async () => {
+  const found = aCheck('a', () => Promise.resolve({ ...EMPTY, drifts: [drift('acct_1')] }))
+  await aProcess([found]).begin({ ...NIGHTLY, fix: false })
+  const unjudged = aCheck('a', () => Promise.resolve({ ...EMPTY, unjudged: ['acct_1'] }))
+  await aProcess([unjudged]).begin({ ...NIGHTLY, fix: false })
+  expect(await findings()).toEqual([{ kind: 'ledger_balance', subject: 'acct_1' }])
+  await aProcess([quick('a')]).begin({ ...NIGHTLY, fix: false })
+  expect(await findings()).toEqual([])
+})
