@@ -2,7 +2,6 @@ import {
   NOSCRIPT,
   type CommandName,
   type Input,
-  type Reply,
   type Transport,
 } from '../../src/credits/transport.ts'
 import type { PostingLedger } from '../../src/ledger/ledger.ts'
@@ -14,12 +13,10 @@ import type { PostItem } from '../../src/ledger/receipt.ts'
  */
 export const RULES = [
   'a posting that Redis does not back changes the account',
-  'a posting that was there already loads the account',
   'recovery is revision 1',
   'clear gives back what a load had counted',
   'an unknown script is an incarnation, not a script to send again',
   'a load needs a token that still stands',
-  'a hold that was put back loads the account',
   'progress survives in renewals',
   'changes are swept',
 ] as const
@@ -37,14 +34,7 @@ export function breakLedger(rule: Rule | null, ledger: PostingLedger): PostingLe
   if (rule === 'recovery is revision 1') {
     return giving((item) => ({ ...item, receipt: { ...item.receipt, rev: 2 } }))
   }
-  if (rule !== 'a posting that was there already loads the account') return ledger
-  return {
-    ...ledger,
-    async post(items, nowMs) {
-      const outcomes = await ledger.post(items, nowMs)
-      return outcomes.map((one) => (one.kind === 'noop' ? { ...one, kind: 'new' } : one))
-    },
-  }
+  return ledger
 }
 
 const LATEST = Number.MAX_SAFE_INTEGER
@@ -61,14 +51,6 @@ function breakInput<N extends CommandName>(rule: Rule, name: N, input: Input<N>)
   return input
 }
 
-/** What is heard instead of `reply`. */
-function breakReply<N extends CommandName>(rule: Rule, name: N, reply: Reply<N>): Reply<N> {
-  if (rule === 'a hold that was put back loads the account' && name === 'renew') {
-    return Object.assign({}, reply, { putBack: false })
-  }
-  return reply
-}
-
 /** A way to the credit state on which `rule` does not hold. */
 export function breakTransport(rule: Rule | null, real: Transport): Transport {
   if (rule === null) return real
@@ -83,9 +65,7 @@ export function breakTransport(rule: Rule | null, real: Transport): Transport {
         return send()
       }
       const forges = rule === 'a load needs a token that still stands' && name === 'load-account'
-      if (!forges || !isRefused(reply) || !('accountId' in input)) {
-        return breakReply(rule, name, reply)
-      }
+      if (!forges || !isRefused(reply) || !('accountId' in input)) return reply
       const candidate = { accountId: input.accountId, token: `forged-${input.accountId}` }
       const begun = await real.run('begin-account', shard, candidate, inc)
       if (begun === NOSCRIPT) return reply

@@ -34,6 +34,8 @@ interface Story {
   readonly shop: SimShop
   readonly accounts: readonly SimAccount[]
   readonly requests: Sent[]
+  /** One request after the other: between them everything is quiet, whatever befalls it. */
+  readonly oneByOne: boolean
   readonly left: { requests: number; deeds: number; disasters: number }
 }
 
@@ -54,7 +56,8 @@ export async function runHistory(seed: number, db: Db, plan: Plan): Promise<Verd
     deeds: scheduler.below(plan.deeds + 1),
     disasters: scheduler.below(plan.disasters + 1),
   }
-  await trouble({ world, shop, accounts, requests, left })
+  const oneByOne = scheduler.chance(0.3)
+  await trouble({ world, shop, accounts, requests, left, oneByOne })
   scheduler.calm = true
   if (world.alive().length === 0) world.start('last')
   await settleDown(world, shop)
@@ -88,7 +91,8 @@ async function happen(story: Story, gateway: SimGateway): Promise<void> {
   const { scheduler } = world
   const account = accounts[scheduler.below(accounts.length)]
   if (account === undefined) return
-  if (left.requests > 0 && scheduler.chance(0.08)) {
+  const mayStart = !story.oneByOne || requests.every(isOver)
+  if (left.requests > 0 && mayStart && scheduler.chance(0.08)) {
     left.requests -= 1
     requests.push(send(world, gateway, account))
   } else if (left.deeds > 0 && scheduler.chance(0.03)) {

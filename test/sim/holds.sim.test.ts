@@ -9,7 +9,7 @@ import { runHistory, type Plan } from './history.ts'
 
 /** How to replay, and to run more: test/sim/README.md. */
 const seed = Number(process.env.SIM_SEED ?? 0)
-const runs = Number(process.env.SIM_RUNS ?? 40)
+const runs = Number(process.env.SIM_RUNS ?? 25)
 const searched = Number(process.env.SIM_BROKEN_RUNS ?? 0)
 
 let db: Db
