@@ -75,7 +75,7 @@ export function makeAnswerSink(
     const charged = await settle(deps, exchange, report, status, answer)
     await waitPosted(deps, charged)
     if (failure !== null) endBroken(exchange, failure)
-    else if (whole) sendWhole(out, status, withCost(headers, charged), Buffer.concat(parts))
+    else if (whole) sendWhole(out, status, withCost(headers, charged), joined(parts))
     else if (!out.destroyed) out.end(parts.at(-1))
     done(failure === null || out.headersSent ? status : 502, charged)
   }
@@ -98,6 +98,10 @@ export function makeAnswerSink(
   }
 }
 
+/** Most answers come in one part, which needs no copy. */
+const joined = (parts: readonly Buffer[]): Buffer =>
+  parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
+
 /** By the whole answer; by its end where it was too large to be kept. */
 function reportOf(
   { protocol }: Exchange,
@@ -105,7 +109,7 @@ function reportOf(
   bytes: number,
   tail: Buffer,
 ): MeterReport {
-  if (bytes <= ANSWER_METER_BYTES_MAX) return protocol.meterAnswer(Buffer.concat(parts))
+  if (bytes <= ANSWER_METER_BYTES_MAX) return protocol.meterAnswer(joined(parts))
   return protocol.meterTail?.(tail) ?? unknownReport(bytes)
 }
 

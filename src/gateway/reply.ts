@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../kernel/errors.ts'
+import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Family } from '../protocols/protocol.ts'
 import { envelope } from '../protocols/envelope.ts'
 import type { StoredReplay } from './idempotency.ts'
@@ -16,7 +17,9 @@ export function sendWhole(
   if (out.headersSent || out.destroyed) return
   headers['content-length'] = String(body.byteLength)
   out.writeHead(status, headers)
-  out.end(body)
+  // As text it leaves together with the head, in one write; latin1 keeps every byte.
+  if (body.byteLength > ONE_WRITE_BYTES_MAX) out.end(body)
+  else out.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).latin1Slice(), 'latin1')
 }
 
 /** Sends a refusal in the envelope of the protocol that was called. */
