@@ -19,7 +19,8 @@ export function sendWhole(
   out.writeHead(status, headers)
   // As text it leaves together with the head, in one write; latin1 keeps every byte.
   if (body.byteLength > ONE_WRITE_BYTES_MAX) out.end(body)
-  else out.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).latin1Slice(), 'latin1')
+  else
+    out.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
 }
 
 /** Sends a refusal in the envelope of the protocol that was called. */
