@@ -71,6 +71,46 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     expect(await world.find(event.id)).toBeUndefined()
   })
 
+  test('a delivery that is sent again as it was changes nothing, and later is refused', async () => {
+    const seen: string[] = []
+    const world = await makeInboxWorld(db, finishing(db, seen))
+    const event = snapshot('invoice.paid', 'in_replayed')
+    const text = JSON.stringify(event)
+    const header = sign(text, world.clock.now())
+    for (let at = 0; at < 3; at += 1) {
+      expect(await world.send(text, header)).toBe(200)
+      await world.worker.drain()
+    }
+    world.advance(301_000)
+    expect(await world.send(text, header)).toBe(400)
+    await world.worker.drain()
+    expect(seen).toEqual([event.id])
+    expect(await world.find(event.id)).toMatchObject({ state: 'done', deliveries: 3 })
+    expect(world.hooks.deliveries.at(-1)).toBe('bad_signature')
+    expect(await world.send(text, sign(text, world.clock.now() + 600_000))).toBe(400)
+  })
+
+  test('while a secret is rotated both are good, and afterwards the new one alone', async () => {
+    const [before, after] = ['whsec_before', 'whsec_after']
+    const during = await makeInboxWorld(db, finishing(db), [after, before])
+    const signed = (world: typeof during, secret: string) => {
+      const text = JSON.stringify(snapshot('invoice.paid', 'in_rotated'))
+      return [text, sign(text, world.clock.now(), secret)] as const
+    }
+    for (const secret of [before, after]) {
+      expect(await during.send(...signed(during, secret))).toBe(200)
+    }
+    expect(await during.send(...signed(during, 'whsec_wrong'))).toBe(400)
+    const then = await makeInboxWorld(db, finishing(db), [after])
+    expect(await then.send(...signed(then, before))).toBe(400)
+    expect(await then.send(...signed(then, after))).toBe(200)
+    // Stripe signs with each secret that is active at its side.
+    const [text, first] = signed(then, before)
+    const [, second = ''] = sign(text, then.clock.now(), after).split(',')
+    expect(await then.send(text, `${first},${second}`)).toBe(200)
+    await then.worker.drain()
+  })
+
   test('without secrets nothing is taken', async () => {
     const world = await makeInboxWorld(db, finishing(db), [])
     expect(await world.deliver(snapshot('invoice.paid', 'in_6'))).toBe(404)

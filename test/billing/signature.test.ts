@@ -55,3 +55,18 @@ test('a body that is not text is compared as bytes', () => {
   const asText = sign(OLD, NOW, bytes.toString('utf8'))
   expect(checkSignature(bytes, asText, [OLD], NOW)).toBe('mismatch')
 })
+
+test('any byte of the body or of the signature that is another is refused', () => {
+  const header = sign(OLD)
+  for (let at = 0; at < body.length; at += 1) {
+    const mutated = Buffer.from(body)
+    mutated[at] = (mutated[at] ?? 0) ^ 1
+    expect(checkSignature(mutated, header, [OLD], NOW)).toBe('mismatch')
+  }
+  const start = header.indexOf('v1=') + 3
+  for (let at = start; at < header.length; at += 1) {
+    const other = header[at] === '0' ? '1' : '0'
+    const mutated = header.slice(0, at) + other + header.slice(at + 1)
+    expect(checkSignature(body, mutated, [OLD], NOW)).toBe('mismatch')
+  }
+})
