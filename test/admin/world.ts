@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import { makeSubjects } from '../../src/access/subjects.ts'
 import { notifyConfigSchema } from '../../src/notify/config.ts'
 import { makeOutbox } from '../../src/notify/outbox.ts'
@@ -29,6 +30,8 @@ import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import { configSchema } from '../../src/config-schema.ts'
 import { makeReconciliation } from '../../src/app/reconcile.ts'
+import { claimLinksPlugin, makeClaimLinksSurface } from '../../src/portal/claim-links.ts'
+import { claimPlugin } from '../../src/portal/claims.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from '../../src/portal/plugin.ts'
 import { makePriceBook } from '../../src/pricing/book.ts'
 import { loadCatalogue } from '../../src/pricing/catalogue.ts'
@@ -59,7 +62,7 @@ export const LEASE_MS = 3_000
 export const SWEEP_MS = 500
 
 /** Everything behind the operator's and the customer's routes, on real stores of its own. */
-export async function makeWorld() {
+export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {}) {
   const database = await freshDatabase()
   const redisServer = await startRedis({ appendOnly: true })
   const [clock, log] = [systemClock, silentLog]
@@ -141,7 +144,7 @@ export async function makeWorld() {
       ...{ db, clock, drifts: makeDrifts({ db, ids, clock }) },
       book: () => makeCostBook(configSchema.parse({ upstreams: UPSTREAMS, reconcile: RECONCILE })),
     }),
-    outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse({}) }),
+    outbox: makeOutbox({ db, ids, config: () => notifyConfigSchema.parse(notify) }),
   }
   const admin = makeAdminSurface(deps)
   const subjects = makeSubjects({
@@ -158,6 +161,16 @@ export async function makeWorld() {
     log,
   })
   await app.register(portalPlugin, { prefix: PORTAL_PREFIX, surface: portal, deps: portalDeps })
+  const links = makeClaimLinksSurface({ ...deps, authenticator })
+  const linksPart = { surface: links, deps: { ...deps, authenticator } }
+  await app.register(claimLinksPlugin, { prefix: PORTAL_PREFIX, ...linksPart })
+  await app.register(
+    async (pages) => {
+      claimPlugin(pages, { ...deps, baseUrl: () => settings().publicUrl })
+      await Promise.resolve()
+    },
+    { prefix: '' },
+  )
   await app.register(openApiPlugin, { version: '0.0.0', surfaces: [admin, portal] })
   return {
     ...deps,
