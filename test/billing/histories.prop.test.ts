@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { expectSound } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
+import { expectedAccess } from './sim-access.ts'
 import { expectedSales } from './sim-expected.ts'
 import { ledgerSales, sorted } from './sim-ledger.ts'
 import { act, action } from './histories.ts'
@@ -18,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => own[Symbol.asyncDispose]())
 
 test(
-  'whatever happens at Stripe, the ledger ends as its final state says (I1, I3, I5)',
+  'whatever happens at Stripe, ledger and access end as its final state says (I1, I3, I4, I5, I10)',
   async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -36,9 +37,14 @@ test(
               await sim.stripe.control('advance', { seconds: 1 })
               if (index % 7 !== 6 && index !== actions.length - 1) continue
               await sim.rest()
-              await sim.books.turn(sim.clock.now(), 100)
+              await sim.turn()
               expect(sorted(await ledgerSales(db, buyers))).toEqual(sorted(expectedSales(sim)))
               await expectSound(db)
+              for (const id of buyers) {
+                const { entitlements } = await sim.entitle.read(id, sim.clock.now())
+                expect(entitlements).toMatchObject(expectedAccess(sim, id))
+                expect(await sim.breaches(id)).toEqual([])
+              }
             }
             const dead = await db.query(
               "SELECT type, outcome FROM stripe_events WHERE state = 'dead'",

@@ -212,6 +212,7 @@ export async function act(sim: SimWorld, buyers: Buyers, one: Action): Promise<v
         { accountId: buyer(one.who), micros: amount, reason: 'x', referenceId },
         clock.now(),
       )
+      await sim.reload(buyer(one.who))
       return
     }
     case 'webhooks':

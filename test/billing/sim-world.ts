@@ -1,14 +1,24 @@
 import Fastify from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
+import { makePlanBooks } from '../../src/access/plans/book.ts'
+import { makeEntitle } from '../../src/access/plans/entitle.ts'
 import type { Account } from '../../src/access/rows.ts'
 import { makeBilling } from '../../src/app/billing.ts'
 import { makeHints } from '../../src/billing/recharge/hints.ts'
 import { WEBHOOK_PATH, webhookPlugin } from '../../src/billing/webhook.ts'
 import { configSchema } from '../../src/config-schema.ts'
+import { makeChanges } from '../../src/credits/changes.ts'
+import { makeEmbeddedStore } from '../../src/credits/embedded/store.ts'
+import { makeEngine } from '../../src/credits/engine.ts'
+import { makeEngineTime } from '../../src/credits/engine-time.ts'
+import { makeIncarnations } from '../../src/credits/incarnations.ts'
+import { makeLoads } from '../../src/credits/load.ts'
 import { systemClock, type Clock } from '../../src/kernel/clock.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { ZERO } from '../../src/kernel/money.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'
+import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
+import { judgeAccount } from '../../src/reconcile/verify.ts'
 import type { Db } from '../../src/store/db.ts'
 import { makeStripeWorld, recurringPrice, START_S, type StripeWorld } from '../demo/stripe-world.ts'
 import { countedHooks, ids } from './support.ts'
@@ -29,12 +39,34 @@ async function catalogue(world: StripeWorld) {
   const config = configSchema.parse({
     packs: [{ id: 'pack', stripe_price: prices.pack, credits: SOLD.pack }],
     plans: [
-      { id: 'small', stripe_prices: [prices.small], included_credits: SOLD.small },
-      { id: 'large', stripe_prices: [prices.large], included_credits: SOLD.large, rollover: 1 },
-      { id: 'year', stripe_prices: [prices.year], included_credits: SOLD.year },
+      { id: 'free', models: ['gpt-small'], rates: { requests_per_minute: 3 } },
+      {
+        ...{ id: 'small', stripe_prices: [prices.small], included_credits: SOLD.small },
+        ...{ rank: 1, fallback: 'free', rates: { max_concurrency: 2 } },
+      },
+      {
+        ...{ id: 'large', stripe_prices: [prices.large], included_credits: SOLD.large },
+        ...{ rank: 2, rollover: 1, models: ['gpt-*'], fallback: 'free', credit_limit: 5 },
+      },
+      {
+        ...{ id: 'year', stripe_prices: [prices.year], included_credits: SOLD.year },
+        ...{ rank: 3, fallback: 'free', rates: { requests_per_minute: 60 } },
+      },
     ],
   })
   return { prices, config }
+}
+
+/** The credit engine, as gateways ask it, and how it hears of what changed in Postgres. */
+function makeHotPath(db: Db, clock: Clock) {
+  const transport = makeEmbeddedStore({ clock }).connect()
+  const incarnations = makeIncarnations({ db, clock })
+  const engine = makeEngine({ transport, incarnations, clock, ids })
+  const time = makeEngineTime(engine, clock)
+  const ledger = makePostingLedger({ db, ids })
+  const onLoad = () => undefined
+  const loads = makeLoads({ engine, ledger, time, clock, log: silentLog, onLoad })
+  return { engine, loads, changes: makeChanges({ engine, ledger, loads, clock }) }
 }
 
 /**
@@ -51,11 +83,16 @@ export async function makeSimWorld(db: Db) {
   const secrets: string[] = []
   const key = { secretKey: 'sk_test_farebox', webhookSecrets: secrets, apiBase: base }
   const hooks = countedHooks()
+  const { engine, loads, changes } = makeHotPath(db, clock)
+  const reload = async (id: string): Promise<void> => {
+    await loads.account(id, 'changed')
+  }
+  const tell = () => Promise.resolve()
+  const entitle = makeEntitle({ db, ids, clock, books: makePlanBooks(), tell })
+  await entitle.publish(config)
   const billing = makeBilling({
     environment: { stripe: key, mode: 'test' },
-    ...{ config, db, accounts, hooks, clock, ids, log: silentLog },
-    reload: () => Promise.resolve(),
-    tell: () => Promise.resolve(),
+    ...{ config, db, accounts, hooks, clock, ids, log: silentLog, reload, tell, entitle },
     hints: makeHints(),
   })
   if (billing === null) throw new Error('unreachable: there is a key')
@@ -80,15 +117,30 @@ export async function makeSimWorld(db: Db) {
   const limits = { creditLimitMicros: ZERO, overageLimitMicros: ZERO }
 
   const pending = async (): Promise<number> => (await billing.inbox.backlog()).pending
+  const books = makeBooks({ db, ids })
+  const access = { read: entitle.read, cached: () => [] }
   return {
-    ...{ stripe, prices, billing, clock, hooks, accounts, config },
+    ...{ stripe, prices, billing, clock, hooks, accounts, books, entitle, reload, config },
     environment: { stripe: key, mode: 'test' } as const,
-    books: makeBooks({ db, ids }),
     async account(): Promise<Account> {
       const input = { id: null, name: 'Buyer', ...blank, ...limits, actor: 'test' }
       const made = await accounts.create(input)
       if ('ok' in made) throw new Error('refused')
+      await reload(made.account.id)
       return made.account
+    },
+    /** What time alone changes, and what others changed, as the loops see to it. */
+    async turn(): Promise<void> {
+      const changed = await books.turn(clock.now(), 1_000)
+      const entitled = await entitle.turn(clock.now(), 1_000)
+      for (const id of new Set([...changed, ...entitled])) await reload(id)
+      await changes.sweep()
+    },
+    /** What is against I2, I8 and I10: the engine and the entitlements beside Postgres. */
+    async breaches(accountId: string) {
+      const judged = await judgeAccount({ db, engine, sweepMs: 1_000, clock, access }, accountId)
+      if (!judged.isLoaded) throw new Error('the engine does not know it')
+      return judged.breaches
     },
     /** Works off what has arrived. */
     drain: () => billing.worker.drain(),
