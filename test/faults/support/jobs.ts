@@ -11,6 +11,10 @@ export const JSON_MODEL = 'job-json'
 export const STREAM_MODEL = 'job-stream'
 /** Streams that say something and stay open until the test ends them. */
 export const OPEN_MODEL = 'job-open'
+/** Refused by the provider. */
+export const FAIL_MODEL = 'job-fail'
+/** Streams that break in the middle. */
+export const CUT_MODEL = 'job-cut'
 /** Never answered. */
 export const SILENT_MODEL = 'job-silent'
 
@@ -62,6 +66,13 @@ export function serveJobs(upstream: FakeUpstream): void {
   upstream.on(STREAM_MODEL, (call) => {
     openStream(call)
     writeSlowly(call, chatStream(STREAM_MODEL, WORDS, tokensOf(jobOf(call))))
+  })
+  upstream.on(FAIL_MODEL, (call) => {
+    answerJson(call, { error: { message: 'no', type: 'server_error' } }, 500)
+  })
+  upstream.on(CUT_MODEL, (call) => {
+    openStream(call, [chatDelta(CUT_MODEL, { role: 'assistant', content: 'So far' })])
+    setTimeout(() => call.out.destroy(), EVENT_MS)
   })
   upstream.on(OPEN_MODEL, (call) => {
     openStream(call, [

@@ -33,6 +33,7 @@ export function startJob(
   apiKey: string,
   model: string,
   headers: Readonly<Record<string, string>> = {},
+  signal: AbortSignal | null = null,
 ): Job {
   jobs += 1
   const number = jobs
@@ -40,6 +41,7 @@ export function startJob(
     method: 'POST',
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json', ...headers },
     body: jobBody(model, number),
+    signal,
   })
   const requestId = asked.then((response) => {
     const id = response.headers.get('x-farebox-request-id')

@@ -34,6 +34,8 @@ export interface FaultWorldOptions {
   /** A private cluster, where Postgres itself goes away. Default: a database of the shared one. */
   readonly postgres?: PostgresServer
   readonly config?: Readonly<Record<string, unknown>>
+  /** Of the gateways, beside what every one has. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** A provider, a Redis of its own, a database, and gateways in front of them as processes. */
@@ -61,7 +63,8 @@ export async function startFaultWorld(options: FaultWorldOptions = {}): Promise<
     databaseUrl,
     gateway(index) {
       const stores = { databaseUrl, redisUrl: options.redisUrl ?? redisServer.url }
-      return (gateways[index] ??= startGateway({ ...stores, config }))
+      const { env = {} } = options
+      return (gateways[index] ??= startGateway({ ...stores, config, env }))
     },
     async kill(gateway) {
       const all = await Promise.all(gateways)

@@ -1,0 +1,238 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { makeBilling } from '../../src/app/billing.ts'
+import { makeReconciliation } from '../../src/app/reconcile.ts'
+import { makeHints } from '../../src/billing/recharge/hints.ts'
+import { makeAccounts } from '../../src/access/accounts.ts'
+import { configSchema } from '../../src/config-schema.ts'
+import { makeEngine } from '../../src/credits/engine.ts'
+import { makeIncarnations } from '../../src/credits/incarnations.ts'
+import { makeRedisTransport, readScripts } from '../../src/credits/redis/transport.ts'
+import { systemClock, type Clock } from '../../src/kernel/clock.ts'
+import { makeIds } from '../../src/kernel/ids.ts'
+import { RECONCILE_QUARANTINE_MS } from '../../src/kernel/limits-books.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import { openPostgres } from '../../src/store/postgres.ts'
+import { oneNode } from '../../src/store/redis-nodes.ts'
+import { openRedis } from '../../src/store/redis.ts'
+import { countedHooks } from '../billing/support.ts'
+import type { Customer } from '../support/admin.ts'
+import type { Gateway } from '../support/gateway.ts'
+import { startPostgres, type PostgresServer } from '../support/stores.ts'
+import { startStripeProcess, type StripeProcess } from '../support/stripe-process.ts'
+import { until } from '../support/until.ts'
+import { countOf, expectBooks, verify } from './support/books.ts'
+import { CUT_MODEL, FAIL_MODEL, JSON_MODEL, STREAM_MODEL } from './support/jobs.ts'
+import { startJob, type Outcome } from './support/load.ts'
+import { LEASE_MS, metric, startFaultWorld, type FaultWorld } from './support/world.ts'
+
+/** Requests in all; FAREBOX_SOAK asks for more of them. */
+const REQUESTS = Number(process.env.FAREBOX_SOAK ?? 400)
+const LANES = 12
+const PACKS = [{ id: 'starter', stripe_price: 'price_demo_starter', credits: 1_000 }]
+/** Faults of all kinds come round once in so many requests. */
+const ROUND = Math.max(300, Math.min(2_000, REQUESTS))
+const WEBHOOK_FAULTS = ['duplicate', 'drop', 'delay', 'reorder', 'concurrent', 'before_answer']
+
+let stripe: StripeProcess
+let postgres: PostgresServer
+let world: FaultWorld
+const gateways: Gateway[] = []
+
+beforeAll(async () => {
+  ;[stripe, postgres] = await Promise.all([startStripeProcess(), startPostgres()])
+  const env = {
+    ...{ STRIPE_SECRET_KEY: 'sk_test_x', STRIPE_WEBHOOK_SECRET: stripe.webhookSecret },
+    STRIPE_API_BASE: stripe.url,
+  }
+  const config = { packs: PACKS, post_wait_ms: 60_000 }
+  world = await startFaultWorld({ postgres, env, config })
+  gateways.push(...(await Promise.all([world.gateway(0), world.gateway(1)])))
+  await stripe.control('demo-shop', { url: `${gateway().url}/webhooks/stripe` })
+}, 120_000)
+afterAll(async () => {
+  await world.end()
+  await postgres.stop()
+  await stripe.stop()
+})
+
+/** The one that stays; the other one is killed. */
+function gateway(): Gateway {
+  const [first] = gateways
+  if (first === undefined) throw new Error('no gateway')
+  return first
+}
+
+const state = { begun: 0, stopped: false }
+const outcomes: Outcome[] = []
+
+/** What the n-th request is: mostly whole answers, some that fail on either side. */
+async function request(n: number, customer: Customer): Promise<Outcome> {
+  const to = gateways[n % gateways.length] ?? gateway()
+  const whole = n % 2 === 0 ? JSON_MODEL : STREAM_MODEL
+  const model = n % 41 === 7 ? CUT_MODEL : n % 23 === 5 ? FAIL_MODEL : whole
+  if (n % 13 !== 3) return startJob(to, customer.apiKey, model).ended
+  const leaving = new AbortController()
+  const job = startJob(to, customer.apiKey, STREAM_MODEL, {}, leaving.signal)
+  setTimeout(
+    () => {
+      leaving.abort()
+    },
+    (n * 7) % 60,
+  )
+  return job.ended
+}
+
+async function lane(customer: Customer | undefined): Promise<void> {
+  if (customer === undefined) throw new Error('nobody to ask')
+  while (state.begun < REQUESTS) {
+    state.begun += 1
+    const outcome = await request(state.begun, customer)
+    outcomes.push(outcome)
+    if (outcome.end !== 'complete') await delay(20)
+  }
+}
+
+const checkout = z.object({ session_id: z.string() })
+
+async function buy({ apiKey }: Customer): Promise<void> {
+  const urls = { success_url: 'https://shop.example/', cancel_url: 'https://shop.example/' }
+  const answer = await fetch(`${gateway().url}/farebox/v1/checkout`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${apiKey}` },
+    body: JSON.stringify({ pack: 'starter', ...urls }),
+  })
+  const { session_id: session } = checkout.parse(await answer.json())
+  await stripe.control('pay', { session, method: 'pm_card_visa' })
+}
+
+async function refund(nth: number): Promise<void> {
+  const { data } = await stripe.stripe.paymentIntents.list({ limit: 100 })
+  const paid = data.filter(({ status }) => status === 'succeeded')
+  const one = paid[nth % Math.max(1, paid.length)]
+  if (one === undefined) return
+  await stripe.stripe.refunds.create({ payment_intent: one.id, amount: 100 + nth })
+}
+
+/** Purchases and refunds, their events delivered with faults. What fails for a fault is left. */
+async function shop(customers: readonly Customer[]): Promise<void> {
+  for (let turn = 0; !state.stopped; turn += 1) {
+    const kind = WEBHOOK_FAULTS[turn % WEBHOOK_FAULTS.length]
+    await stripe.control('webhook-fault', { kind, times: 3, seconds: 90_000 })
+    const customer = customers[turn % customers.length]
+    if (customer !== undefined) await buy(customer).catch(() => undefined)
+    if (turn % 3 === 2) await refund(turn).catch(() => undefined)
+    await delay(100)
+  }
+}
+
+const reached = (count: number): Promise<boolean> =>
+  until(() => outcomes.length >= Math.min(count, REQUESTS - LANES), 600_000)
+
+/** Loses one thing after the other; none before what the one before left is taken up. */
+async function breakThings(): Promise<void> {
+  const faults = [
+    () => world.redisServer.restart(),
+    () => postgres.restart('QUIT'),
+    async () => {
+      const dying = gateways.pop()
+      if (dying !== undefined) await world.kill(dying)
+      await delay(LEASE_MS)
+      gateways.push(await world.gateway(1))
+    },
+    () => world.redis.script('FLUSH'),
+  ]
+  for (let at = 1; at * (ROUND / 5) < REQUESTS; at += 1) {
+    await reached(at * (ROUND / 5))
+    await until(async () => (await metric(gateway(), 'farebox_backlog_receipts')) < LANES, 60_000)
+    await faults[at % faults.length]?.()
+  }
+}
+
+/** Reconciliation as the program composes it, at a time when the quarantine is over. */
+async function reconcileLater() {
+  const clock: Clock = {
+    ...systemClock,
+    now: () => Date.now() + RECONCILE_QUARANTINE_MS + 60_000,
+  }
+  const [ids, log] = [makeIds(clock), silentLog]
+  const db = openPostgres({ url: world.databaseUrl, poolMax: 4, log })
+  const redis = openRedis({ url: world.redisServer.url, log })
+  const engine = makeEngine({
+    transport: makeRedisTransport({ nodes: oneNode(redis), scripts: readScripts() }),
+    incarnations: makeIncarnations({ db, clock }),
+    ...{ clock, ids },
+  })
+  const accounts = makeAccounts({ db, clock, ids })
+  const key = { secretKey: 'sk_test_x', webhookSecrets: [], apiBase: stripe.url }
+  const billing = makeBilling({
+    environment: { stripe: key, mode: 'test' },
+    config: configSchema.parse({ packs: PACKS }),
+    ...{ db, accounts, hooks: countedHooks(), clock, ids, log, hints: makeHints() },
+    reload: () => Promise.resolve(),
+    tell: () => Promise.resolve(),
+  })
+  const never = () => Promise.reject(new Error('nothing is to be mended'))
+  const operations = { verify: never, doctor: never, rebuild: never, recover: never }
+  const reconcile = makeReconciliation({
+    core: { operations, stores: { db, engine } },
+    ...{ stripe: billing?.books ?? null, leaseMs: LEASE_MS, clock, ids },
+  })
+  try {
+    let run = await reconcile.begin({ kind: 'manual', since_ms: null, fix: false })
+    while (run !== null && run.check !== null) run = await reconcile.step()
+    return run
+  } finally {
+    await engine.close()
+    await db.close()
+  }
+}
+
+/** Events that are not done; the pauses and leases of those that wait are over at once. */
+async function waiting(): Promise<readonly unknown[]> {
+  await world.sql("UPDATE stripe_events SET due_at = now() WHERE state = 'pending'")
+  return world.sql("SELECT type, state, outcome FROM stripe_events WHERE state <> 'done'")
+}
+
+/** All that Stripe has told is worked off, whatever was lost on its way. */
+async function deliverAll(): Promise<void> {
+  for (const act of ['clear-faults', 'release', 'idle']) await stripe.control(act)
+  const since = new Date(Date.now() - 3 * 3_600_000).toISOString()
+  const synced = await gateway().admin.call('POST', '/admin/v1/stripe/sync', { since })
+  expect(synced.status).toBe(200)
+  await until(async () => {
+    expect(await waiting()).toEqual([])
+    return true
+  }, 60_000)
+}
+
+test(
+  `${REQUESTS} requests with faults on every side leave books in which nothing is found`,
+  async () => {
+    const customers = await Promise.all([1, 2, 3].map(() => gateway().admin.customer('1000')))
+    const lanes = Array.from({ length: LANES }, (_, at) => lane(customers[at % customers.length]))
+    const load = Promise.all([...lanes, breakThings()]).finally(() => {
+      state.stopped = true
+    })
+    await Promise.all([load, shop(customers)])
+    await deliverAll()
+    expect(outcomes).toHaveLength(REQUESTS)
+    expect(countOf(outcomes, 'complete')).toBeGreaterThan(REQUESTS / 2)
+    expect(countOf(outcomes, 'broken')).toBeGreaterThan(REQUESTS / 50)
+    await expectBooks(world, gateway(), customers, outcomes)
+    const sold = await world.sql(
+      "SELECT movement_type FROM ledger_entries WHERE reference_type = 'sale'",
+    )
+    const moved = new Set(sold.map((row) => row.movement_type))
+    expect([...moved].toSorted()).toEqual(['grant', 'refund'])
+    expect(await reconcileLater()).toMatchObject({ check: null, found: 0, fixed: 0 })
+    expect(await verify(gateway())).toMatchObject({ ok: true, breaches: [], undecided: [] })
+    expect(await world.sql('SELECT kind, subject, evidence FROM findings')).toEqual([])
+    // The same look finds what is wrong by one micro.
+    await world.sql(`UPDATE accounts SET posted_micros = posted_micros + 1
+      WHERE id = '${customers[0]?.accountId ?? ''}'`)
+    expect((await reconcileLater())?.found).toBeGreaterThan(0)
+  },
+  180_000 + REQUESTS * 100,
+)
