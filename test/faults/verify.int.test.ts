@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { z } from 'zod'
 import type { Customer } from '../support/admin.ts'
 import type { Gateway } from '../support/gateway.ts'
 import { countOf, expectAtRest, expectBooks, verify } from './support/books.ts'
@@ -8,6 +9,11 @@ import { JSON_MODEL } from './support/jobs.ts'
 import { runJob, startLoad } from './support/load.ts'
 import { startFaultWorld, type FaultWorld } from './support/world.ts'
 
+const rebuiltReport = z.object({ accounts: z.number(), keys: z.number(), failed: z.number() })
+
+// Several processes are started in each: long on a machine that does much else.
+vi.setConfig({ testTimeout: 120_000 })
+
 let world: FaultWorld
 let gateway: Gateway
 beforeAll(async () => {
@@ -15,6 +21,9 @@ beforeAll(async () => {
   gateway = await world.gateway(0)
 })
 afterAll(() => world.end())
+
+const countRows = async (table: string): Promise<number> =>
+  Number((await world.sql(`SELECT count(*) FROM ${table}`))[0]?.count)
 
 test('rebuild and verify under traffic change no balance and raise no alarm', async () => {
   const customers = await Promise.all([1, 2, 3].map(() => gateway.admin.customer('1000')))
@@ -40,6 +49,37 @@ test('rebuild and verify under traffic change no balance and raise no alarm', as
   const outcomes = await load.stop()
   expect(countOf(outcomes, 'complete')).toBe(outcomes.length)
   await expectBooks(world, gateway, customers, outcomes)
+})
+
+test('rebuild fills an emptied redis from the ledger while traffic flows, idle accounts too', async () => {
+  const busy = await Promise.all([1, 2].map(() => gateway.admin.customer('1000')))
+  const idle = await gateway.admin.customer('7')
+  await runJob(gateway, idle.apiKey, JSON_MODEL)
+  await expectAtRest(gateway, [idle])
+  const account = redisKey('acct', idle.accountId)
+  const before = await world.redis.hget(account, 'avail')
+  const load = startLoad({ gateways: [gateway], customers: busy, lanes: 8 })
+  for (let round = 1; round <= 3; round += 1) {
+    await load.more(10)
+    await world.redis.flushall('SYNC')
+    expect(await world.redis.exists(account)).toBe(0)
+    const answer = await gateway.admin.call('POST', '/admin/v1/rebuild', {})
+    const rebuilt = rebuiltReport.parse(await answer.json())
+    // All of the database's, whoever asks for something meanwhile or does not.
+    expect(rebuilt.failed).toBe(0)
+    expect(rebuilt.accounts).toBe(await countRows('accounts'))
+    expect(rebuilt.keys).toBe(await countRows('api_keys'))
+    expect(await world.redis.hget(account, 'avail')).toBe(before)
+    expect(
+      await world.redis.exists(redisKey('key', idle.accountId, `${idle.keyId} ${idle.accountId}`)),
+    ).toBe(1)
+  }
+  await load.more(10)
+  const outcomes = await load.stop()
+  expect(countOf(outcomes, 'broken')).toBe(0)
+  await expectBooks(world, gateway, busy, outcomes)
+  const { accounts_loaded: loaded } = await verify(gateway)
+  expect(loaded).toBe(await countRows('accounts'))
 })
 
 /** A customer with one charge, and nothing wrong with it. */

@@ -12,8 +12,12 @@ export interface Held {
   readonly deadlineMs: number
 }
 
-export const redisKey = (kind: 'acct' | 'holds', accountId: string): string =>
-  `fb:{${String(shardOf(accountId))}}:${kind}:${accountId}`
+/** `id`: what the record is of, where it is not of the account alone. */
+export const redisKey = (
+  kind: 'acct' | 'holds' | 'key',
+  accountId: string,
+  id = accountId,
+): string => `fb:{${String(shardOf(accountId))}}:${kind}:${id}`
 
 /** The records of an account, by hold id. */
 export async function readHolds(
