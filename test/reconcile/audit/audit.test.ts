@@ -216,6 +216,17 @@ describe('files as people have them', () => {
     ['empty lines', stripeText.replaceAll('\n', '\n\n')],
     ['UTF-16 of Excel', Buffer.from(bom + stripeText, 'utf16le')],
     ['the old heading', lines(OLD_HEADING, 'sub_1,cus_1,,,plan_1,1,month,20.00,active')],
+    [
+      'the heading of most years',
+      lines(
+        'id,Customer ID,Customer Description,Customer Email,Plan,Quantity,Currency,Interval,Amount,' +
+          'Status,Created (UTC),Start (UTC),Current Period Start (UTC),Current Period End (UTC),' +
+          'Trial Start (UTC),Trial End (UTC),Application Fee Percent,Coupon,Tax Percent,' +
+          'Canceled At (UTC),Ended At (UTC)',
+        'sub_1,cus_1,,,plan_1,1,usd,month,20.00,active,2026-11-01 10:00,2026-11-01 10:00,' +
+          '2026-11-01 10:00,2026-12-01 10:00,,,,,,,',
+      ),
+    ],
     ['semicolons', lines('"id";"Customer ID";"Status"', '"sub_1";"cus_1";"active"')],
     ['Excel’s sep=', lines('sep=;', 'id;Customer ID;Status', 'sub_1;cus_1;active')],
     ['tabs', lines('id\tCustomer ID\tStatus', 'sub_1\tcus_1\tactive')],
