@@ -7,6 +7,7 @@ import { makeAnswerSink, makeErrorSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
 import { makeBackgroundStream } from './background/stream.ts'
 import { bodyFor, injectsUsage } from './body.ts'
+import { decoderOf, decoding } from './decode.ts'
 import type { Bounded } from './bound.ts'
 import { callUpstream } from './call.ts'
 import type { Arrival, Exchange, GatewayDeps } from './context.ts'
@@ -153,22 +154,28 @@ function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[])
   )
 }
 
+type Done = (status: number, charged: Charged | null) => void
+
 function chooseSink(
   deps: GatewayDeps,
   exchange: Exchange,
   status: number,
   headers: IncomingHttpHeaders,
   flow: Flow,
-  done: (status: number, charged: Charged | null) => void,
+  done: Done,
 ): BodySink {
-  if (status >= 300) return makeErrorSink(deps, exchange, status, headers, flow, done)
+  const makeDecoder = decoderOf(headers)
+  const plain = makeDecoder === null ? headers : { ...headers, 'content-encoding': undefined }
+  const make = sinkMaker(exchange, status, headers)
+  const makeSink = (steered: Flow): BodySink => make(deps, exchange, status, plain, steered, done)
+  return makeDecoder === null ? makeSink(flow) : decoding(makeDecoder, flow, makeSink)
+}
+
+function sinkMaker(exchange: Exchange, status: number, headers: IncomingHttpHeaders) {
+  if (status >= 300) return makeErrorSink
   const goesOn = exchange.view.background === true
-  if (isStream(exchange, headers)) {
-    const make = goesOn ? makeBackgroundStream : makeStreamSink
-    return make(deps, exchange, status, headers, flow, done)
-  }
-  const make = goesOn ? makeBackgroundSink : makeAnswerSink
-  return make(deps, exchange, status, headers, flow, done)
+  if (isStream(exchange, headers)) return goesOn ? makeBackgroundStream : makeStreamSink
+  return goesOn ? makeBackgroundSink : makeAnswerSink
 }
 
 async function refuseLate(deps: GatewayDeps, exchange: Exchange, refusal: Refusal): Promise<void> {

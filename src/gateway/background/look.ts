@@ -1,6 +1,8 @@
+import { pipeline } from 'node:stream'
 import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits.ts'
 import { BACKGROUND_LOOK_MS_MAX } from '../../kernel/limits-media.ts'
 import { isObject, parseJson, textOr } from '../../protocols/json.ts'
+import { decoderOf } from '../decode.ts'
 import { upstreamHeaders } from '../headers.ts'
 import type { Upstream } from '../upstreams.ts'
 
@@ -27,7 +29,10 @@ export async function lookAt(upstream: Upstream, responseId: string): Promise<Lo
   })
   const parts: Buffer[] = []
   let bytes = 0
-  for await (const part of answer.body) {
+  const makeDecoder = decoderOf(answer.headers)
+  // Errors of either come out of the loop.
+  const plain = makeDecoder ? pipeline(answer.body, makeDecoder(), () => undefined) : answer.body
+  for await (const part of plain) {
     if (!Buffer.isBuffer(part)) continue
     bytes += part.length
     if (bytes <= ANSWER_METER_BYTES_MAX) parts.push(part)
