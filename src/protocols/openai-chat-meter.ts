@@ -1,5 +1,6 @@
 import {
   arrayOr,
+  countOr,
   isObject,
   mergeSaid,
   objectOr,
@@ -128,22 +129,45 @@ function isUsageChunk(body: JsonObject): boolean {
   )
 }
 
-/** A tap for chunks of chat/completions. */
-export function makeChatTap(stripUsageChunk: boolean): StreamTap {
+/** A reason that is told, not null; within text its quotes would be escaped. */
+const FINISHED = /"finish_reason"\s*:\s*"/
+
+function noteFinished(finished: Set<number>, body: JsonObject): void {
+  for (const choice of arrayOr(body.choices)) {
+    const { index, finish_reason } = objectOr(choice)
+    if (textOr(finish_reason) !== null) finished.add(countOr(index) ?? 0)
+  }
+}
+
+/**
+ * A tap for chunks of chat/completions. Some servers end without `[DONE]`: where every choice said
+ * why it ended, a clean end of the body is the end of the answer.
+ */
+export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
   const facts = newFacts()
   const text = makeOutputText(extractText)
-  let terminal = false
+  const finished = new Set<number>()
+  let done = false
+  let endedCleanly = false
+  let isEnding = false
+  let lastIsWhole = false
+  const endsWhole = (): boolean => lastIsWhole
+  const isTerminal = (): boolean =>
+    done || (endedCleanly && finished.size >= choices && !facts.failed)
   const event = ({ type, data }: SseEvent): SseVerdict => {
     if (type === 'error') facts.failed = true
+    if (isEnding) lastIsWhole = data !== null && isObject(parseJson(data))
     if (data === null) return 'pass'
     if (data.startsWith(DONE)) {
-      terminal = true
+      done = true
       return 'final'
     }
     text.defer(data)
+    const ends = FINISHED.test(data)
     const telling = facts.model === null || namesUsage(data) || data.includes(ERROR_KEY)
-    const body = telling ? parseJson(data) : null
+    const body = telling || ends ? parseJson(data) : null
     if (!isObject(body)) return 'pass'
+    if (ends) noteFinished(finished, body)
     observe(facts, body)
     return stripUsageChunk && isUsageChunk(body) ? 'drop' : 'pass'
   }
@@ -155,10 +179,17 @@ export function makeChatTap(stripUsageChunk: boolean): StreamTap {
   })
   return {
     push: (chunk) => splitter.push(chunk),
-    end: () => splitter.end(),
-    get terminal() {
-      return terminal
+    end() {
+      isEnding = true
+      lastIsWhole = false
+      const out = splitter.end()
+      const rest = [...out.pass, ...out.final]
+      endedCleanly = endsWhole() || rest.every((part) => part.toString('latin1').trim() === '')
+      return out
     },
-    report: () => reportOf(facts, terminal, text),
+    get terminal() {
+      return isTerminal()
+    },
+    report: () => reportOf(facts, isTerminal(), text),
   }
 }

@@ -19,7 +19,7 @@ export const openaiChat: Protocol = {
   },
   rewrite: rewriteChat,
   meterAnswer: meterChatAnswer,
-  makeStreamTap: (_view, { stripUsageChunk }) => makeChatTap(stripUsageChunk),
+  makeStreamTap: ({ choices }, { stripUsageChunk }) => makeChatTap(stripUsageChunk, choices),
   streamError(code, message) {
     const body = errorBody('openai', refuse(code, message), null)
     return Buffer.from(`\n\ndata: ${JSON.stringify(body)}\n\n`)

@@ -165,3 +165,24 @@ it('takes a reported zero for zero, and a null for nothing', async () => {
   ])
   await none.charged({ estimated: true })
 })
+
+it('a stream without [DONE] whose every choice ended is whole; one cut before that is not', async () => {
+  const whole = await stream((model) =>
+    chatStream(model, ['Sun', 'ny.'], TOKENS).filter((event) => event !== DONE),
+  )
+  expect(whole.text).not.toContain('"error"')
+  await whole.charged({ usage: USAGE })
+  const cut = await stream((model) => [chatDelta(model, { content: 'Sun' })])
+  expect(cut.text).toContain('"error"')
+  await cut.charged({ estimated: true })
+  const half = await stream((model) => [
+    ...chatStream(model, ['Sunny.'], TOKENS).filter((event) => event !== DONE),
+    'data: {"choices":[',
+  ])
+  expect(half.text).toContain('"error"')
+  const twoOfThree = await stream(
+    (model) => [chatDelta(model, { content: 'Sunny.' }), chatDelta(model, {}, 'stop')],
+    { n: 3 },
+  )
+  expect(twoOfThree.text).toContain('"error"')
+})
