@@ -41,5 +41,6 @@ export function registerHolds(server: FastifyInstance, deps: HoldsDeps): HoldSur
     { prefix: PORTAL_PREFIX },
   )
   deps.loops.start({ name: 'work-holds', periodMs: WORK_ENDING_MS, run: () => work.finish() })
+  deps.loops.start({ name: 'work-old', periodMs: 60_000, jitter: 0.5, run: () => work.forget() })
   return surface
 }

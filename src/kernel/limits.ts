@@ -281,5 +281,8 @@ export const WORK_TTL_S_MAX = 86_400
 /** Ends of such holds that a process decided and did not reach: looked for when so old. */
 export const WORK_ENDING_MS = 10_000
 export const WORK_ENDINGS_MAX = 100
+/** Such holds are kept this long after their end, for late settles and repeated calls. */
+export const WORK_KEPT_MS = 30 * 86_400_000
+export const WORK_DROP_MAX = 1_000
 /** What a hold may carry for its maker: enough for ids, too little for a payload. */
 export const WORK_METADATA_MAX = 20

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseDraft, receiptText } from '../../credits/receipt-text.ts'
 import type { ReceiptDraft } from '../../credits/holds.ts'
 import { micros, type Micros } from '../../kernel/money.ts'
+import { leastIdAt } from '../../ledger/reads.ts'
 import type { Row, Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 
@@ -13,6 +14,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'decide-work',
   'end-work',
   'ending-work',
+  'drop-old-work',
 ])
 
 const money = z.number().transform(micros)
@@ -85,6 +87,8 @@ export interface WorkRows {
   end(id: string, state: 'settled' | 'released', nowMs: number): Promise<void>
   /** Decided before `beforeMs`, and perhaps not carried out. */
   ending(beforeMs: number, limit: number): Promise<readonly WorkHold[]>
+  /** Forgets what was made, touched and let to lapse before. What is being ended stays. */
+  dropOld(beforeMs: number, limit: number): Promise<void>
 }
 
 const first = ([row]: readonly Row[]): WorkHold | null =>
@@ -124,6 +128,9 @@ export function makeWorkRows(db: Tx): WorkRows {
     async ending(beforeMs, limit) {
       const rows = await db.query(sql['ending-work'], [new Date(beforeMs), limit])
       return rows.map((row) => workRow.parse(row))
+    },
+    async dropOld(beforeMs, limit) {
+      await db.query(sql['drop-old-work'], [leastIdAt(beforeMs), new Date(beforeMs), limit])
     },
   }
 }

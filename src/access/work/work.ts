@@ -4,7 +4,12 @@ import type { ReceiptDraft } from '../../credits/holds.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { refuse, UnknownOutcomeError, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
-import { WORK_ENDINGS_MAX, WORK_ENDING_MS } from '../../kernel/limits.ts'
+import {
+  WORK_DROP_MAX,
+  WORK_ENDINGS_MAX,
+  WORK_ENDING_MS,
+  WORK_KEPT_MS,
+} from '../../kernel/limits.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { PriceBook } from '../../pricing/pricing.ts'
 import type { Caller } from '../access.ts'
@@ -45,6 +50,8 @@ export interface Work {
   release(who: Caller, id: string): Promise<WorkHold | Refusal>
   /** Carries out ends that were decided by a process which did not get to it. */
   finish(): Promise<void>
+  /** Forgets those that ended or lapsed WORK_KEPT_MS ago. */
+  forget(): Promise<void>
 }
 
 export interface WorkDeps {
@@ -252,6 +259,7 @@ export function makeWork(deps: WorkDeps): Work {
       onOwn(who, id, (work) => heartbeat(deps, work, amount, ttlMs ?? work.ttlMs)),
     settle: (who, id, amount) => onOwn(who, id, (work) => settle(deps, work, amount)),
     release: (who, id) => onOwn(who, id, (work) => release(deps, work)),
+    forget: () => rows.dropOld(clock.now() - WORK_KEPT_MS, WORK_DROP_MAX),
     async finish() {
       for (const work of await rows.ending(clock.now() - WORK_ENDING_MS, WORK_ENDINGS_MAX)) {
         await carryOut(deps, work).catch((error: unknown) => {
