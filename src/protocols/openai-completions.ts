@@ -21,6 +21,6 @@ export const openaiCompletions: Protocol = {
   },
   rewrite: rewriteCompletions,
   meterAnswer: meterChatAnswer,
-  makeStreamTap: (_view, { stripUsageChunk }) => makeChatTap(stripUsageChunk),
+  makeStreamTap: ({ choices }, { stripUsageChunk }) => makeChatTap(stripUsageChunk, choices),
   streamError: (code, message) => openaiChat.streamError(code, message),
 }
