@@ -4,6 +4,7 @@ import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { answerAnthropic } from './anthropic-demo.ts'
 import { readRequest } from './answer-text.ts'
 import { answerGemini, geminiCall, geminiEvents, type GeminiCall } from './gemini-demo.ts'
+import { answerMore, isMore } from './openai-more.ts'
 import { answerOpenai, type DemoAnswer } from './openai-demo.ts'
 
 /**
@@ -67,10 +68,11 @@ async function sendEvents(
 let served = 0
 
 function answerOf(path: string, body: unknown): { answer: DemoAnswer; stream: boolean } | null {
-  const request = readRequest(body)
-  if (request === null) return null
   served += 1
   const id = `${process.pid}-${served}`
+  if (isMore(path)) return answerMore(path, body, id, Math.floor(Date.now() / 1000))
+  const request = readRequest(body)
+  if (request === null) return null
   const answer =
     path === '/v1/messages'
       ? answerAnthropic(request, id)
@@ -110,7 +112,8 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     await handleGemini(gemini, request, response)
     return
   }
-  if (request.method !== 'POST' || !/^\/v1\/(chat\/completions|messages)$/.test(path)) {
+  const isKnown = isMore(path) || /^\/v1\/(chat\/completions|messages)$/.test(path)
+  if (request.method !== 'POST' || !isKnown) {
     sendJson(response, 404, { error: { message: 'The demo upstream has no such endpoint.' } })
     return
   }

@@ -209,3 +209,39 @@ describe('the Gemini API', () => {
     expect(chunks.length).toBeGreaterThan(3)
   })
 })
+
+test('the openai SDK reads a response, whole and as a stream, with the same usage', async () => {
+  const whole = await openai.responses.create({ model: 'demo-1', input: 'hello' })
+  expect(whole.output_text).toMatch(/demo upstream of Farebox.*hello/)
+  expect(whole.usage?.output_tokens).toBeGreaterThan(5)
+  const stream = openai.responses.stream({ model: 'demo-1', input: 'hello' })
+  let text = ''
+  for await (const event of stream)
+    if (event.type === 'response.output_text.delta') text += event.delta
+  const last = await stream.finalResponse()
+  expect([text, last.output_text]).toEqual([whole.output_text, whole.output_text])
+  expect(last.usage).toEqual(whole.usage)
+  const cut = await openai.responses.create({ model: 'demo-1', input: 'hi', max_output_tokens: 3 })
+  expect(cut).toMatchObject({ status: 'incomplete', usage: { output_tokens: 3 } })
+})
+
+test('the openai SDK reads embeddings, as numbers and packed, and moderations', async () => {
+  const input = ['one', 'two']
+  const packed = await openai.embeddings.create({ model: 'demo-1', input, dimensions: 32 })
+  const plain = await openai.embeddings.create({
+    ...{ model: 'demo-1', input, dimensions: 32, encoding_format: 'float' },
+  })
+  expect(packed.data).toHaveLength(2)
+  expect(packed.usage).toEqual(plain.usage)
+  for (const [at, { embedding }] of plain.data.entries()) {
+    expect(embedding).toHaveLength(32)
+    expect(Math.hypot(...embedding)).toBeCloseTo(1)
+    const other = packed.data[at]?.embedding ?? []
+    for (const [place, value] of embedding.entries()) expect(other[place]).toBeCloseTo(value)
+  }
+  const judged = await openai.moderations.create({ input: ['a violence', 'a flower'] })
+  expect(judged.results.map(({ flagged }) => flagged)).toEqual([true, false])
+  await expect(
+    openai.embeddings.create({ model: 'demo-1', input: null as never }),
+  ).rejects.toThrow()
+})
