@@ -41,7 +41,9 @@ const modelUpstreamFields = z.strictObject({
   stored_ids: z
     .enum(['own', 'any'])
     .default('own')
-    .describe('Which stored responses a request may go on from; any: conversations too.'),
+    .describe(
+      'Which stored responses a request may go on from; any: conversations and files by id too.',
+    ),
   output_limit_field: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
   response_ms_max: responseMsMax,
   fallback: z

@@ -46,6 +46,9 @@ export function chooseUpstream(
   return upstream === null ? unknownModel(view) : { upstream }
 }
 
+const NOBODYS_FILE =
+  'Files are not kept for you here, so none can be named by id (media_by_id). Send it in the body.'
+
 /** The price of the request at one upstream, or why it may not go there. */
 function priceAt(
   deps: BoundDeps,
@@ -56,6 +59,9 @@ function priceAt(
 ): { price: Price; query: PriceQuery } | Refusal {
   if (view.unbounded.length > 0 && upstream.unbounded === 'deny') {
     return refuse('unsupported_feature', `Not allowed here: ${view.unbounded.join(', ')}.`)
+  }
+  if (view.unbounded.includes('media_by_id') && upstream.storedIds !== 'any') {
+    return refuse('unsupported_feature', NOBODYS_FILE)
   }
   const query: PriceQuery = {
     upstream: upstream.name,

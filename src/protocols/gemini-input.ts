@@ -70,6 +70,9 @@ const TEXT_PARTS = new Set([
   'partMetadata',
 ])
 
+/** A file of Google's Files API: whoever has the key may read it. */
+const KEPT_FILE = /^(?:https?:\/\/[^/]*googleapis\.com\/.*)?files\/[^/]+$/i
+
 function walkPart(part: unknown, sink: InputSink): void {
   if (!isObject(part)) {
     sink.text(part)
@@ -77,8 +80,11 @@ function walkPart(part: unknown, sink: InputSink): void {
   }
   for (const [name, value] of Object.entries(part)) {
     if (name === 'inlineData' || name === 'inline_data') walkBlob(objectOr(value), sink)
-    else if (name === 'fileData' || name === 'file_data') sink.unbounded('media_by_url')
-    else if (name === 'functionResponse' || name === 'function_response') {
+    else if (name === 'fileData' || name === 'file_data') {
+      const { fileUri, file_uri: other } = objectOr(value)
+      const uri = textOr(fileUri) ?? textOr(other) ?? ''
+      sink.unbounded(KEPT_FILE.test(uri) ? 'media_by_id' : 'media_by_url')
+    } else if (name === 'functionResponse' || name === 'function_response') {
       const { parts, ...rest } = objectOr(value)
       sink.text(rest)
       for (const inner of arrayOr(parts)) walkPart(inner, sink)

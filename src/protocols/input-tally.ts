@@ -7,6 +7,7 @@ export type UnboundedReason =
   | 'web_search'
   | 'media_by_url'
   | 'media_by_id'
+  | 'earlier_audio'
   | 'documents'
   | 'mcp_servers'
   | 'compaction'

@@ -131,9 +131,12 @@ function predictedBytes(prediction: JsonObject | null): number {
   return Buffer.byteLength(JSON.stringify(prediction.content ?? ''))
 }
 
+/** What may have sound in it. */
+const OPAQUE = ['unknown_content', 'media_by_id', 'earlier_audio'] as const
+
 function absentBuckets(facts: ChatFacts, tally: InputTally): BucketName[] {
   const absent: BucketName[] = []
-  const opaque = tally.unbounded.has('unknown_content') || tally.unbounded.has('media_by_id')
+  const opaque = OPAQUE.some((reason) => tally.unbounded.has(reason))
   if (!tally.hasAudio && !opaque) absent.push('input_audio_tokens')
   if (!facts.audioOut) absent.push('output_audio_tokens')
   return absent

@@ -234,8 +234,8 @@ describe('what the body does not bound', () => {
     expect(world.upstream.calls(model)).toEqual([])
   })
 
-  // A conversation is nobody's here: stored-responses.test.ts.
-  it.each(UNBOUNDED.filter(([reason]) => reason !== 'conversation'))(
+  // These are nobody's here: stored-responses.test.ts.
+  it.each(UNBOUNDED.filter(([reason]) => !['conversation', 'media_by_id'].includes(reason)))(
     'takes a capped reserve elsewhere, and its actual cost: %s',
     async (...row) => {
       const [, more] = row

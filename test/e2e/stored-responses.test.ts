@@ -64,6 +64,8 @@ const call = (customer: Customer, method: string, path: string): Promise<Respons
     headers: { authorization: `Bearer ${customer.apiKey}`, 'content-type': 'application/json' },
   })
 
+const BY_ID = { type: 'input_file', file_id: 'file-1' }
+
 describe('a stored response', () => {
   it('is read, looked into, cancelled and deleted by its own account, free of charge', async () => {
     const { customer, client } = await person()
@@ -209,5 +211,27 @@ describe('a request goes on from what its own account had stored', () => {
     })
     const body = { model, input: 'x', conversation: 'conv_1' }
     expect((await post(joined, PATH, customer.apiKey, body)).status).toBe(200)
+    const file = { model, input: [{ role: 'user', content: [BY_ID] }] }
+    expect((await post(joined, PATH, customer.apiKey, file)).status).toBe(200)
+  })
+
+  it('and a file by id is nobody’s: it cannot be told whose it is', async () => {
+    const customer = await world.customer('100')
+    const model = newModel()
+    const refused = async (path: string, body: object): Promise<void> => {
+      const answer = await post(world.gateway, path, customer.apiKey, { model, ...body })
+      expect(answer.status).toBe(400)
+      expect(JSON.stringify(await answer.json())).toContain('media_by_id')
+    }
+    const said = (part: object) => ({
+      messages: [{ role: 'user', content: [part] }],
+      max_tokens: 9,
+    })
+    await refused(PATH, { input: [{ role: 'user', content: [BY_ID] }] })
+    await refused('/v1/chat/completions', said({ type: 'file', file: { file_id: 'file-1' } }))
+    const image = { type: 'image', source: { type: 'file', file_id: 'file_1' } }
+    await refused('/v1/messages', said(image))
+    expect(world.upstream.calls(model)).toEqual([])
+    await expectSpent(world, customer, 100, 0)
   })
 })

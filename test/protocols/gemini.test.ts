@@ -13,6 +13,7 @@ const at = (rest: string): Protocol => {
 const whole = at(`${MODEL}:generateContent`)
 const events = at(`${MODEL}:streamGenerateContent?alt=sse`)
 const array = at(`${MODEL}:streamGenerateContent`)
+const KEPT = 'https://generativelanguage.googleapis.com/v1beta/files/abc-1'
 const contents = [{ role: 'user', parts: [{ text: 'Hello' }] }]
 
 function read(body: unknown, protocol = whole): RequestView {
@@ -98,6 +99,8 @@ describe('a Gemini request', () => {
   it.each([
     [{ contents: [{ parts: [{ fileData: { fileUri: 'https://x/y' } }] }] }, 'media_by_url'],
     [{ contents: [{ parts: [{ file_data: { file_uri: 'https://x/y' } }] }] }, 'media_by_url'],
+    [{ contents: [{ parts: [{ fileData: { fileUri: KEPT } }] }] }, 'media_by_id'],
+    [{ contents: [{ parts: [{ file_data: { file_uri: 'files/abc' } }] }] }, 'media_by_id'],
     [{ contents, cachedContent: 'cachedContents/1' }, 'media_by_id'],
     [{ contents, cached_content: 'cachedContents/1' }, 'media_by_id'],
     [{ contents, tools: [{ googleSearch: {} }] }, 'web_search'],

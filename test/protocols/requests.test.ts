@@ -243,7 +243,7 @@ describe('an unbounded request is named for', () => {
       part('file', { file: { file_data: 'data:application/pdf;base64,AAAA' } }),
       ['documents'],
     ],
-    ['earlier audio', { messages: [{ role: 'assistant', audio: { id: 'a' } }] }, ['media_by_id']],
+    ['earlier audio', { messages: [{ role: 'assistant', audio: { id: 'a' } }] }, ['earlier_audio']],
     ['a part nobody knows', part('video_url', { video_url: { url: 'x' } }), ['unknown_content']],
     ['nothing', { tools: [{ type: 'function', function: { name: 'f' } }] }, []],
   ]
