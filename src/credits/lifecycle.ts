@@ -157,6 +157,11 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     hold.ended = true
     renewals.remove(hold)
   }
+  let settled: Promise<Settled> | null = null
+  let released: Promise<void> | null = null
+  const isSecond = (how: string): void => {
+    parts.log.error({ request_id: hold.ref.holdId }, `a hold that had ended was ${how}`)
+  }
   return {
     ok: true,
     micros: hold.micros,
@@ -177,18 +182,27 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     },
     async settle(final) {
       end()
-      return settle(parts, hold, final)
+      if (settled !== null || released !== null) isSecond('settled')
+      // What was used is charged, also after a release; once.
+      settled ??= settle(parts, hold, final)
+      return settled
     },
     async release() {
       end()
-      await hold.renewing // one that came after the release would put the hold back
-      await release(parts, hold.ref)
+      if (settled !== null || released !== null) isSecond('released')
+      if (settled === null) released ??= releaseRenewed(parts, hold)
+      await released
     },
     async handOver() {
       end()
       await hold.renewing // it would set a shorter lease
     },
   }
+}
+
+async function releaseRenewed(parts: Parts, hold: Renewable): Promise<void> {
+  await hold.renewing // one that came after the release would put the hold back
+  await release(parts, hold.ref)
 }
 
 /** Settles and queues the receipt. A settle that was not confirmed is posted as unbacked. */
