@@ -193,7 +193,7 @@ function pgConfigFolder(): string[] {
 }
 
 /** initdb refuses root, so a root shell lends the server to `postgres` or `nobody`. */
-function unprivileged(): Owner | undefined {
+export function unprivileged(): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined
   const users = readFileSync('/etc/passwd', 'utf8')
     .split('\n')

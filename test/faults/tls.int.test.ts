@@ -1,0 +1,102 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { startGateway, type Gateway } from '../support/gateway.ts'
+import {
+  findProgram,
+  freePort,
+  startPostgres,
+  startRedis,
+  unprivileged,
+  type PostgresServer,
+  type RedisServer,
+} from '../support/servers.ts'
+
+const openssl = findProgram(['openssl'])
+if (openssl === null) console.log('TLS to the stores was not tried: openssl is not installed')
+
+/** A certificate for 127.0.0.1 that signs itself, and its key for whoever runs Postgres. */
+function makeCertificate(dir: string) {
+  const [cert, key, serverKey] = ['cert.pem', 'key.pem', 'pg.pem'].map((name) => join(dir, name))
+  if (openssl === null || cert === undefined || key === undefined || serverKey === undefined) {
+    throw new Error('no certificate')
+  }
+  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const files = ['-keyout', key, '-out', cert]
+  const how = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2']
+  execFileSync(openssl, [...how, ...names, ...files], { stdio: 'pipe' })
+  copyFileSync(key, serverKey)
+  chmodSync(serverKey, 0o600)
+  chmodSync(dir, 0o755)
+  const owner = unprivileged()
+  if (owner !== undefined) chownSync(serverKey, owner.uid, owner.gid)
+  return { cert, key, serverKey }
+}
+
+const PASSWORD = 's3cret-of-farebox'
+
+describe.skipIf(openssl === null)('stores over TLS', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'farebox-tls-'))
+  const gateways: Gateway[] = []
+  let redis: RedisServer
+  let postgres: PostgresServer
+  let files: ReturnType<typeof makeCertificate>
+  let tlsPort: number
+  beforeAll(async () => {
+    files = makeCertificate(dir)
+    const { cert, key, serverKey } = files
+    const tls = ['ssl=on', `ssl_cert_file=${cert}`, `ssl_key_file=${serverKey}`]
+    postgres = await startPostgres(tls)
+    tlsPort = await freePort()
+    const secure = ['--tls-port', String(tlsPort), '--tls-auth-clients', 'no']
+    const by = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert]
+    const rights = ['on', `>${PASSWORD}`, '~fb:*', '&*', '+@all', '-flushall', '-config', '-keys']
+    redis = await startRedis({ args: [...secure, ...by, '--user', 'farebox', ...rights] })
+  }, 60_000)
+  afterAll(async () => {
+    await Promise.all(gateways.map((gateway) => gateway.end('SIGKILL')))
+    await redis.stop()
+    await postgres.stop()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  const start = async (password: string, isTrusting: boolean): Promise<Gateway> => {
+    const trust = isTrusting ? `&sslrootcert=${files.cert}` : ''
+    const gateway = await startGateway({
+      databaseUrl: `${postgres.url}?sslmode=verify-full${trust}`,
+      redisUrl: `rediss://farebox:${password}@127.0.0.1:${tlsPort}`,
+      env: isTrusting ? { NODE_EXTRA_CA_CERTS: files.cert } : {},
+    })
+    gateways.push(gateway)
+    return gateway
+  }
+
+  it('as an ACL user: holds, settles and posts, every connection encrypted', async () => {
+    const { url, admin } = await start(PASSWORD, true)
+    expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    const { apiKey } = await admin.customer('10')
+    const call = async (path: string, credits: string) => {
+      const answer = await fetch(`${url}/farebox/v1/holds${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ credits }),
+      })
+      expect(answer.ok).toBe(true)
+      return z.looseObject({ hold_id: z.string() }).parse(await answer.json())
+    }
+    const { hold_id: id } = await call('', '4')
+    await call(`/${id}/settle`, '1.5')
+    expect((await admin.balance(apiKey)).posted.credits).toBe('8.5')
+    const answer = await admin.call('POST', '/admin/v1/verify', {})
+    expect(await answer.json()).toMatchObject({ ok: true, breaches_total: 0 })
+  })
+
+  it('is not ready with another password, and does not start where nobody vouches', async () => {
+    const { url } = await start('wrong', true)
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    await expect(start(PASSWORD, false)).rejects.toThrow(/certificate/)
+  })
+})
