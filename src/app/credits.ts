@@ -7,6 +7,7 @@ import { makeReload, type Reload } from '../access/reload.ts'
 import { makeOperations, type Operations } from '../admin/operations.ts'
 import { makeExceptions, type Exceptions } from '../access/plans/exceptions.ts'
 import type { Config, Environment } from '../config.ts'
+import { readScripts, scriptFacts } from '../credits/redis/transport.ts'
 import { makeCredits, type Credits } from '../credits/lifecycle.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -151,6 +152,7 @@ export function makeCore(deps: CoreDeps): Core {
     db,
     engine,
     redis,
+    ...(redis !== null && { scripts: scriptFacts(readScripts()) }),
     clock,
     adminToken: deps.adminToken,
     hasPrice: (upstream, model) => prices.book.explain({ upstream, model }, clock.now()) !== null,

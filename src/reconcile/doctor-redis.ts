@@ -1,6 +1,11 @@
+import { z } from 'zod'
+import { loadSql } from '../store/sql.ts'
 import { fail, fine, warn } from './advice.ts'
 import type { RedisNode } from '../store/redis-nodes.ts'
 import type { Advice, DoctorDeps } from './doctor.ts'
+
+const sql = loadSql(new URL('./sql/', import.meta.url), ['incarnations-of-node'])
+const incarnationRows = z.array(z.object({ node: z.string(), number: z.number() }))
 
 /** The lines of INFO, by name. */
 function parseInfo(text: string): ReadonlyMap<string, string> {
@@ -77,6 +82,27 @@ async function checkNode({ name, store }: RedisNode): Promise<Advice[]> {
   return found.map((advice) => ({ ...advice, detail: `${place}${advice.detail}` }))
 }
 
+/** Which scripts this version runs on a node, under which number. Source: design §4. */
+async function checkScripts(deps: DoctorDeps, { name, store }: RedisNode): Promise<Advice[]> {
+  const { scripts } = deps
+  if (scripts === undefined) return []
+  const rows = await deps.db.query(sql['incarnations-of-node'], [`${name}:`])
+  const found = incarnationRows.parse(rows)
+  const own = found.find(({ node }) => node === `${name}:${scripts.digest}`)
+  const others = found.length - (own === undefined ? 0 : 1)
+  const beside = others === 0 ? '' : `; ${others} other versions have run here`
+  const version = `${name.slice(0, 8)}: version ${scripts.digest}`
+  if (own === undefined) return [fine('credit scripts', `${version}, not used yet${beside}`)]
+  const shas = scripts.shas(own.number)
+  const reply = await store.send('SCRIPT', 'EXISTS', ...shas)
+  const loaded = Array.isArray(reply) ? reply.filter((one) => Number(one) === 1).length : 0
+  const ready = `${loaded} of ${shas.length} loaded`
+  const detail = `${version}, incarnation ${own.number}, ${ready}${beside}`
+  if (loaded === shas.length) return [fine('credit scripts', detail)]
+  const fix = 'Was it restarted? The next request loads them, and all accounts, again.'
+  return [warn('credit scripts', detail, fix)]
+}
+
 /** Only what INFO tells: managed services refuse CONFIG. Source: design §4. */
 export async function checkRedis(deps: DoctorDeps): Promise<Advice[]> {
   if (deps.redis === null) {
@@ -88,5 +114,6 @@ export async function checkRedis(deps: DoctorDeps): Promise<Advice[]> {
     return [fail('redis', 'no node of the cluster answers', 'Look at REDIS_URL and the cluster.')]
   }
   const found = await Promise.all(nodes.map(checkNode))
-  return [...found.flat(), ...(await checkNodeClocks(nodes))]
+  const scripts = await Promise.all(nodes.map((node) => checkScripts(deps, node)))
+  return [...found.flat(), ...scripts.flat(), ...(await checkNodeClocks(nodes))]
 }

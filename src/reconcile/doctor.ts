@@ -26,6 +26,8 @@ export interface DoctorDeps {
   readonly engine: CreditEngine
   /** null = embedded engine. */
   readonly redis: Pick<RedisNodes, 'all'> | null
+  /** The scripts of this version; absent = not looked for. */
+  readonly scripts?: { readonly digest: string; shas(incarnation: number): readonly string[] }
   readonly clock: Clock
   readonly adminToken: string | null
   /** Whether a model has a price now. */

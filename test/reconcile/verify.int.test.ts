@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readScripts, scriptFacts } from '../../src/credits/redis/transport.ts'
+import { oneNode } from '../../src/store/redis-nodes.ts'
 import { makeDoctor } from '../../src/reconcile/doctor.ts'
 import { makeVerify, type VerifyReport } from '../../src/reconcile/verify.ts'
 import { aCustomer, makeWorld, openHold, SWEEP_MS, type World } from '../admin/world.ts'
@@ -174,6 +176,23 @@ describe('doctor', () => {
       expect.arrayContaining(['redis version', 'redis eviction', 'redis role']),
     )
     expect(await of('redis persistence', { redis })).toMatchObject({ status: 'warn' })
+  })
+
+  it('tells which scripts run under which number, and whether the node has them', async () => {
+    await aCustomer(world).then((customer) => openHold(world, customer, 5))
+    const redis = oneNode(world.redis)
+    const scripts = scriptFacts(readScripts())
+    const told = await of('credit scripts', { redis, scripts })
+    expect(told).toMatchObject({ status: 'ok' })
+    expect(told?.detail).toMatch(/version [0-9a-f]{8}, incarnation \d+, (\d+) of \1 loaded/)
+    await world.redis.send('SCRIPT', 'FLUSH')
+    const lost = await of('credit scripts', { redis, scripts })
+    expect(lost).toMatchObject({ status: 'warn' })
+    expect(lost?.detail).toContain(' 0 of ')
+    const next = { ...scripts, digest: 'ffffffff' }
+    expect((await of('credit scripts', { redis, scripts: next }))?.detail).toContain(
+      'version ffffffff, not used yet; 1 other versions have run here',
+    )
   })
 
   it('tells clocks that differ', async () => {

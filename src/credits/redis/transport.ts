@@ -22,6 +22,13 @@ export function readScripts(): Scripts {
   return loadLua(new URL('./lua/', import.meta.url), [...names])
 }
 
+/** What names the scripts of this version on a node. */
+export const scriptFacts = (scripts: Scripts) => ({
+  digest: digestOf(scripts.values()),
+  shas: (inc: number): readonly string[] =>
+    Array.from(scripts.values(), (source) => numbered(source, inc).sha),
+})
+
 /**
  * Commands as Lua scripts in Redis ≥ 7 or Valkey, or the masters of a cluster. Only EVALSHA is
  * sent. The incarnation row is named after the node and the scripts' digest: during a rolling
