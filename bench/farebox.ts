@@ -30,7 +30,15 @@ export async function startFarebox(
           api_key: 'sk-bench',
           catalogue: 'openai',
         },
+        gemini: {
+          protocol: 'gemini',
+          base_url: upstream,
+          api_key: 'bench',
+          catalogue: 'google',
+        },
+        api: { protocol: 'http', base_url: upstream },
       },
+      prices: [{ upstream: 'api', per_request_usd: '0.0001' }],
     },
     env: { LOG_LEVEL: 'warn', ...env },
   })

@@ -15,7 +15,13 @@ export interface Load {
   readonly failed: number
 }
 
-const PATH = '/v1/chat/completions'
+/** What is asked of a program, by POST. */
+export interface Asked {
+  readonly path: string
+  readonly body: string
+}
+
+const CHAT: Asked = { path: '/v1/chat/completions', body: REQUEST }
 const TICKS_PER_S = 100
 
 const cpuTicks = (pid: number): number => {
@@ -33,11 +39,13 @@ export async function loadOn(
   key: string,
   connections: number,
   seconds: number,
+  asked = CHAT,
 ): Promise<Load> {
   const before = cpuTicks(program.pid)
   const startMs = performance.now()
-  const run = has('wrk') ? byWrk : byAutocannon
-  const result = await run(program.url, key, connections, seconds)
+  const result = has('wrk')
+    ? await byWrk(program.url, key, connections, seconds, asked)
+    : await byAutocannon(program.url, key, connections, seconds, undefined, asked)
   const elapsedS = (performance.now() - startMs) / 1000
   const cpuCores = (cpuTicks(program.pid) - before) / TICKS_PER_S / elapsedS
   return { ...result, cpuCores, memoryMb: memoryMb(program.pid) }
@@ -50,13 +58,14 @@ async function byWrk(
   key: string,
   connections: number,
   seconds: number,
+  asked: Asked,
 ): Promise<Bare> {
   const dir = mkdtempSync(join(tmpdir(), 'farebox-wrk-'))
   const script = join(dir, 'post.lua')
   writeFileSync(
     script,
     `wrk.method = "POST"
-wrk.body = '${REQUEST}'
+wrk.body = '${asked.body}'
 wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer ${key}"
 done = function(summary, latency)
@@ -72,7 +81,7 @@ end`,
     `-d${seconds}s`,
     '-s',
     script,
-    `${url}${PATH}`,
+    `${url}${asked.path}`,
   ])
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
@@ -95,12 +104,13 @@ export async function byAutocannon(
   connections: number,
   seconds: number,
   rate?: number,
+  asked = CHAT,
 ): Promise<Bare> {
   const result = await autocannon({
-    url: `${url}${PATH}`,
+    url: `${url}${asked.path}`,
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
-    body: REQUEST,
+    body: asked.body,
     connections,
     duration: seconds,
     ...(rate === undefined ? {} : { overallRate: rate }),

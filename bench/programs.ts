@@ -109,6 +109,20 @@ export async function startUpstream(): Promise<Program> {
   )
 }
 
+/** An upstream that answers by path: the first of `answers` whose regular expression matches. */
+export async function startByPath(
+  answers: readonly { readonly match: string; readonly answer: string }[],
+): Promise<Program> {
+  if (!has('nginx')) {
+    return startNode('upstream alone (node)', 'bench/upstream-json.ts', [JSON.stringify(answers)])
+  }
+  const branches = answers.map(
+    ({ match, answer }) => `if ($uri ~ "${match}") { return 200 '${answer}'; }`,
+  )
+  const location = `default_type application/json; ${branches.join(' ')} return 404;`
+  return startNginx('upstream alone (nginx)', '', () => location)
+}
+
 export async function startNginxProxy(upstream: string): Promise<Program | null> {
   if (!has('nginx')) return null
   const { host } = new URL(upstream)

@@ -1,5 +1,6 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { benchEndpoints } from './endpoints.ts'
 import { benchJson } from './json.ts'
 import { benchPairs } from './pairs.ts'
 import { benchPosting } from './posting.ts'
@@ -8,7 +9,7 @@ import { benchWebhooks } from './webhooks.ts'
 
 /**
  * `npm run bench`: figures side by side in one run. `--only
- * json|streams|pairs|posting|webhooks`, `--quick` for a look. Compare within a run, never between machines.
+ * json|endpoints|streams|pairs|posting|webhooks`, `--quick` for a look. Compare within a run, never between machines.
  */
 const { values } = parseArgs({
   options: { only: { type: 'string' }, quick: { type: 'boolean', default: false } },
@@ -16,6 +17,7 @@ const { values } = parseArgs({
 const quick = values.quick
 const benches: Record<string, () => Promise<void>> = {
   json: () => benchJson(quick ? 4 : 10, quick ? 1 : 3),
+  endpoints: () => benchEndpoints(quick ? 4 : 10),
   streams: () => benchStreams(quick ? 200 : 1_000, 200),
   pairs: () => benchPairs(quick ? 3 : 10),
   webhooks: () => benchWebhooks(quick ? 5 : 20),
