@@ -24,7 +24,9 @@ export async function writeSubscription(
 ): Promise<boolean> {
   const catalogue = deps.catalogue()
   const licensed = it.items.filter(({ isMetered }) => !isMetered)
-  const item = licensed.find(({ price }) => catalogue.planOf(price) !== null) ?? licensed[0]
+  // A plan without a base fee is sold by its metered price alone.
+  const item =
+    [...licensed, ...it.items].find(({ price }) => catalogue.planOf(price) !== null) ?? licensed[0]
   const plan = item === undefined ? null : catalogue.planOf(item.price)
   await tx.query(sql['note-subscription'], [
     ...[it.id, accountId, it.customer, plan?.id ?? null, item?.price ?? null],
