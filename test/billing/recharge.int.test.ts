@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { lockWanted } from '../../src/billing/recharge/end.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
 import { CREDIT, makeRechargeWorld, PACK, type RechargeWorld } from './recharge-world.ts'
@@ -61,6 +62,22 @@ describe('a balance below its threshold', () => {
     await world.db.query('UPDATE accounts SET status = $2 WHERE id = $1', [id, status])
     await drain()
     expect(await world.intents(customer)).toEqual([])
+  })
+
+  test.each(['suspended', 'no_plan'])('is not recharged while its access is %s', async (why) => {
+    const { id, customer } = await world.account('pm_card_visa')
+    await world.db.query(
+      `INSERT INTO entitlements (account_id, state, blocked, features, credit_limit_micros,
+                                 overage_limit_micros, plans_version, resolved_at)
+       VALUES ($1, 'none', $2, '{}', 0, 0, '', $3)`,
+      [id, why, new Date(0)],
+    )
+    await drain()
+    expect(await attemptsOf(id)).toEqual([])
+    expect((await world.db.tx((tx) => lockWanted(tx, id))).isWanted).toBe(false)
+    await world.db.query('UPDATE entitlements SET blocked = NULL WHERE account_id = $1', [id])
+    await drain()
+    expect(await charged(customer)).toBe(1)
   })
 
   test('is not recharged while a dispute is open, by whatever policy', async () => {

@@ -127,7 +127,7 @@ export async function lockWanted(
   const recharge = rechargeRow.parse(row)
   const { state, thresholdMicros } = recharge
   const isLow = thresholdMicros !== null && numberOf(row, 'posted_micros') < thresholdMicros
-  const isFree = row.account_status === 'active' && !flagOf(row, 'is_disputed')
-  const isWanted = state === 'on' && isFree && isLow
+  const isOpen = row.account_status === 'active' && !flagOf(row, 'is_blocked')
+  const isWanted = state === 'on' && isOpen && !flagOf(row, 'is_disputed') && isLow
   return { isWanted, recharge, customerId: orNull(row, 'stripe_customer_id', textOf) }
 }

@@ -12,6 +12,8 @@ WHERE r.state = 'on' AND r.due_at <= $1::timestamptz
                   AND t.state IN ('planned', 'called', 'open'))
   AND NOT EXISTS (SELECT FROM stripe_disputes d WHERE d.account_id = r.account_id
                   AND d.status LIKE ANY (ARRAY['%needs_response', '%under_review']))
+  AND NOT EXISTS (SELECT FROM entitlements e WHERE e.account_id = r.account_id
+                  AND e.blocked IS NOT NULL)
 ORDER BY r.account_id
 LIMIT $3
 FOR UPDATE OF r SKIP LOCKED

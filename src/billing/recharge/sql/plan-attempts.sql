@@ -20,6 +20,8 @@ WITH low AS (
                     AND t.state IN ('planned', 'called', 'open'))
     AND NOT EXISTS (SELECT FROM stripe_disputes d WHERE d.account_id = r.account_id
                     AND d.status LIKE ANY (ARRAY['%needs_response', '%under_review']))
+    AND NOT EXISTS (SELECT FROM entitlements e WHERE e.account_id = r.account_id
+                    AND e.blocked IS NOT NULL)
 ), written AS (
   INSERT INTO recharge_attempts (id, account_id, month, pack_id, stripe_price, micros,
                                  expires_days, return_url, state, idempotency_key, due_at,
