@@ -132,19 +132,26 @@ export function giveBack(sheet: Sheet, parts: readonly Taken[], op: Op): void {
   const debt = minMicros(owed, account.debtMicros)
   if (debt > 0) moveLine(sheet, 'debt', 'reversal', debt, op)
   const rest = subMicros(owed, debt)
-  if (rest > 0) addReturnLot(sheet, rest, op)
+  if (rest > 0) addReturnLot(sheet, OWN_LOT, 'reversal', rest, op)
 }
 
-function addReturnLot(sheet: Sheet, amount: Micros, op: Op): void {
+/** A lot of what is given back where what it was taken from is no more. */
+export function addReturnLot(
+  sheet: Sheet,
+  terms: Pick<NewLot, 'kind' | 'priority' | 'expiresAtMs'>,
+  type: 'reversal' | 'reinstatement',
+  amount: Micros,
+  op: Op,
+): void {
   const lot = addLot(sheet, {
-    ...OWN_LOT,
+    ...terms,
     grantedMicros: amount,
     effectiveAtMs: sheet.nowMs,
     reason: op.reason ?? 'given back',
     referenceType: 'reversal',
     referenceId: op.id,
   })
-  moveLot(sheet, lot, 'reversal', amount, op)
+  moveLot(sheet, lot, type, amount, op)
   lot.state = 'active'
 }
 

@@ -4,7 +4,7 @@ import type { Row, Tx } from '../store/db.ts'
 import { microsOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { GrantInput } from './books.ts'
-import { addLot, creditLot, takeBack } from './burn.ts'
+import { addLot, addReturnLot, creditLot, takeBack } from './burn.ts'
 import { moveLine, refillLot, type LotState, type Op, type Sheet } from './sheet.ts'
 import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
 import { expireLot, grantOpOf } from './turn.ts'
@@ -64,14 +64,31 @@ const opOf = (sale: Sale, number: number, reason: string): Op => ({
   reason,
 })
 
+/** As what repaid a debt was bought: it does not expire. */
+const PAID_LOT = { kind: 'paid', priority: 0, expiresAtMs: null } as const
+
+/** What was taken as debt and not given back since, on whatever line or lot it came back. */
+const takenAsDebt = ({ byLot }: Moved): Micros =>
+  [...byLot].reduce(
+    (sum, [lotId, taken]) => (lotId === '' || taken < 0 ? addMicros(sum, taken) : sum),
+    ZERO,
+  )
+
 /**
- * Gives back `amount` of what was taken: debt first, then the lots it came from, and what has been
- * repaid meanwhile to the sale's own lot. A lot whose time is over loses it again at once.
+ * Gives back `amount` of what was taken: debt first, what was debt and has been repaid meanwhile
+ * then, and the rest to the lots it came from. A lot whose time is over loses it again at once; not
+ * so what repaid the debt, because those credits were other ones, paid for by themselves.
  */
 function restore(sheet: Sheet, lot: LotState, amount: Micros, moved: Moved, op: Op): void {
   const repaid = minMicros(amount, sheet.account.debtMicros)
   if (repaid > 0) moveLine(sheet, 'debt', 'reinstatement', repaid, op)
   let left = subMicros(amount, repaid)
+  const owed = maxMicros(ZERO, subMicros(takenAsDebt(moved), repaid))
+  const paid = lot.expiresAtMs === null ? ZERO : minMicros(left, owed)
+  if (paid > 0) {
+    addReturnLot(sheet, PAID_LOT, 'reinstatement', paid, op)
+    left = subMicros(left, paid)
+  }
   for (const [lotId, taken] of [...moved.byLot].toReversed()) {
     const other = sheet.lots.find(({ id }) => id === lotId)
     if (other === undefined || other === lot) continue

@@ -107,6 +107,60 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     expect(await state('old')).toEqual({ posted: 0, debt: 0, lots: [] })
   })
 
+  test.each(['restored first', 'repaid first'] as const)(
+    'debt that a clawback left, %s, costs once, though the lot is long over',
+    async (order) => {
+      const name = order.replace(' ', '-')
+      await addAccount(db, name)
+      const at = (days: number) => T0 + days * DAY_MS
+      const bought = (dispute: number) =>
+        sale(`e:${name}`, 1_000, 0, dispute, { expiresAtMs: at(30) })
+      await settle(name, [bought(0)])
+      await spend(name, 700)
+      await settle(name, [bought(1_000)], at(1))
+      expect(await state(name)).toEqual({ posted: -700, debt: 700, lots: [] })
+      const topUp = () => books.grant(grant(name, 1_000), at(2))
+      if (order === 'repaid first') await topUp()
+      await books.turn(at(31), 10)
+      // In parts, as a dispute may be: what the debt was comes first, and what had been left last.
+      for (const dispute of [600, 200, 0]) await settle(name, [bought(dispute)], at(60))
+      if (order === 'restored first') await topUp()
+      await books.turn(at(400), 10)
+      const { posted, debt, lots } = await state(name)
+      expect({ posted, debt }).toEqual({ posted: 1_000, debt: 0 })
+      expect(lots?.reduce((sum, micros) => sum + micros, 0)).toBe(1_000)
+    },
+  )
+
+  test('what came back and is taken and given again is the same amount', async () => {
+    await addAccount(db, 'again')
+    const bought = (dispute: number) =>
+      sale('g:1', 500, 0, dispute, { expiresAtMs: T0 + DAY_MS, kind: 'included', priority: -10 })
+    await settle('again', [bought(0)])
+    await spend('again', 500)
+    await settle('again', [bought(500)])
+    await books.grant(grant('again', 500), T0)
+    await books.turn(T0 + 2 * DAY_MS, 10)
+    const later = T0 + 3 * DAY_MS
+    for (const [dispute, posted] of [
+      ...[
+        [0, 500],
+        [500, 0],
+        [250, 250],
+        [0, 500],
+        [300, 200],
+        [0, 500],
+      ],
+    ] as const) {
+      await settle('again', [bought(dispute)], later)
+      expect(await state('again')).toMatchObject({ posted, debt: 0 })
+    }
+    const { lots } = (await books.balance('again')) ?? { lots: [] }
+    expect(new Set(lots.map(({ kind, expiresAtMs }) => [kind, expiresAtMs].join()))).toEqual(
+      new Set(['paid,']),
+    )
+  })
+
   test('keys that begin alike do not mix', async () => {
     await addAccount(db, 'keys')
     const two = (a: number, b: number) => [sale('x:1', 100, a), sale('x:1:2', 200, b)]
