@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { lockWanted } from '../../src/billing/recharge/end.ts'
+import { lockWanted, turnOffWarned } from '../../src/billing/recharge/end.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
 import { CREDIT, makeRechargeWorld, PACK, type RechargeWorld } from './recharge-world.ts'
@@ -289,6 +289,48 @@ describe('what happens to the card', () => {
     const owner = { actor: 'key', isOperator: false }
     expect(await allow({}, owner)).toMatchObject({ code: 'conflict' })
     expect(await allow()).toBeNull()
+  })
+
+  test.each(['before', 'after'])(
+    'a fraud warning of the first purchase, %s a card is set up, is not forgotten',
+    async (when) => {
+      const { id, customer, account, allow } = await world.account(null, null)
+      const urls = { successUrl: 'https://a.example/', cancelUrl: 'https://a.example/' }
+      const item = { kind: 'pack', id: 'starter' } as const
+      const asked = { item, ...urls, requestKey: null }
+      const opened = await world.one.checkouts.open(account, asked)
+      if ('ok' in opened) throw new Error(opened.message)
+      await world.control('pay', { session: opened.sessionId, method: 'pm_card_visa' })
+      await world.deliver(customer)
+      const intent = (await world.intents(customer))[0]?.id ?? ''
+      const warn = async () => {
+        await world.control('warn', { payment_intent: intent })
+        await world.deliver(intent)
+      }
+      if (when === 'before') await warn()
+      const page = await world.one.recharges.setup(account, { ...urls, requestKey: 'k' })
+      const session = 'url' in page ? (page.url.split('/').at(-1) ?? '') : ''
+      await world.control('pay', { session, method: 'pm_card_visa' })
+      await world.deliver(customer)
+      if (when === 'after') await warn()
+      expect(await stateOf(id)).toMatchObject({ state: 'off', reason: 'early_fraud_warning' })
+      expect((await stateOf(id))?.paymentMethod).toMatch(/^pm_/)
+      await world.one.recharges.off(id, { actor: 'key', isOperator: false })
+      const owner = { actor: 'key', isOperator: false }
+      expect(await allow({}, owner)).toMatchObject({ code: 'conflict' })
+      expect(await allow()).toBeNull()
+    },
+  )
+
+  test('a fraud warning that comes while recharges are first allowed is not forgotten', async () => {
+    const { id, allow } = await world.account('pm_card_visa', null)
+    const owner = { actor: 'key', isOperator: false }
+    const [refused] = await Promise.all([
+      allow({}, owner),
+      world.db.tx((tx) => turnOffWarned(tx, id, world.clock.now())),
+    ])
+    expect(refused?.code ?? 'conflict').toBe('conflict')
+    expect(await stateOf(id)).toMatchObject({ state: 'off', reason: 'early_fraud_warning' })
   })
 
   test('a deleted customer is charged no more', async () => {

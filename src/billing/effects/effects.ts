@@ -8,7 +8,7 @@ import { makeCardLooks } from './look-at-customer.ts'
 import { makeRechargeLooks, type RechargeLooksDeps } from './look-at-recharge.ts'
 import { makeLooks } from './looks.ts'
 import { makePlanLooks, type PlanLooksDeps } from './looks-of-plans.ts'
-import { turnOff } from '../recharge/end.ts'
+import { turnOffWarned } from '../recharge/end.ts'
 import { accountOfPayment } from '../recharge/store.ts'
 import type { Subject } from './subject.ts'
 import { targetOf, type Target } from './target.ts'
@@ -91,7 +91,7 @@ export function makeEffects(deps: EffectsDeps): Effects {
     for (const finding of target.findings) await deps.findings.note(finding, tx)
     if (target.isWarned !== true) return
     const accountId = await accountOfPayment(tx, target.id)
-    if (accountId !== null) await turnOff(tx, accountId, 'early_fraud_warning', nowMs)
+    if (accountId !== null) await turnOffWarned(tx, accountId, nowMs)
   }
 
   async function tell({ accounts, grantedOfMs, isStuck, recharge }: Written): Promise<void> {

@@ -20,6 +20,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'end-attempt',
   'turn-recharge',
   'turn-off',
+  'turn-off-warned',
 ])
 
 export type Ending =
@@ -111,6 +112,11 @@ export async function turnOff(
 ): Promise<boolean> {
   const rows = await tx.query(sql['turn-off'], [accountId, reason, new Date(nowMs)])
   return rows.length > 0
+}
+
+/** Off until the operator turns it on, also where the customer sets it up only later. */
+export async function turnOffWarned(tx: Tx, accountId: string, nowMs: number): Promise<void> {
+  await tx.query(sql['turn-off-warned'], [accountId, new Date(nowMs)])
 }
 
 /** Whether an account still wants what was planned for it. Its row is locked by this. */

@@ -145,11 +145,13 @@ export function makeSettings(deps: SettingsDeps) {
         const before = row === undefined ? null : rechargeRow.parse(row)
         const start = startOf(before, card, asker, nowMs)
         if ('ok' in start) return start
-        await tx.query(sql['save-recharge'], [
+        const saved = await tx.query(sql['save-recharge'], [
           ...[account.id, 'on', null, pack.id, asked.thresholdMicros, asked.monthlyCount],
           ...[asked.monthlyAmount, currency, asked.returnUrl, start.declines, start.cardMark],
-          ...[new Date(start.dueMs), new Date(nowMs)],
+          ...[new Date(start.dueMs), new Date(nowMs), asker.isOperator],
         ])
+        // There was no row to lock when a warning came.
+        if (saved.length === 0) return WARNED
         const entry = { actor: asker.actor, action: 'recharge.on', subject: account.id }
         await writeAudit(tx, ids, { ...entry, detail: { ...asked } }, nowMs)
         return null
