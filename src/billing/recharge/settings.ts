@@ -129,12 +129,11 @@ export function makeSettings(deps: SettingsDeps) {
     async save(account: Account, asked: RechargeAsked, asker: Asker): Promise<Refusal | null> {
       const pack = deps.catalogue().pack(asked.pack)
       if (pack === null) return refuse('not_found', `There is no pack named ${asked.pack} here.`)
-      const [price, card] = await Promise.all([
+      const [{ amount, currency }, card] = await Promise.all([
         reader.price(pack.stripe_price),
         cardOf(deps, account),
       ])
       if (card === null) return NO_CARD
-      const { amount, currency } = price
       if (amount === null || amount <= 0) return refuse('conflict', `${pack.id} is not for sale.`)
       if (asked.monthlyAmount !== null && asked.monthlyAmount < amount) {
         return refuse('invalid_request', `monthly_amount: one ${pack.id} costs ${amount}.`)
@@ -150,7 +149,6 @@ export function makeSettings(deps: SettingsDeps) {
           ...[asked.monthlyAmount, currency, asked.returnUrl, start.declines, start.cardMark],
           ...[new Date(start.dueMs), new Date(nowMs), asker.isOperator],
         ])
-        // There was no row to lock when a warning came.
         if (saved.length === 0) return WARNED
         const entry = { actor: asker.actor, action: 'recharge.on', subject: account.id }
         await writeAudit(tx, ids, { ...entry, detail: { ...asked } }, nowMs)

@@ -1,4 +1,4 @@
--- What an account allows from now on.
+-- What an account allows from now on. A warning may come where there was no row to lock yet.
 -- Parameters: $1 account id, $2 state, $3 reason, $4 pack, $5 threshold in micros, $6 monthly
 -- count, $7 monthly amount, $8 currency, $9 return URL, $10 declines in a row, $11 mark of the
 -- card that was declined, $12 no attempt before, $13 now, $14 whether also after a fraud warning.
