@@ -118,6 +118,32 @@ test('a refund of an invoice takes its share of every line', async () => {
   expect(await world.posted(account)).toBe(0)
 })
 
+test('what a session sold is not granted again by the invoice made of it, nor left by a refund', async () => {
+  const world = await makeWorld()
+  for (const order of permutations(['checkout.session.completed', 'invoice.paid'])) {
+    const { account, customer, invoice } = await world.subscriber()
+    const [id, payment] = [invoice(1), invoice(1).replace('in_', 'pi_')]
+    const session = payment.replace('pi_', 'cs_')
+    const made = { billingReason: 'manual', paid: 1_000, payments: [payment] }
+    const lines = [planLine('price_extra', { isOfPlan: false, item: '', amount: 1_000 })]
+    world.shop.addSession(session, [{ id: `li_${id}`, price: 'price_extra', quantity: 1 }], {
+      ...{ customer, invoice: id },
+    })
+    world.shop.addPayment(payment, session)
+    const paid = paidInvoice(id, customer, null, lines, made)
+    world.shop.invoices.set(id, paid)
+    for (const type of order) {
+      await world.tell([type, type === 'invoice.paid' ? id : session])
+    }
+    await world.tell(['invoice.updated', id], ['payment_intent.succeeded', payment])
+    expect(await world.posted(account)).toBe(50)
+    world.shop.payment(payment).refunds.push({ id: `re_${id}`, amount: 1_000, stands: true })
+    world.shop.invoices.set(id, { ...paid, refunded: 1_000 })
+    await world.tell(['refund.created', `re_${id}`], ['invoice.updated', id])
+    expect(await world.posted(account)).toBe(0)
+  }
+})
+
 describe('the end of a subscription', () => {
   const over = { status: 'canceled', endedAtMs: T0 }
   test.each([

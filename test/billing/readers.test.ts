@@ -100,6 +100,7 @@ test('an invoice is read with all its lines, and what came back of all its payme
     customer: 'cus_1',
     refunded: 2 * 107,
     withdrawn: 0,
+    payments: ['pi_1', 'pi_1'],
   })
   expect(invoice.lines).toMatchObject([
     { id: 'il_1', price: 'price_a', isOfPlan: true, isProration: false, item: 'si_1' },

@@ -180,6 +180,7 @@ export const paidInvoice = (
   customer,
   email: null,
   subscription,
+  payments: [],
   lines,
   ...fields,
 })

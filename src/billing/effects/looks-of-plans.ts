@@ -5,6 +5,7 @@ import { endSales } from '../../ledger/sale.ts'
 import { checkoutRows, type CheckoutState } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
 import { decideInvoice, pricesToRead, underStoredKeys } from './decide-invoice.ts'
+import { nothing } from './decide.ts'
 import { noteEmail } from './email.ts'
 import { keysOfPacks, keysOfPlans } from './keys.ts'
 import { readLook, takeLook, type Look } from './look.ts'
@@ -75,6 +76,15 @@ async function readOfInvoice(deps: PlanLooksDeps, id: string | null) {
   return { facts, take: (tx: Tx, nowMs: number) => takeLook(tx, name, number, nowMs) }
 }
 
+/** A session that made an invoice of its payment: what it sold is granted by the session alone. */
+async function isOfSession({ reader }: PlanLooksDeps, invoice: InvoiceFacts): Promise<boolean> {
+  if (invoice.subscription !== null) return false
+  for (const payment of new Set(invoice.payments)) {
+    if ((await reader.sessionOf(payment)) !== null) return true
+  }
+  return false
+}
+
 async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Written>> {
   const { db, invoices, catalogue } = deps
   const invoice = await invoices.invoice(id)
@@ -85,7 +95,9 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
     await Promise.all(wanted.map(async (price) => [price, await invoices.price(price)] as const)),
   )
   const accountId = await accountOfCustomer(db, invoice.customer)
-  const fresh = decideInvoice({ invoice, subscription, accountId, catalogue: catalogue(), prices })
+  const input = { invoice, subscription, accountId, catalogue: catalogue(), prices }
+  const isSold = await isOfSession(deps, invoice)
+  const fresh = isSold ? nothing('granted by its session') : decideInvoice(input)
   const known = await readSales(db, id)
   const stored = withStored(known, { ...fresh, sales: underStoredKeys(known, fresh.sales) })
   const { sales } = stored

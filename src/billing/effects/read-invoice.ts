@@ -27,6 +27,8 @@ export interface InvoiceFacts extends PaymentFacts {
   /** Of the customer, when it was finalised. */
   readonly email: string | null
   readonly subscription: string | null
+  /** PaymentIntents that paid it, or parts of it. */
+  readonly payments: readonly string[]
   readonly lines: readonly InvoiceLine[]
 }
 
@@ -104,15 +106,14 @@ async function readBack(stripe: Stripe, invoice: string) {
     .autoPagingToArray({ limit: LIST_MAX })
   let [refunded, withdrawn] = [0, 0]
   const disputes: DisputeFacts[] = []
-  for (const { payment } of payments) {
-    const intent = idOf(payment.payment_intent)
-    if (intent === null) continue
+  const intents = payments.flatMap(({ payment }) => idOf(payment.payment_intent) ?? [])
+  for (const intent of intents) {
     const back = await readMoneyBack(stripe, intent)
     refunded += back.refunded
     withdrawn += back.withdrawn
     disputes.push(...back.disputes)
   }
-  return { refunded, withdrawn, disputes }
+  return { refunded, withdrawn, disputes, payments: intents }
 }
 
 async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
