@@ -3,6 +3,8 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Check } from '../reconcile/check.ts'
 import { checkOfEngine, checkOfLedger, checkOfLines } from '../reconcile/check-books.ts'
+import type { AccessLook } from '../reconcile/access.ts'
+import { checkOfFields } from '../reconcile/check-fields.ts'
 import { checkOfMeters } from '../reconcile/check-meters.ts'
 import { checksOfPayments } from '../reconcile/check-payments.ts'
 import { checkOfSubscriptions } from '../reconcile/check-subscriptions.ts'
@@ -17,7 +19,11 @@ import type { Core } from './credits.ts'
 import type { Stores } from './stores.ts'
 
 export interface ReconcileParts {
-  readonly core: Pick<Core, 'operations'> & { readonly stores: Pick<Stores, 'db' | 'engine'> }
+  readonly core: Pick<Core, 'operations' | 'entitle'> & {
+    readonly stores: Pick<Stores, 'db' | 'engine'>
+    /** Copies that this process rules by. */
+    readonly cached: { readonly of: AccessLook['cached'] }
+  }
   /** null = no Stripe key is set: only our own books are compared. */
   readonly stripe: StripeSide | null
   /** null or absent = nothing is reported. */
@@ -27,23 +33,29 @@ export interface ReconcileParts {
   readonly ids: Ids
   /** What is younger is not judged; absent = ten minutes. */
   readonly quarantineMs?: number
+  /** Between two calls of Stripe's; absent = as live accounts allow. */
+  readonly pauseMs?: number
 }
 
 /** The books, in the order in which they are compared: our own first, they are quick. */
-function checksOf({ core, stripe, meters, leaseMs, clock }: ReconcileParts): readonly Check[] {
+function checksOf(parts: ReconcileParts): readonly Check[] {
+  const { core, stripe, meters, leaseMs, clock, pauseMs } = parts
+  const pause = pauseMs === undefined ? {} : { pauseMs }
   const { db, engine } = core.stores
+  const access = { read: core.entitle.read, cached: (id: string) => core.cached.of(id) }
   const own = [
     checkOfLedger(db),
     checkOfLines(db),
-    checkOfEngine({ db, engine, clock, sweepMs: leaseMs / 3 }),
+    checkOfEngine({ db, engine, clock, access, sweepMs: leaseMs / 3 }),
     ...checksOfTables(db),
+    checkOfFields(db),
   ]
   if (stripe === null) return own
   return [
     ...own,
     checkOfSubscriptions({ db, ...stripe }),
-    ...(meters ? [checkOfMeters({ clock, meters })] : []),
-    ...checksOfPayments({ db, clock, ...stripe }),
+    ...(meters ? [checkOfMeters({ clock, meters, ...pause })] : []),
+    ...checksOfPayments({ db, clock, ...stripe, ...pause }),
   ]
 }
 
@@ -84,6 +96,10 @@ export function makeReconciliation(parts: ReconcileParts): Reconcile {
     ...{ db, ids, clock },
     rebuild: async (accountId) => (await core.operations.rebuild(accountId)).failed === 0,
     recover: async () => (await core.operations.recover()).left === 0,
+    async entitle(accountId) {
+      await db.tx((tx) => core.entitle.entitle(tx, accountId, clock.now()))
+      return (await core.operations.rebuild(accountId)).failed === 0
+    },
     look: stripe === null ? null : (what, id) => stripe.mend(what, id),
   })
   return makeReconcile({

@@ -42,10 +42,18 @@ const ruling = (it: Entitlements): Entitlements => ({
   nextChangeAtMs: null,
 })
 
-const differs = (subject: string, what: string, is: unknown, should: unknown): Suspicion[] =>
-  isDeepStrictEqual(is, should)
-    ? []
-    : [{ invariant: 'I10', subject, detail: `${what}: ${text(is)}, resolved ${text(should)}` }]
+function differs(
+  copy: 'stored' | 'cached',
+  subject: string,
+  is: unknown,
+  should: unknown,
+): Suspicion[] {
+  if (isDeepStrictEqual(is, should)) return []
+  const detail = `${WHAT[copy]}: ${text(is)}, resolved ${text(should)}`
+  return [{ invariant: 'I10', copy, subject, detail }]
+}
+
+const WHAT = { stored: 'stored entitlements', cached: 'cached caller' } as const
 
 const text = (value: unknown): string => JSON.stringify(value)
 
@@ -57,8 +65,8 @@ export const checkCachedKey = (
   copies.flatMap(({ key }) =>
     key?.keyId === id
       ? differs(
+          'cached',
           id,
-          'cached lists',
           { models: key.models, endpoints: key.endpoints },
           { models, endpoints },
         )
@@ -87,9 +95,7 @@ export async function lookAtAccess(
   return [
     ...(stored === null
       ? []
-      : differs(accountId, 'stored entitlements', ruling(stored.is), ruling(entitlements))),
-    ...access
-      .cached(accountId)
-      .flatMap(({ ruled }) => differs(accountId, 'cached caller', ruled, should)),
+      : differs('stored', accountId, ruling(stored.is), ruling(entitlements))),
+    ...access.cached(accountId).flatMap(({ ruled }) => differs('cached', accountId, ruled, should)),
   ]
 }

@@ -75,10 +75,23 @@ type EngineRule = keyof typeof ENGINE_KINDS
 
 const isOfEngine = (invariant: string): invariant is EngineRule => invariant in ENGINE_KINDS
 
+/** I10 beyond the engine: what is stored follows from other rows, a cached copy ends by itself. */
+const copyDrift = (accountId: string, copy: 'stored' | 'cached', one: Told): Drift => ({
+  kind: copy === 'stored' ? 'access_stored' : 'access_cached',
+  ...{ severity: 'review', direction: null, subject: one.subject, atStakeMicros: null },
+  evidence: { invariant: 'I10', account_id: accountId, detail: one.detail },
+  repair: copy === 'stored' ? { kind: 'entitle', accountId } : null,
+})
+
+interface Told {
+  readonly subject: string
+  readonly detail: string
+}
+
 const engineDrift = (
   accountId: string,
   invariant: EngineRule,
-  { subject, detail }: { readonly subject: string; readonly detail: string },
+  { subject, detail }: Told,
 ): Drift => ({
   kind: ENGINE_KINDS[invariant],
   severity: invariant === 'I2' ? 'urgent' : 'review',
@@ -99,7 +112,7 @@ const engineDrift = (
 /** I2, I7, I8, I10: what the hot path has ↔ Postgres, under the account's lock, looked at again. */
 export const checkOfEngine = (deps: VerifyDeps): Check => ({
   name: 'engine',
-  kinds: Object.values(ENGINE_KINDS),
+  kinds: [...Object.values(ENGINE_KINDS), 'access_stored', 'access_cached'],
   isOfTime: false,
   async page(cursor) {
     // Few at a time: each is several round trips, and a page is what a step cannot leave.
@@ -107,8 +120,9 @@ export const checkOfEngine = (deps: VerifyDeps): Check => ({
     const drifts: Drift[] = []
     for (const accountId of rows.map((row) => textOf(row, 'id'))) {
       const { breaches } = await judgeAccount(deps, accountId)
-      for (const { invariant, ...breach } of breaches) {
-        if (isOfEngine(invariant)) drifts.push(engineDrift(accountId, invariant, breach))
+      for (const { invariant, copy, ...breach } of breaches) {
+        if (copy !== undefined) drifts.push(copyDrift(accountId, copy, breach))
+        else if (isOfEngine(invariant)) drifts.push(engineDrift(accountId, invariant, breach))
       }
     }
     const last = rows.length < ENGINE_PAGE ? undefined : rows.at(-1)

@@ -65,7 +65,12 @@ function saleDrift(row: Row): Drift {
     const direction = 'unpaid_but_active'
     return drift({ kind: 'lot_without_sale', subject, evidence, direction, atStakeMicros: lot })
   }
-  return drift({ kind: 'sale_amount_differs', subject, evidence, atStakeMicros: sale - lot })
+  return drift({
+    kind: 'sale_amount_differs',
+    subject,
+    evidence,
+    atStakeMicros: Math.abs(sale - lot),
+  })
 }
 
 const checkoutDrift = (row: Row): Drift =>

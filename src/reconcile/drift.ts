@@ -15,6 +15,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
 export type Repair =
   | { readonly kind: 'rebuild'; readonly accountId: string }
   | { readonly kind: 'recover' }
+  | { readonly kind: 'entitle'; readonly accountId: string }
   | { readonly kind: 'look'; readonly what: 'payment' | 'invoice' | 'session' | 'subscription' }
 
 /** Everything that reconciliation can find. Each has a seed in the tests. */
@@ -26,6 +27,7 @@ export const DRIFT_KINDS = [
   ...['subscription_blocked', 'subscription_orphaned', 'subscription_unpaid'],
   ...['subscription_differs', 'payment_not_granted', 'clawback_differs', 'grant_without_payment'],
   ...['meter_summary_differs', 'meter_not_there'],
+  ...['fields_differ', 'access_stored', 'access_cached'],
   ...['provider_cost_differs', 'provider_cost_unrecorded', 'provider_cost_unbilled'],
   'reconcile_check_failed',
 ] as const

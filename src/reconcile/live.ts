@@ -5,6 +5,8 @@ import { micros } from '../kernel/money.ts'
 /** The rules that tie the credit engine to Postgres, as pure functions. Source: design §6. */
 export interface Suspicion {
   readonly invariant: 'I2' | 'I7' | 'I8' | 'I10'
+  /** Which copy differs, where it is not the engine's. */
+  readonly copy?: 'stored' | 'cached'
   readonly subject: string
   readonly detail: string
 }

@@ -11,6 +11,8 @@ export interface RepairDeps {
   /** Loads an account and its keys into the credit engine. Answers whether it took them. */
   readonly rebuild: (accountId: string) => Promise<boolean>
   readonly recover: () => Promise<boolean>
+  /** Resolves what an account may do again, and stores it. */
+  readonly entitle: (accountId: string) => Promise<boolean>
   /** Looks at something of Stripe's as the inbox does when an event names it; null = no Stripe. */
   readonly look: ((what: string, id: string) => Promise<void>) | null
 }
@@ -40,6 +42,8 @@ export function makeRepair(deps: RepairDeps): (drift: Drift) => Promise<boolean>
         return deps.rebuild(repair.accountId)
       case 'recover':
         return deps.recover()
+      case 'entitle':
+        return deps.entitle(repair.accountId)
       case 'look':
         await deps.look?.(repair.what, subject)
         return true

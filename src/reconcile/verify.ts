@@ -48,7 +48,7 @@ export interface VerifyDeps extends LookDeps {
 }
 
 interface Judged {
-  readonly breaches: readonly Breach[]
+  readonly breaches: readonly (Breach & Pick<Suspicion, 'copy'>)[]
   readonly undecided: string | null
   readonly tries: number
   readonly isLoaded: boolean
@@ -56,12 +56,11 @@ interface Judged {
   readonly holds: number
 }
 
-const toBreaches = (accountId: string, suspicions: readonly Suspicion[]): Breach[] =>
-  suspicions.map(({ invariant, subject, detail }) => ({
-    invariant,
+const toBreaches = (accountId: string, suspicions: readonly Suspicion[]): Judged['breaches'] =>
+  suspicions.map(({ copy, ...rest }) => ({
+    ...rest,
     account_id: accountId,
-    subject,
-    detail,
+    ...(copy !== undefined && { copy }),
   }))
 
 /** Looks until nothing is suspected, or often enough that it is no coincidence. */
@@ -110,7 +109,7 @@ async function verifyLive(deps: VerifyDeps, only: string | null, tally: Tally): 
       tally.keys += judged.keys
       tally.holds += judged.holds
       tally.retried += judged.tries > 1 ? 1 : 0
-      tally.breaches.push(...judged.breaches)
+      tally.breaches.push(...judged.breaches.map(({ copy: _copy, ...one }) => one))
       if (judged.undecided !== null) {
         tally.undecided.push({ account_id: accountId, detail: judged.undecided })
       }

@@ -40,6 +40,7 @@ import { makeCostBook } from '../../src/reconcile/costs/config.ts'
 import { makeCosts } from '../../src/reconcile/costs/costs.ts'
 import { makeDrifts } from '../../src/reconcile/drift.ts'
 import { makeDoctor } from '../../src/reconcile/doctor.ts'
+import type { CachedCopy } from '../../src/reconcile/access.ts'
 import { makeVerify } from '../../src/reconcile/verify.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { oneNode } from '../../src/store/redis-nodes.ts'
@@ -126,7 +127,8 @@ export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {})
     recovery: credits.recovery,
     renewalMs: LEASE_MS / 3,
   })
-  const core = { operations, stores: { db, engine } }
+  const copies: { of: (accountId: string) => readonly CachedCopy[] } = { of: () => [] }
+  const core = { operations, entitle, cached: copies, stores: { db, engine } }
   const reconcile = makeReconciliation({
     ...{ core, stripe: null, leaseMs: LEASE_MS, clock, ids, quarantineMs: 0 },
   })
@@ -174,6 +176,7 @@ export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {})
   await app.register(openApiPlugin, { version: '0.0.0', surfaces: [admin, portal] })
   return {
     ...deps,
+    ...{ core, copies },
     ...{ app, redis, credits, poster, ledger, redisServer, database, authenticator, book },
     admin: makeCaller(app, ADMIN_PREFIX, ADMIN_TOKEN),
     as: (secret: string) => makeCaller(app, PORTAL_PREFIX, secret),

@@ -43,7 +43,15 @@ function makeRun(quarantineMs: number) {
   const checks = checksOfPayments({ db, clock, ...side, pauseMs: 0 })
   const nothing = () => Promise.resolve(false)
   const look = (what: string, id: string) => side.mend(what, id)
-  const repair = makeRepair({ db, ids, clock, rebuild: nothing, recover: nothing, look })
+  const repair = makeRepair({
+    db,
+    ids,
+    clock,
+    rebuild: nothing,
+    recover: nothing,
+    entitle: nothing,
+    look,
+  })
   const reconcile = makeReconcile({
     ...{ db, ids, clock, repair, quarantineMs, checks: () => checks },
     drifts: makeDrifts({ db, ids, clock }),
