@@ -5,6 +5,8 @@ import { makeDriftWorld, type DriftWorld } from './drift-world.ts'
 
 const CREDIT = 1_000_000
 const DAY_MS = 86_400_000
+/** A whole hour that summaries have caught up with. */
+const HOUR = new Date(Math.floor(Date.now() / 3_600_000 - 5) * 3_600_000).toISOString()
 
 let its: DriftWorld
 beforeAll(async () => {
@@ -48,6 +50,12 @@ const nothing = () => Promise.resolve()
 const mended = (account: string, after: () => Promise<void> = nothing): Seeded['fixes'] => ({
   ...{ accounts: [account], after },
 })
+/** The day of the only charge of a key. */
+async function dayOf(key: string): Promise<number> {
+  const [row] = await its.db.query('SELECT day FROM key_spend WHERE key_id = $1', [key])
+  return Number(row?.day)
+}
+
 const posted = async (id: string) => (await its.world.books.balance(id))?.postedMicros
 
 const sale = (account: string, key: string, payment: string, micros: number) =>
@@ -72,7 +80,7 @@ const report = (account: string, customer: string, event: string, identifier: st
      sent_at)
    SELECT gen_random_uuid(), gen_random_uuid(), '${identifier}', '${account}', '${customer}',
      '${event}', '${event}', '{}', at, 1, 0, 'usage', 4, 4000000, at, at, 'sent', at
-   FROM (SELECT date_trunc('hour', now()) - interval '5 hours' AS at) it;`
+   FROM (SELECT '${HOUR}'::timestamptz AS at) it;`
 
 /** A subscription of Stripe's as it is here, and what follows from it. */
 async function linked(customer: string, account: string, id: string, status = 'active') {
@@ -141,7 +149,7 @@ const KINDS: Readonly<Record<Exclude<DriftKind, 'fields_differ' | `provider_${st
   async ledger_hold() {
     const { keyId, holdId } = await its.charged()
     const set = (to: number) => `UPDATE usage SET micros = ${to} WHERE hold_id = '${holdId}'`
-    const day = Math.floor(Date.now() / DAY_MS)
+    const day = await dayOf(keyId)
     const told = [urgent('ledger_hold', holdId, null, null)]
     return byHand(
       [...told, review('key_spend_differs', `${keyId} day ${day}`)],
@@ -227,7 +235,7 @@ const KINDS: Readonly<Record<Exclude<DriftKind, 'fields_differ' | `provider_${st
     const { keyId } = await its.charged()
     const set = (by: string) =>
       `UPDATE key_spend SET micros = micros ${by} WHERE key_id = '${keyId}'`
-    const day = Math.floor(Date.now() / DAY_MS)
+    const day = await dayOf(keyId)
     return byHand([review('key_spend_differs', `${keyId} day ${day}`)], set('+ 1'), set('- 1'))
   },
   async sale_without_lot() {
@@ -361,9 +369,8 @@ const KINDS: Readonly<Record<Exclude<DriftKind, 'fields_differ' | `provider_${st
   },
   async meter_summary_differs() {
     const { accountId } = await its.charged()
-    const hour = new Date(Math.floor(Date.now() / 3_600_000 - 5) * 3_600_000).toISOString()
     const stake = [4 * CREDIT, 'unpaid_but_active'] as const
-    const told = [review('meter_summary_differs', `ai_credits cus_metered ${hour}`, ...stake)]
+    const told = [review('meter_summary_differs', `ai_credits cus_metered ${HOUR}`, ...stake)]
     const undo = `DELETE FROM meter_reports WHERE identifier = 'lost'`
     return byHand(told, report(accountId, 'cus_metered', 'ai_credits', 'lost'), undo)
   },
