@@ -8,6 +8,7 @@ import { makeFindings } from '../../src/billing/findings.ts'
 import { makeRechargeReader } from '../../src/billing/recharge/read.ts'
 import type { SeenSubscription } from '../../src/billing/walk.ts'
 import { idOf } from '../../src/billing/stripe.ts'
+import { RECONCILE_LOOKS_MAX } from '../../src/kernel/limits-books.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { checksOfPayments } from '../../src/reconcile/check-payments.ts'
 import { judgeSubscription } from '../../src/reconcile/check-subscriptions.ts'
@@ -29,8 +30,8 @@ afterAll(async () => {
   await own[Symbol.asyncDispose]()
 })
 
-function makeRun(quarantineMs: number) {
-  const { db, clock, stripe, one } = world
+function makeReconciliation(quarantineMs: number, clock = world.clock) {
+  const { db, stripe, one } = world
   const packs = packsSchema.parse([{ id: 'starter', stripe_price: world.price.id, credits: 100 }])
   const catalogue = makeCatalogue({ packs, plans: [], stripe: stripeConfigSchema.parse({}) })
   const side = makeStripeSide({
@@ -52,10 +53,14 @@ function makeRun(quarantineMs: number) {
     entitle: nothing,
     look,
   })
-  const reconcile = makeReconcile({
+  return makeReconcile({
     ...{ db, ids, clock, repair, quarantineMs, checks: () => checks },
     drifts: makeDrifts({ db, ids, clock }),
   })
+}
+
+function makeRun(quarantineMs: number) {
+  const reconcile = makeReconciliation(quarantineMs)
   return (fix = false, since: number | null = null) =>
     reconcile.begin({ kind: 'manual', since_ms: since, fix })
 }
@@ -158,6 +163,33 @@ describe('Stripe’s payments and our grants', () => {
     await world.pass(601)
     expect(await run(true)).toMatchObject({ found: 1, fixed: 1 })
     expect(await world.posted(accountId)).toBe(100_000_000)
+  })
+
+  test('more than a page is walked step by step, each taken up by whoever comes', async () => {
+    const { payment } = await aPayment()
+    const made = { amount: 100, currency: 'usd', confirm: true, payment_method: 'pm_card_visa' }
+    const others = Array.from({ length: RECONCILE_LOOKS_MAX + 5 }, () =>
+      world.stripe.paymentIntents.create(made),
+    )
+    await Promise.all(others)
+    // Time runs away: no step has more than one page.
+    let readings = 0
+    const clock = { ...world.clock, monotonicMs: () => (readings += 1) * 10_000 }
+    let done = await makeReconciliation(-60_000, clock).begin({
+      ...{ kind: 'manual', since_ms: null, fix: false },
+    })
+    const steps = [done]
+    while (done?.check != null) {
+      done = await makeReconciliation(-60_000, clock).step()
+      steps.push(done)
+    }
+    expect(done).toMatchObject({ check: null, found: 1 })
+    expect(steps.filter((one) => one?.check === 'payments').length).toBeGreaterThanOrEqual(1)
+    const seen = steps.map((one) => one?.seen ?? 0)
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b))
+    expect(seen.at(-1)).toBeGreaterThan(RECONCILE_LOOKS_MAX + 5)
+    expect(await open()).toMatchObject([{ kind: 'payment_not_granted', subject: payment }])
+    await makeRun(-60_000)(true)
   })
 
   describe('money that goes back is judged by its own time', () => {
