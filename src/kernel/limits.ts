@@ -10,7 +10,7 @@ export const REQUEST_BODY_WAIT_MS_MAX = 60_000
 export const JSON_DEPTH_MAX = 128
 /** A JSON answer up to here is read whole, metered, posted and then sent. Source: design §2.9. */
 export const ANSWER_BUFFER_BYTES_MAX = 1024 * 1024
-/** A body up to here is copied to leave in one write with its head; beyond it the copy costs more. */
+/** A body up to here is copied to leave in one write with its head; beyond it the copy costs. */
 export const ONE_WRITE_BYTES_MAX = 16 * 1024
 /** One event of a stream that is still metered; a larger one passes unmetered and is estimated. */
 export const SSE_EVENT_BYTES_MAX = 8 * 1024 * 1024

@@ -5,6 +5,8 @@ import { makeBilling } from '../../src/app/billing.ts'
 import { makeReconciliation } from '../../src/app/reconcile.ts'
 import { makeHints } from '../../src/billing/recharge/hints.ts'
 import { makeAccounts } from '../../src/access/accounts.ts'
+import { makePlanBooks } from '../../src/access/plans/book.ts'
+import { makeEntitle } from '../../src/access/plans/entitle.ts'
 import { configSchema } from '../../src/config-schema.ts'
 import { makeEngine } from '../../src/credits/engine.ts'
 import { makeIncarnations } from '../../src/credits/incarnations.ts'
@@ -175,8 +177,10 @@ async function reconcileLater() {
   })
   const never = () => Promise.reject(new Error('nothing is to be mended'))
   const operations = { verify: never, doctor: never, rebuild: never, recover: never }
+  const tell = () => Promise.resolve()
+  const entitle = makeEntitle({ db, ids, clock, books: makePlanBooks(), tell })
   const reconcile = makeReconciliation({
-    core: { operations, stores: { db, engine } },
+    core: { operations, entitle, cached: { of: () => [] }, stores: { db, engine } },
     ...{ stripe: billing?.books ?? null, leaseMs: LEASE_MS, clock, ids },
   })
   try {

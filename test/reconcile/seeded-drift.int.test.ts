@@ -132,8 +132,10 @@ async function reserved(it: { accountId: string; keyId: string }, micros: number
   return holdId
 }
 
-/** A receipt of some day long ago; what it cost the provider, in pico-dollars. */
-const KINDS: Readonly<Record<Exclude<DriftKind, 'fields_differ' | `provider_${string}`>, Seed>> = {
+/** Seeded apart: by fields, by exports, and by checks that fail (run.int.test.ts). */
+type Apart = 'fields_differ' | `provider_${string}` | 'reconcile_check_failed'
+
+const KINDS: Readonly<Record<Exclude<DriftKind, Apart>, Seed>> = {
   async ledger_balance() {
     const { accountId } = await its.charged()
     const [lot] = await its.db.query('SELECT id FROM lots WHERE account_id = $1', [accountId])
@@ -556,7 +558,8 @@ const findings = async (state: string): Promise<string[]> =>
   )
 
 test('every kind of drift has a seed', () => {
-  const seeded = [...Object.keys(KINDS), ...Object.keys(COSTS), 'fields_differ']
+  const apart = ['fields_differ', 'reconcile_check_failed']
+  const seeded = [...Object.keys(KINDS), ...Object.keys(COSTS), ...apart]
   expect(seeded.toSorted()).toEqual([...DRIFT_KINDS].toSorted())
   expect(Object.keys(FIELDS).toSorted()).toEqual([...FIELD_PAIRS].toSorted())
 })

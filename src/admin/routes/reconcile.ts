@@ -29,7 +29,7 @@ const view = (run: Progress): z.infer<typeof progressView> => ({
   finished_at: isoOrNull(run.finishedMs),
 })
 
-const BUSY = refuse('conflict', 'A comparison is under way: carry it on with /reconcile/step, or wait.')
+const BUSY = refuse('conflict', 'A comparison is under way. Carry it on with /reconcile/step.')
 const post = { method: 'POST', params: nothing, query: nothing } as const
 
 export const reconcileRoutes = (deps: AdminDeps): readonly Route<Operator>[] => [
