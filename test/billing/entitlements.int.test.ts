@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makePlanBooks } from '../../src/access/plans/book.ts'
 import { plansSchema } from '../../src/access/plans/config.ts'
 import { makeEntitle } from '../../src/access/plans/entitle.ts'
@@ -9,7 +9,6 @@ import { makeEffects } from '../../src/billing/effects/effects.ts'
 import { makeEventEffect } from '../../src/billing/effects/of-event.ts'
 import type { SubscriptionFacts } from '../../src/billing/effects/read-invoice.ts'
 import { makeFindings } from '../../src/billing/findings.ts'
-import { makeRenewals } from '../../src/billing/renewals.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { DAY, END, HOUR, planConfig, PLANS, START } from '../access/plan-support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
@@ -25,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => own[Symbol.asyncDispose]())
 
 /** Two processes over one database and one Stripe, under a clock that is moved by hand. */
-async function makeWorld(access: object = {}) {
+async function makeWorld(access: object = {}, beforeEntitle = () => Promise.resolve()) {
   const { db } = own
   const shop = makeShop()
   let nowMs = START
@@ -45,16 +44,21 @@ async function makeWorld(access: object = {}) {
     },
   })
   await entitle.publish(planConfig(access))
-  const effectsOf = () =>
-    makeEffects({
-      ...{ db, reader: shop.reader, invoices: shop.invoiceReader, ids, clock, log: silentLog },
-      ...{ recharges: shop.recharges, tell: () => Promise.resolve() },
-      ...{ hooks: countedHooks(), catalogue: () => catalogue, entitle: entitle.entitle },
-      findings: makeFindings({ db, ids, clock }),
-      reload: (accountId) => Promise.resolve(void reloads.push(accountId)),
+  const effectOf = () =>
+    makeEventEffect({
+      ...{ db, mode: 'test' },
+      effects: makeEffects({
+        ...{ db, reader: shop.reader, invoices: shop.invoiceReader, ids, clock, log: silentLog },
+        ...{ recharges: shop.recharges, tell: () => Promise.resolve() },
+        ...{ hooks: countedHooks(), catalogue: () => catalogue },
+        entitle: async (...asked) => {
+          await beforeEntitle()
+          return entitle.entitle(...asked)
+        },
+        findings: makeFindings({ db, ids, clock }),
+        reload: (accountId) => Promise.resolve(void reloads.push(accountId)),
+      }),
     })
-  const effectOf = () => makeEventEffect({ db, mode: 'test', effects: effectsOf() })
-  const renewalsOf = () => makeRenewals({ db, effects: effectsOf(), clock, log: silentLog })
   const inbox = await makeInboxWorld(db, effectOf(), undefined, effectOf())
   let count = 0
 
@@ -88,11 +92,6 @@ async function makeWorld(access: object = {}) {
   }
   return {
     ...{ db, shop, entitle, told, reloads, subscriber, stored },
-    /** Two processes look for passed periods at once; answers how many they took. */
-    async renew() {
-      const taken = await Promise.all([renewalsOf()(), renewalsOf()()])
-      return taken[0] + taken[1]
-    },
     at(ms: number) {
       nowMs = ms
     },
@@ -112,6 +111,35 @@ const permutations = <T>(items: readonly T[]): T[][] =>
       )
 
 const PAST_DUE = { status: 'past_due', owedSinceMs: END, payUrl: 'https://pay.example/in_2' }
+
+test('two looks at one account at once wait for each other, and in no circle', async () => {
+  let met = Promise.withResolvers<undefined>()
+  let coming = 2
+  const world = await makeWorld({}, async () => {
+    coming -= 1
+    if (coming === 0) met.resolve(undefined)
+    await met.promise
+  })
+  for (let round = 0; round < 8; round += 1) {
+    ;[met, coming] = [Promise.withResolvers(), 2]
+    const { account, customer, sub, name, put } = await world.subscriber()
+    const other = `${sub}_other`
+    put(other, 'price_team', {})
+    const invoice = `in_${name}`
+    world.shop.invoices.set(invoice, paidInvoice(invoice, customer, sub, [planLine('price_pro')]))
+    await world.tell(
+      ['customer.subscription.created', other],
+      round % 2 === 0 ? ['invoice.paid', invoice] : ['customer.subscription.created', sub],
+    )
+    expect(coming).toBeLessThanOrEqual(0)
+    const events = await world.db.query(
+      'SELECT state, attempts FROM stripe_events WHERE object_id = ANY ($1)',
+      [[other, sub, invoice]],
+    )
+    expect(events).toEqual(Array(2).fill({ state: 'done', attempts: 1 }))
+    expect(await world.stored(account)).toEqual(['active', 'team', null])
+  }
+})
 
 test('the ladder over a month, with the worker offline on the edges', async () => {
   const world = await makeWorld()
@@ -208,83 +236,6 @@ test('a subscription whose events never came ends by itself; ten minutes are not
   expect((await world.entitle.read(account, END + 6 * HOUR)).entitlements.planId).toBe(null)
   expect(await world.turn()).toContain(account)
   expect(await world.stored(account)).toEqual(['none', null, null])
-})
-
-describe('a period that passes without news', () => {
-  const NEXT = END + 31 * DAY
-  /** As Stripe has it once the next period has begun there. */
-  const nextPeriod = { price: 'price_pro', quantity: 1, isMetered: false }
-  const renewed = { items: [{ ...nextPeriod, periodStartMs: END, periodEndMs: NEXT }] }
-  /** What other tests left behind is not what is counted here. */
-  async function makeRenewing() {
-    const world = await makeWorld()
-    await world.db.query("UPDATE subscriptions SET ended_at = $1, status = 'canceled'", [
-      new Date(START),
-    ])
-    const subscriber = await world.subscriber()
-    await world.tell(['customer.subscription.created', subscriber.sub])
-    return { world, ...subscriber }
-  }
-
-  test('is read again by one process, and who paid keeps the plan', async () => {
-    const { world, account, set } = await makeRenewing()
-    set(renewed)
-    world.at(END - 1)
-    expect(await world.renew()).toBe(0)
-    world.at(END)
-    expect(await world.renew()).toBe(1)
-    expect(await world.renew()).toBe(0)
-    world.at(END + 6 * HOUR)
-    await world.turn()
-    expect(await world.stored(account)).toEqual(['active', 'pro', null])
-    expect(await world.renew()).toBe(0)
-  })
-
-  test('is read again soon where the clocks differ by ten minutes', async () => {
-    const { world, account, set } = await makeRenewing()
-    world.at(END + 1) // at Stripe it has not begun
-    expect(await world.renew()).toBe(1)
-    world.at(END + MINUTE)
-    expect(await world.renew()).toBe(0)
-    set(renewed)
-    world.at(END + 10 * MINUTE)
-    expect(await world.renew()).toBe(1)
-    world.at(END + 6 * HOUR)
-    await world.turn()
-    expect(await world.stored(account)).toEqual(['active', 'pro', null])
-  })
-
-  test('gives nothing that Stripe does not say, and ends what Stripe has ended', async () => {
-    const { world, account, set } = await makeRenewing()
-    for (let at = END; at < END + 6 * HOUR; at += HOUR) {
-      world.at(at)
-      expect(await world.renew()).toBe(1)
-    }
-    expect(await world.stored(account)).toEqual(['active', 'pro', null])
-    world.at(END + 6 * HOUR)
-    await world.turn()
-    expect(await world.stored(account)).toEqual(['none', null, null])
-    set({ status: 'canceled', endedAtMs: END })
-    world.at(END + 8 * HOUR)
-    expect(await world.renew()).toBe(1)
-    world.at(END + 10 * HOUR)
-    expect(await world.renew()).toBe(0)
-  })
-
-  test('ends with its slack where Stripe cannot be asked, until it can', async () => {
-    const { world, account, sub, set } = await makeRenewing()
-    const kept = world.shop.subscriptions.get(sub)
-    world.shop.subscriptions.delete(sub)
-    world.at(END)
-    expect(await world.renew()).toBe(1)
-    world.at(END + 6 * HOUR)
-    await world.turn()
-    expect((await world.stored(account))[1]).toBe(null)
-    if (kept !== undefined) world.shop.subscriptions.set(sub, kept)
-    set(renewed)
-    expect(await world.renew()).toBe(1)
-    expect(await world.stored(account)).toEqual(['active', 'pro', null])
-  })
 })
 
 test('a change of plan and several subscriptions rule by what stands best', async () => {

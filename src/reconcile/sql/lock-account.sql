@@ -6,4 +6,4 @@ SELECT id, posted_micros, debt_micros,
        status, version, change_seq, changed_at
   FROM accounts
  WHERE id = $1
-   FOR UPDATE
+   FOR NO KEY UPDATE
