@@ -157,6 +157,21 @@ describe('a key comes', () => {
     expect(await world.claimsOf(buyer.account)).toEqual([])
   })
 
+  test.each(['before', 'after'])('when a refund of all fails, told %s the purchase', async (at) => {
+    const world = await makeWorld()
+    const buyer = await world.buyer()
+    const { id, payment } = world.session(buyer, ['price_keyed'])
+    const refund = { id: `re_${id}`, amount: 1_000, stands: true }
+    if (at === 'after') await world.tell(['checkout.session.completed', id])
+    world.shop.payment(payment).refunds.push(refund)
+    await world.tell(['refund.created', refund.id], ['checkout.session.completed', id])
+    expect(await world.claimsOf(buyer.account)).toHaveLength(at === 'after' ? 1 : 0)
+    world.shop.payment(payment).refunds.splice(0, 1, { ...refund, stands: false })
+    await world.tell(['refund.failed', refund.id], ['refund.updated', refund.id])
+    expect(await world.claimsOf(buyer.account)).toHaveLength(1)
+    expect(await world.told(buyer.account)).toHaveLength(1)
+  })
+
   test.each([
     ['price_small', {}, 'Small'],
     ['price_access', {}, 'Access'],

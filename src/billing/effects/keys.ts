@@ -57,19 +57,19 @@ export function keysOfPlans(
 
 /**
  * Notes the keys that come with a payment and has their links sent, in the transaction that grants
- * what was bought: with the grant, never again, and not where all of it was given back by then.
+ * what was bought or gives it again, once however often; not while all of the money is given back.
  */
 export async function issueKeys(
   tx: Tx,
   deps: { readonly ids: Ids; readonly tell?: Tell },
-  of: { readonly accountId: string; readonly granted: ReadonlySet<string> } & MoneyBack,
+  of: { readonly accountId: string; readonly moved: ReadonlySet<string> } & MoneyBack,
   keys: readonly KeyItem[],
   nowMs: number,
 ): Promise<void> {
-  const { accountId, granted, paid, refunded, withdrawn } = of
+  const { accountId, moved, paid, refunded, withdrawn } = of
   if (paid > 0 && refunded + withdrawn >= paid) return
   for (const key of keys) {
-    if (key.saleKey !== null && !granted.has(key.saleKey)) continue
+    if (key.saleKey !== null && !moved.has(key.saleKey)) continue
     const claimId = await issueClaim(tx, deps.ids, { ...key, accountId }, nowMs)
     if (claimId === null) continue
     const data = { claim_id: claimId, round: 1 }

@@ -109,12 +109,11 @@ export async function writePayment(
     return { outcome: why, accounts: [], grantedOfMs: null, isStuck }
   }
   const stored = await noteSales(tx, payment, accountId, sales, nowMs)
-  const { taken, granted, changed } = await settle(tx, deps, stored, payment, nowMs)
+  const { taken, granted, moved, changed } = await settle(tx, deps, stored, payment, nowMs)
   for (const [id, sales] of Map.groupBy(granted, (sale) => sale.accountId)) {
     if (deps.tell !== undefined) await tellGranted(tx, deps.tell, id, sales, nowMs)
   }
-  const keys = new Set(granted.map(({ key }) => key))
-  await issueKeys(tx, deps, { ...payment, accountId, granted: keys }, decision.keys ?? [], nowMs)
+  await issueKeys(tx, deps, { ...payment, accountId, moved }, decision.keys ?? [], nowMs)
   const of = { accountId, paymentId: payment.id }
   const isFrozen = await writeDisputes(tx, deps, of, payment.disputes, nowMs)
   return {
@@ -157,6 +156,7 @@ async function settle(
   const byAccount = Map.groupBy(stored, (sale) => sale.accountId)
   let taken = 0
   const granted: (GrantedSale & { readonly accountId: string })[] = []
+  const moved = new Set<string>()
   const changed: string[] = []
   for (const id of [...byAccount.keys()].toSorted()) {
     const sales = (byAccount.get(id) ?? []).map((item) => saleOf(item, payment))
@@ -167,8 +167,9 @@ async function settle(
       taken += takenMicros
       const item = one.granted ? stored.find(({ key }) => key === one.key) : undefined
       if (item !== undefined) granted.push({ ...item, takenMicros })
-      if (one.granted || one.takenMicros !== 0) changed.push(id)
+      if (one.granted || takenMicros < 0) moved.add(one.key)
+      if (one.granted || takenMicros !== 0) changed.push(id)
     }
   }
-  return { taken, granted, changed }
+  return { taken, granted, moved, changed }
 }
