@@ -26,18 +26,19 @@ interface Page {
   readonly html: string
 }
 
-/** Links that nobody made are looked up so often a second, then no link is: guessing is bounded. */
+/**
+ * Guesses are bounded: of the links that nobody made, so many a second are told that they are
+ * unknown, the others that there is too much to do. Who has a good one is never kept out.
+ */
 function makeMisses(clock: Clock) {
   let second = -1
   let count = 0
-  return {
-    note(): void {
-      const now = Math.floor(clock.monotonicMs() / 1000)
-      if (now !== second) [second, count] = [now, 0]
-      count += 1
-    },
-    tooMany: (): boolean =>
-      Math.floor(clock.monotonicMs() / 1000) === second && count >= CLAIM_MISSES_PER_S_MAX,
+  /** Answers whether it is one too many. */
+  return (): boolean => {
+    const now = Math.floor(clock.monotonicMs() / 1000)
+    if (now !== second) [second, count] = [now, 0]
+    count += 1
+    return count > CLAIM_MISSES_PER_S_MAX
   }
 }
 
@@ -89,7 +90,7 @@ const answer = (reply: FastifyReply, { status, html }: Page): FastifyReply =>
   reply.code(status).headers(PAGE_HEADERS).send(html)
 
 function makeHandlers({ claims, reload, baseUrl, clock, ids, log }: ClaimPageDeps) {
-  const misses = makeMisses(clock)
+  const isOneTooMany = makeMisses(clock)
 
   /** What a fault looks like; the log gets the rest, and never a link. */
   function fault(error: unknown, request: FastifyRequest, page: string | null): Page {
@@ -99,13 +100,13 @@ function makeHandlers({ claims, reload, baseUrl, clock, ids, log }: ClaimPageDep
 
   async function look(token: string): Promise<Page> {
     const looked = await claims.look(token)
-    if (looked.state === 'unknown' && isToken(token)) misses.note()
+    if (looked.state === 'unknown' && isToken(token) && isOneTooMany()) return BUSY
     return shownOf(looked, ids)
   }
 
   async function press(token: string, page: string): Promise<Page> {
     const pressed = await claims.press(token, page)
-    if (pressed.state === 'unknown' && isToken(token)) misses.note()
+    if (pressed.state === 'unknown' && isToken(token) && isOneTooMany()) return BUSY
     if (pressed.state === 'revealed' && pressed.replaced) {
       const { id, accountId } = pressed.key
       // The sweeps load it within seconds where this fails.
@@ -115,12 +116,9 @@ function makeHandlers({ claims, reload, baseUrl, clock, ids, log }: ClaimPageDep
   }
 
   return {
-    get: async (request: FastifyRequest): Promise<Page> => {
-      if (misses.tooMany()) return BUSY
-      return look(tokenIn(request)).catch((error: unknown) => fault(error, request, null))
-    },
+    get: async (request: FastifyRequest): Promise<Page> =>
+      look(tokenIn(request)).catch((error: unknown) => fault(error, request, null)),
     post: async (request: FastifyRequest): Promise<Page> => {
-      if (misses.tooMany()) return BUSY
       const given = pageIn(request)
       const page = isPage(given) ? given : newPage(ids)
       return press(tokenIn(request), page).catch((error: unknown) => fault(error, request, page))
