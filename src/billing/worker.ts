@@ -37,6 +37,14 @@ class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError'
 }
 
+/** No try came to an end, be it good or bad: the work kills the process, or outlasts its lease. */
+class NeverEndedError extends Error {
+  override readonly name = 'NeverEndedError'
+  constructor() {
+    super(`no end after ${STRIPE_EVENT_TRIES_MAX} tries`)
+  }
+}
+
 /** Pause after `attempts` failed tries, ms. */
 export const retryMs = (attempts: number, random: number): number =>
   backoffMs(attempts, random, {
@@ -70,6 +78,8 @@ function makeOne(deps: WorkerDeps) {
   /** Never rejects: what cannot even be noted is tried again when its lease ends. */
   return async function work(event: ClaimedEvent): Promise<void> {
     try {
+      // Tries that ended with their process or their lease noted nothing, and count all the same.
+      if (event.attempts > STRIPE_EVENT_TRIES_MAX) throw new NeverEndedError()
       await effect(event, async (tx, outcome) => {
         if (!(await inbox.finish(tx, event, outcome, clock.now()))) throw new LeaseLostError()
       })

@@ -143,6 +143,28 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     expect(replayed).toMatchObject({ state: 'pending', attempts: 0 })
   })
 
+  test('an event that no worker ever came to an end with dies, and is not worked on', async () => {
+    const killer = snapshot('invoice.paid', 'in_killer')
+    const seen: string[] = []
+    const world = await makeInboxWorld(db, finishing(db, seen))
+    await world.deliver(killer)
+    for (let at = 0; at < STRIPE_EVENT_TRIES_MAX; at += 1) {
+      // Taken by a process that ends with it.
+      const claimed = await world.inbox.claim(world.clock.now(), 1_000)
+      expect(claimed.map(({ id }) => id)).toContain(killer.id)
+      world.advance(2 * STRIPE_EVENT_LEASE_MS)
+    }
+    expect(await world.find(killer.id)).toMatchObject({ state: 'pending' })
+    await world.worker.drain()
+    expect(seen).not.toContain(killer.id)
+    expect(await world.find(killer.id)).toMatchObject({ state: 'dead' })
+    const found = await db.query("SELECT subject FROM findings WHERE kind = 'stripe_event_dead'")
+    expect(found).toContainEqual({ subject: killer.id })
+    await world.inbox.replay(killer.id, world.clock.now())
+    await world.worker.drain()
+    expect(await world.find(killer.id)).toMatchObject({ state: 'done', attempts: 1 })
+  })
+
   test('an effect that fails after it wrote leaves nothing behind', async () => {
     let fail = true
     const event = snapshot('invoice.paid', 'in_atomic')
