@@ -15,6 +15,8 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'several-subscriptions',
 ])
 
+const DAY_MS = 86_400_000
+
 type Part = Pick<Drift, 'kind' | 'subject' | 'evidence'> & Partial<Drift>
 
 const drift = (part: Part): Drift => ({
@@ -26,9 +28,9 @@ const drift = (part: Part): Drift => ({
 export const checkOfKeySpend = (db: Db): Check => ({
   name: 'key spend',
   kinds: ['key_spend_differs'],
-  isOfTime: false,
+  isOfTime: true,
   async page(cursor, { sinceMs }) {
-    const from = sinceMs === null ? 0 : Math.ceil(sinceMs / 86_400_000)
+    const from = sinceMs === null ? 0 : Math.ceil(sinceMs / DAY_MS)
     const params = [cursor ?? '', PAGE_MAX]
     const [page] = await db.query(sql['key-page'], params)
     const rows = await db.query(sql['twice-key-spend'], [...params, from])
@@ -39,6 +41,7 @@ export const checkOfKeySpend = (db: Db): Check => ({
         evidence: {
           receipts_micros: microsOf(row, 'receipts_micros'),
           kept_micros: microsOf(row, 'kept_micros'),
+          created_ms: numberOf(row, 'day') * DAY_MS,
         },
       }),
     )

@@ -125,6 +125,21 @@ describe('what Redis has', () => {
   })
 })
 
+test('what a run does not look back to is not gone', async () => {
+  const { keyId } = await aCharged()
+  const spend = (by: string) =>
+    world.db.query(`UPDATE key_spend SET micros = micros ${by} WHERE key_id = $1`, [keyId])
+  await spend('+ 1')
+  await run()
+  expect(await kinds()).toEqual(['key_spend_differs'])
+  const tomorrow = world.clock.now() + 86_400_000
+  await reconcile.begin({ kind: 'hourly', since_ms: tomorrow, fix: false })
+  expect(await kinds()).toEqual(['key_spend_differs'])
+  await spend('- 1')
+  await run()
+  expect(await kinds()).toEqual([])
+})
+
 test('an explained finding stays so until its note runs out', async () => {
   const { keyId } = await aCharged()
   await world.db.query('UPDATE key_spend SET micros = micros + 1 WHERE key_id = $1', [keyId])
