@@ -62,7 +62,8 @@ export async function makeDriftWorld() {
   // Who is suspected is looked at again: not for long.
   const quick = {
     ...clock,
-    after: (...[ms, run]: Parameters<typeof clock.after>) => clock.after(Math.min(ms, 20), run),
+    after: (...[ms, run]: Parameters<typeof clock.after>) =>
+      clock.after(ms > 10_000 ? ms : Math.min(ms, 20), run),
   }
   const reconcile = makeReconciliation({
     ...{ core: world.core, stripe: side, meters, clock: quick, ids, pauseMs: 0 },

@@ -132,10 +132,13 @@ async function reserved(it: { accountId: string; keyId: string }, micros: number
   return holdId
 }
 
-/** Seeded apart: by fields, by exports, and by checks that fail (run.int.test.ts). */
-type Apart = 'fields_differ' | `provider_${string}` | 'reconcile_check_failed'
-
-const KINDS: Readonly<Record<Exclude<DriftKind, Apart>, Seed>> = {
+/** A receipt of some day long ago; what it cost the provider, in pico-dollars. */
+const KINDS: Readonly<
+  Record<
+    Exclude<DriftKind, 'fields_differ' | 'reconcile_check_failed' | `provider_${string}`>,
+    Seed
+  >
+> = {
   async ledger_balance() {
     const { accountId } = await its.charged()
     const [lot] = await its.db.query('SELECT id FROM lots WHERE account_id = $1', [accountId])
@@ -635,3 +638,20 @@ test.each(Object.entries(COSTS))(
     await its.db.query('DELETE FROM usage WHERE model = $1', [model])
   },
 )
+
+test('a comparison that fails is told, and gone when it works again', async () => {
+  const rename = (from: string, to: string) => its.db.query(`ALTER TABLE ${from} RENAME TO ${to}`)
+  const carriedOn = async () => {
+    const begun = its.reconcile.begin({ kind: 'manual', since_ms: null, fix: false })
+    await begun.catch(() => null)
+    for (let n = 0; n < 20 && (await its.reconcile.last())?.finishedMs === null; n += 1) {
+      await its.reconcile.step().catch(() => null)
+    }
+  }
+  await rename('work_holds', 'work_holds_away')
+  await carriedOn()
+  expect(await findings('open')).toEqual(['reconcile_check_failed | fields | urgent |  | '])
+  await rename('work_holds_away', 'work_holds')
+  await carriedOn()
+  expect(await findings('open')).toEqual([])
+})
