@@ -10,29 +10,33 @@ export interface SyncReport {
   readonly seen: number
   /** Of those, the ones that had never arrived. */
   readonly added: number
-  /** There were more than one sync takes: sync again from here (Unix ms). null = all seen. */
+  /** There were more than one sync takes: sync again with this as its end. null = all seen. */
   readonly moreBeforeMs: number | null
 }
 
 /**
- * Fetches Stripe's events since `sinceMs` (at most 30 days back, which is what Stripe keeps) and
- * puts those that never arrived into the inbox. Safe at any time and any number of times.
+ * Fetches Stripe's events since `sinceMs` (at most 30 days back, which is what Stripe keeps), newest
+ * first, and puts those that never arrived into the inbox. `untilMs` null = to the newest. Both are
+ * Unix ms, and the seconds they are in count. Safe at any time and any number of times.
  */
-export type Sync = (sinceMs: number) => Promise<SyncReport>
+export type Sync = (sinceMs: number, untilMs: number | null) => Promise<SyncReport>
 
 export function makeSync(deps: {
   readonly stripe: Pick<Stripe, 'events'>
   readonly inbox: Pick<Inbox, 'store'>
   readonly mode: 'test' | 'live'
   readonly clock: Clock
+  /** Events that one sync takes. */
+  readonly max?: number
 }): Sync {
-  const { stripe, inbox, mode, clock } = deps
-  return async (sinceMs) => {
+  const { stripe, inbox, mode, clock, max = STRIPE_SYNC_EVENTS_MAX } = deps
+  return async (sinceMs, untilMs) => {
     const from = Math.max(sinceMs, clock.now() - STRIPE_EVENTS_KEPT_MS)
-    const created = { gte: Math.floor(from / 1000) }
+    const until = untilMs === null ? {} : { lte: Math.floor(untilMs / 1000) }
+    const created = { gte: Math.floor(from / 1000), ...until }
     let [seen, added] = [0, 0]
     for await (const raw of stripe.events.list({ created, limit: 100 })) {
-      if (seen === STRIPE_SYNC_EVENTS_MAX) return { seen, added, moreBeforeMs: raw.created * 1000 }
+      if (seen === max) return { seen, added, moreBeforeMs: raw.created * 1000 }
       seen += 1
       const payload = JSON.stringify(raw)
       const event = readEvent(payload)

@@ -75,13 +75,13 @@ function syncEvents(deps: AdminDeps): Route<Operator> {
     summary: 'Fetch events that were never delivered, and work them off.',
     params: nothing,
     query: nothing,
-    body: z.strictObject({ since: fields.moment }),
+    body: z.strictObject({ since: fields.moment, before: fields.moment.optional() }),
     answer: z.object({ seen: z.int(), added: z.int(), more_before: time }),
-    async run({ body: { since }, who }) {
+    async run({ body: { since, before }, who }) {
       if (deps.stripe === null) return OFF
-      const detail = { since: isoOrNull(since) }
+      const detail = { since: isoOrNull(since), before: isoOrNull(before ?? null) }
       await audit(deps, { actor: who.actor, action: 'stripe.sync', subject: 'stripe', detail })
-      const { seen, added, moreBeforeMs } = await deps.stripe.sync(since)
+      const { seen, added, moreBeforeMs } = await deps.stripe.sync(since, before ?? null)
       return { status: 200, body: { seen, added, more_before: isoOrNull(moreBeforeMs) } }
     },
   })

@@ -46,10 +46,13 @@ function queryOf(given: z.output<typeof listOptions>): string {
   return query.toString()
 }
 
-const syncOptions = z.object({ since: z.string({ error: 'name a time, like 2027-01-31' }) })
+const syncOptions = z.object({
+  since: z.string({ error: 'name a time, like 2027-01-31' }),
+  before: z.string().optional(),
+})
 
 function syncText({ seen, added, more_before: more }: z.output<typeof report>): string {
-  const rest = more === null ? '' : `\nNot all: Stripe has older events, before ${more}.`
+  const rest = more === null ? '' : `\nNot all: Stripe has older ones. Go on with --before ${more}`
   return `Stripe has ${seen} events of that time; ${added} had never arrived.${rest}`
 }
 
@@ -85,6 +88,7 @@ export function stripeCommands(cli: Cli): void {
     .command('sync')
     .description('fetch events that were never delivered (Stripe keeps 30 days)')
     .requiredOption('--since <time>', 'a day or moment, like 2027-01-31T12:00:00Z')
+    .option('--before <time>', 'where an earlier sync came to; absent = now')
     .action((given: unknown) =>
       run(async () => {
         const body = optionsOf(syncOptions, given)

@@ -4,12 +4,23 @@ import type { ClaimedEvent } from '../inbox.ts'
 import { whyIgnored } from '../webhook.ts'
 import type { Effect } from '../worker.ts'
 import type { Effects } from './effects.ts'
+import { isMissing } from './gone.ts'
 import { subjectOf } from './subject.ts'
 
 /** Reads what an event names; what it answers is written with it, and says what became of it. */
 export type Others = (
   event: Pick<ClaimedEvent, 'id' | 'type' | 'objectId'>,
 ) => Promise<((tx: Tx) => Promise<string>) | null>
+
+/** The event says that a thing was deleted, as drafts can be, and it is that thing which is gone. */
+const isOfTheGone = (
+  { type, objectId }: Pick<ClaimedEvent, 'type' | 'objectId'>,
+  error: unknown,
+): boolean =>
+  type.endsWith('.deleted') && objectId !== null && isMissing(error) && isAbout(error, objectId)
+
+const isAbout = (error: unknown, objectId: string): boolean =>
+  error instanceof Error && error.message.includes(objectId)
 
 /** What the inbox's worker does with an event: look at what it names, whatever it says of it. */
 export function makeEventEffect(deps: {
@@ -35,6 +46,11 @@ export function makeEventEffect(deps: {
       })
       return
     }
-    await effects.look(subjectOf(event.type, event.objectId), finish)
+    try {
+      await effects.look(subjectOf(event.type, event.objectId), finish)
+    } catch (error) {
+      if (!isOfTheGone(event, error)) throw error
+      await db.tx((tx) => finish(tx, 'deleted, and gone from Stripe'))
+    }
   }
 }
