@@ -181,6 +181,67 @@ test.each([
   expect(found.endedAtMs !== null).toBe(isOver)
 })
 
+describe('an invoice for a change in mid-period says nothing of the period', () => {
+  const PERIOD = { start: 1_800_000_000, end: 1_802_678_400 }
+  const lineOf = (proration: boolean, period: object) => ({
+    period,
+    parent: { type: 'subscription_item_details', subscription_item_details: { proration } },
+  })
+  const subscriptionWith = (...lines: object[]) => ({
+    id: 'sub_1',
+    object: 'subscription',
+    status: 'active',
+    customer: 'cus_1',
+    created: 1_700_000_000,
+    cancel_at_period_end: false,
+    pause_collection: null,
+    latest_invoice: {
+      id: 'in_9',
+      billing_reason: 'subscription_update',
+      status: 'paid',
+      lines: { object: 'list', data: lines },
+    },
+    metadata: {},
+    items: {
+      object: 'list',
+      data: [
+        {
+          price: { id: 'price_a', recurring: { usage_type: 'licensed', interval: 'month' } },
+          current_period_start: PERIOD.start,
+          current_period_end: PERIOD.end,
+        },
+      ],
+    },
+  })
+  const statusOf = async (invoices_: object[], ...lines: object[]) => {
+    answers = {
+      '/v1/subscriptions/sub_1': subscriptionWith(...lines),
+      '/v1/invoices': invoices_.map((one, at) => ({ id: `in_${at}`, lines: { data: [] }, ...one })),
+    }
+    return (await invoices().subscription('sub_1')).invoiceStatus
+  }
+  const update = { billing_reason: 'subscription_update', status: 'paid' }
+  const change = lineOf(true, { start: PERIOD.start + 9, end: PERIOD.end })
+  test.each(['uncollectible', 'void', 'open', 'paid'])(
+    'its own invoice does, however old: %s',
+    async (status) => {
+      const cycle = { billing_reason: 'subscription_cycle', status }
+      const first = { billing_reason: 'subscription_create', status: 'paid' }
+      expect(await statusOf([update, update, cycle, first], change)).toBe(status)
+    },
+  )
+  test('where there is no other, nothing is known', async () => {
+    expect(await statusOf([update, update, update], change)).toBeNull()
+  })
+  test('but one that begins a new period pays for it', async () => {
+    const cycle = { billing_reason: 'subscription_cycle', status: 'uncollectible' }
+    expect(await statusOf([update, cycle], lineOf(false, PERIOD))).toBe('paid')
+    expect(await statusOf([update, cycle], lineOf(true, PERIOD))).toBe('uncollectible')
+    const began = { ...update, lines: { data: [lineOf(false, PERIOD)] } }
+    expect(await statusOf([update, began, cycle], change)).toBe('paid')
+  })
+})
+
 test.each([
   ['month', 3, { months: 3 }],
   ['year', 1, { months: 12 }],

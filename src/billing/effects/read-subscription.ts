@@ -9,6 +9,9 @@ const msOrNull = (seconds: number | null | undefined): number | null =>
 /** More open invoices than a subscription gathers before Stripe or we give it up. */
 const OPEN_MAX = 100
 
+/** More changes than are invoiced within one period; older invoices are not asked for. */
+const CHANGES_MAX = 1_000
+
 /** Invoices that pay for a period; a change in mid-period says nothing of the period itself. */
 const OF_PERIOD = /^subscription_(?:create|cycle)$/
 
@@ -27,9 +30,28 @@ async function readOwed(stripe: Stripe, { id, status }: Stripe.Subscription): Pr
   return { owedSinceMs: dueMs(oldest), payUrl: oldest.hosted_invoice_url ?? null }
 }
 
-function statusOfPeriod({ latest_invoice: latest }: Stripe.Subscription): string | null {
+/** It renews the subscription, or begins another period, as a change of its interval does. */
+function isOfPeriod(invoice: Stripe.Invoice, { items }: Stripe.Subscription): boolean {
+  if (OF_PERIOD.test(invoice.billing_reason ?? '')) return true
+  const begun = new Set(items.data.map((item) => item.current_period_start))
+  return invoice.lines.data.some(({ parent, period }) => {
+    const ofPlan = parent?.subscription_item_details ?? null
+    return ofPlan !== null && !ofPlan.proration && begun.has(period.start)
+  })
+}
+
+/** A change in mid-period leaves the period as it was, paid or not. null = it is not known. */
+async function statusOfPeriod(stripe: Stripe, it: Stripe.Subscription): Promise<string | null> {
+  const { latest_invoice: latest } = it
   if (latest === null || typeof latest === 'string') return null
-  return OF_PERIOD.test(latest.billing_reason ?? '') ? latest.status : null
+  if (isOfPeriod(latest, it)) return latest.status
+  let left = CHANGES_MAX
+  for await (const one of stripe.invoices.list({ subscription: it.id, limit: 100 })) {
+    if (isOfPeriod(one, it)) return one.status
+    left -= 1
+    if (left === 0) break
+  }
+  return null
 }
 
 /** A subscription as it is now, with what it owes. */
@@ -54,7 +76,7 @@ export async function readSubscription(stripe: Stripe, id: string): Promise<Subs
     endedAtMs: isOver ? ms(it.ended_at ?? it.canceled_at ?? it.created) : null,
     isCollectionPaused: it.pause_collection !== null,
     latestInvoice: idOf(it.latest_invoice),
-    invoiceStatus: statusOfPeriod(it),
+    invoiceStatus: await statusOfPeriod(stripe, it),
     ...(await readOwed(stripe, it)),
     checkoutId: it.metadata.farebox_checkout ?? null,
   }
