@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { turnAfter } from '../../src/billing/effects/calendar.ts'
 import {
   decideInvoice,
-  periodStart,
   underStoredKeys,
   type InvoiceInput,
 } from '../../src/billing/effects/decide-invoice.ts'
@@ -64,7 +64,7 @@ test('what was granted under the name that had no price keeps it, once', () => {
 
 test('credits that roll over outlive their period by another', () => {
   const [sale] = decide([planLine('price_large')]).sales
-  expect(sale?.expiresAtMs).toBe(PERIOD_END + (PERIOD_END - PERIOD_START) + INCLUDED_OVERLAP_MS)
+  expect(sale?.expiresAtMs).toBe(Date.UTC(2026, 2, 1) + INCLUDED_OVERLAP_MS)
 })
 
 test('an unpaid invoice, a plan without credits and a credit line grant nothing', () => {
@@ -154,15 +154,51 @@ test('paid by nobody we know is urgent', () => {
   expect(findings).toMatchObject([{ kind: 'stripe_no_account', severity: 'urgent' }])
 })
 
+const day = (name: string) => Date.parse(`${name}T13:14:15Z`)
+
 test.each([
-  ['2026-03-31', { months: 1 }, '2026-02-28'],
-  ['2028-03-31', { months: 1 }, '2028-02-29'],
-  ['2026-03-15', { months: 1 }, '2026-02-15'],
-  ['2026-01-31', { months: 3 }, '2025-10-31'],
-  ['2026-05-31', { months: 3 }, '2026-02-28'],
-  ['2028-02-29', { months: 12 }, '2027-02-28'],
-  ['2026-01-05', { days: 7 }, '2025-12-29'],
-])('a period before %s is %o long and begins on %s', (end, period, start) => {
-  const at = (day: string) => Date.parse(`${day}T13:14:15Z`)
-  expect(periodStart(at(end), period)).toBe(at(start))
+  ['2026-03-31', '2026-03-31', { months: 1 }, -1, '2026-02-28'],
+  ['2028-03-31', '2028-03-31', { months: 1 }, -1, '2028-02-29'],
+  ['2026-03-15', '2026-03-15', { months: 1 }, -1, '2026-02-15'],
+  ['2026-01-31', '2026-01-31', { months: 3 }, -1, '2025-10-31'],
+  ['2026-05-31', '2026-05-31', { months: 3 }, -1, '2026-02-28'],
+  ['2028-02-29', '2028-02-29', { months: 12 }, -1, '2027-02-28'],
+  ['2026-02-28', '2025-12-31', { months: 1 }, -1, '2026-01-31'],
+  ['2026-02-28', '2025-12-30', { months: 1 }, -1, '2026-01-30'],
+  ['2026-02-28', '2025-12-28', { months: 1 }, -1, '2026-01-28'],
+  ['2028-02-29', '2027-12-31', { months: 1 }, 1, '2028-03-31'],
+  ['2026-04-30', '2025-12-31', { months: 3 }, -1, '2026-01-31'],
+  ['2026-03-01', '2026-02-01', { months: 1 }, 1, '2026-04-01'],
+  ['2026-01-31', '2026-01-31', { months: 1 }, 13, '2027-02-28'],
+  ['2026-02-28', '2024-02-29', { months: 12 }, 2, '2028-02-29'],
+  ['2026-03-10', '2026-01-31', { months: 1 }, 1, '2026-04-10'], // moved since: no turn of that day
+  ['2026-01-05', '2026-01-05', { days: 7 }, -1, '2025-12-29'],
+  ['2026-01-05', '2026-01-05', { days: 7 }, 2, '2026-01-19'],
+])('from %s, anchored on %s, %o each, %i on is %s', (at, anchor, period, count, then) => {
+  expect(turnAfter({ atMs: day(at), anchorMs: day(anchor) }, period, count)).toBe(day(then))
+})
+
+describe('short months', () => {
+  const between = (from: string, to: string) => ({ periodStartMs: day(from), periodEndMs: day(to) })
+  const anchored = (anchor: string) => ({
+    subscription: activeSubscription('sub_1', 'cus_1', 'price_large', { anchorMs: day(anchor) }),
+  })
+  test.each([
+    ['2026-02-01', '2026-02-01', '2026-03-01', '2026-04-01'],
+    ['2025-12-31', '2026-01-31', '2026-02-28', '2026-03-31'],
+    ['2025-12-31', '2026-02-28', '2026-03-31', '2026-04-30'],
+  ])('anchored on %s: what %s to %s includes rolls over to %s', (anchor, from, to, until) => {
+    const [sale] = decide([planLine('price_large', between(from, to))], anchored(anchor)).sales
+    expect(sale?.expiresAtMs).toBe(day(until) + INCLUDED_OVERLAP_MS)
+  })
+  test('a change as the period begins adds all of the difference', () => {
+    const proration = { isProration: true, ...between('2026-01-31', '2026-02-28') }
+    const lines = [
+      planLine('price_small', { ...proration, amount: -2_000 }),
+      planLine('price_large', { ...proration, amount: 4_000 }),
+    ]
+    expect(decide(lines, anchored('2025-12-31')).grants.map(([, credits]) => credits)).toEqual([
+      310,
+    ])
+  })
 })

@@ -133,6 +133,7 @@ test.each([
       status,
       customer: { id: 'cus_1', object: 'customer', deleted: true },
       created: 1_800_000_000,
+      billing_cycle_anchor: 1_800_000_050,
       ended_at: endedAt,
       canceled_at: null,
       trial_end: 1_800_600_000,
@@ -167,6 +168,7 @@ test.each([
   const owes = status === 'past_due'
   expect(found).toMatchObject({
     latestInvoice: 'in_3',
+    anchorMs: 1_800_000_050_000,
     invoiceStatus: 'open',
     owedSinceMs: owes ? 1_802_682_000_000 : null,
     payUrl: owes ? 'https://pay.example/in_2' : null,

@@ -30,7 +30,9 @@ export function makeShop() {
   const payments = new Map<string, ShopPayment>()
   const invoices = new Map<string, InvoiceFacts>()
   const subscriptions = new Map<string, SubscriptionFacts>()
-  const prices = new Map<string, PriceFacts>()
+  const prices = new Map<string, PriceFacts>([
+    ['price_large', { isMetered: false, period: { months: 1 } }],
+  ])
   const notes = new Map<string, { invoice: string; status: string; elsewhere: number }>()
   const deletedCustomers = new Set<string>()
   const readHooks: (() => Promise<void>)[] = []
@@ -204,6 +206,7 @@ export const activeSubscription = (
     },
   ],
   startedAtMs: PERIOD_START,
+  anchorMs: null,
   trialEndMs: null,
   cancelAtMs: null,
   cancelAtPeriodEnd: false,

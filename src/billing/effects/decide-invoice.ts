@@ -3,6 +3,7 @@ import { INCLUDED_OVERLAP_MS } from '../../kernel/limits.ts'
 import type { Plan } from '../../access/plans/config.ts'
 import type { Catalogue } from '../catalogue.ts'
 import type { Finding } from '../findings.ts'
+import { turnAfter } from './calendar.ts'
 import { expiryAfter, nothing, unknownPrice, type Decision, type SaleItem } from './decide.ts'
 import type { InvoiceFacts, InvoiceLine, PriceFacts, SubscriptionFacts } from './read-invoice.ts'
 
@@ -21,30 +22,25 @@ export function pricesToRead(invoice: InvoiceFacts, catalogue: Catalogue): strin
   const prices = invoice.lines.flatMap((line) => {
     const { price } = line
     if (price === null || !line.isOfPlan) return []
-    return line.isProration || catalogue.planOf(price) === null ? [price] : []
+    const plan = catalogue.planOf(price)
+    return line.isProration || plan === null || plan.rollover > 0 ? [price] : []
   })
   return [...new Set(prices)]
-}
-
-/** The moment one period before `endMs`, by the calendar (UTC); the 31st becomes the last. */
-export function periodStart(endMs: number, period: NonNullable<PriceFacts['period']>): number {
-  const end = new Date(endMs)
-  if ('days' in period) return endMs - period.days * 86_400_000
-  const first = new Date(endMs)
-  first.setUTCDate(1)
-  first.setUTCMonth(first.getUTCMonth() - period.months)
-  const last = new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 0)).getUTCDate()
-  first.setUTCDate(Math.min(end.getUTCDate(), last))
-  return first.getTime()
 }
 
 const timesOf = (plan: Plan, quantity: number): Micros =>
   micros(plan.included_credits * Math.max(0, quantity))
 
 /** Included credits outlive their period by the overlap, and by the periods they roll over. */
-function includedExpiry(plan: Plan, { periodStartMs, periodEndMs }: InvoiceLine): number {
-  const length = Math.max(0, periodEndMs - periodStartMs)
-  return periodEndMs + plan.rollover * length + INCLUDED_OVERLAP_MS
+function includedExpiry(input: InvoiceInput, line: InvoiceLine, plan: Plan): number {
+  const { periodStartMs, periodEndMs: atMs, price } = line
+  const period = input.prices.get(price ?? '')?.period ?? null
+  const anchorMs = input.subscription?.anchorMs ?? null
+  const endMs =
+    period === null
+      ? atMs + plan.rollover * Math.max(0, atMs - periodStartMs)
+      : turnAfter({ atMs, anchorMs }, period, plan.rollover)
+  return endMs + INCLUDED_OVERLAP_MS
 }
 
 /** With the price, for an item may begin two periods within Stripe's one second. */
@@ -82,7 +78,7 @@ function includedOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleIte
     itemId: plan.id,
     kind: 'included',
     micros: amount,
-    expiresAtMs: includedExpiry(plan, line),
+    expiresAtMs: includedExpiry(input, line, plan),
     subscriptionId: subscription?.id ?? null,
   }
 }
@@ -120,7 +116,8 @@ function changeOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem 
   const period = prices.get(line.price ?? '')?.period ?? null
   if (before === null || old === null || period === null) return null
   const more = subMicros(timesOf(plan, line.quantity), timesOf(old, before.quantity))
-  const whole = line.periodEndMs - periodStart(line.periodEndMs, period)
+  const turn = { atMs: line.periodEndMs, anchorMs: subscription?.anchorMs ?? null }
+  const whole = line.periodEndMs - turnAfter(turn, period, -1)
   const amount = changeShare(more, line.periodEndMs - line.periodStartMs, whole)
   if (amount === 0) return null
   const of = subscription?.id ?? invoice.id

@@ -44,6 +44,8 @@ export interface SubscriptionFacts {
     readonly periodEndMs: number
   }[]
   readonly startedAtMs: number
+  /** Its periods turn on this day of the month; null = it is not known. */
+  readonly anchorMs: number | null
   readonly trialEndMs: number | null
   readonly cancelAtMs: number | null
   readonly cancelAtPeriodEnd: boolean

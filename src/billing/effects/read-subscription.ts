@@ -70,6 +70,7 @@ export async function readSubscription(stripe: Stripe, id: string): Promise<Subs
       periodEndMs: ms(item.current_period_end),
     })),
     startedAtMs: ms(it.created),
+    anchorMs: msOrNull(it.billing_cycle_anchor),
     trialEndMs: msOrNull(it.trial_end),
     cancelAtMs: msOrNull(it.cancel_at),
     cancelAtPeriodEnd: it.cancel_at_period_end,
