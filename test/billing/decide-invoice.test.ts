@@ -87,6 +87,20 @@ describe('a trial', () => {
     const catalogue = catalogueOf({ trial_included: policy })
     expect(decide([line], { subscription: trial, catalogue }).grants).toEqual(grants)
   })
+  const ignored = (lines: Parameters<typeof decide>[0], trialEndMs: number) =>
+    decide(lines, {
+      subscription: activeSubscription('sub_1', 'cus_1', 'price_small', { trialEndMs }),
+      catalogue: catalogueOf({ trial_included: 'ignore' }),
+    }).grants
+  test('that was cut short was a trial all the same', () => {
+    expect(ignored([line], PERIOD_START + 86_400_000)).toEqual([])
+  })
+  test('that is added later takes nothing from a period that was paid', () => {
+    expect(ignored([planLine('price_small')], PERIOD_END + 86_400_000)).toEqual([[KEY, 100]])
+  })
+  test('that was over before a free period began does not rule it', () => {
+    expect(ignored([line], PERIOD_START)).toEqual([[KEY, 100]])
+  })
   test('that is over rules no later period', () => {
     const later = planLine('price_small', {
       periodStartMs: PERIOD_END,
@@ -109,6 +123,23 @@ describe('a change of plan in mid-period', () => {
       [`included:sub_1:si_1:${change / 1000}:price_large`, 210],
     ])
   })
+  const HOUR = 3_600_000
+  test.each([
+    ['at once', change, 0],
+    ['with the next invoice', PERIOD_END + 3 * HOUR, 21 * 24 + 3],
+  ])('paid %s lasts as long as what was paid for', (_, paidAtMs, lateHours) => {
+    const invoice = paidInvoice('in_1', 'cus_1', 'sub_1', upgrade, { paidAtMs })
+    const [sale] = decide([], { invoice }).sales
+    const rollover = Date.UTC(2026, 2, 1) + INCLUDED_OVERLAP_MS
+    expect(sale?.expiresAtMs).toBe(rollover + lateHours * HOUR)
+    const seats = [
+      planLine('price_small', { ...proration, amount: -700 }),
+      planLine('price_small', { ...proration, amount: 1_400, quantity: 3 }),
+    ]
+    const [plain] = decide([], { invoice: { ...invoice, lines: seats } }).sales
+    expect(plain?.expiresAtMs).toBe(PERIOD_END + INCLUDED_OVERLAP_MS + lateHours * HOUR)
+    expect(plain?.expiresAtMs).toBeGreaterThan(paidAtMs)
+  })
   test('by policy grants nothing', () => {
     expect(decide(upgrade, { catalogue: catalogueOf({ plan_change: 'ignore' }) }).grants).toEqual(
       [],
@@ -121,12 +152,40 @@ describe('a change of plan in mid-period', () => {
     ]
     expect(decide(down).grants).toEqual([])
   })
-  test('of another item, or from a plan nobody knows, is not guessed', () => {
-    const [before, after] = upgrade
-    if (before === undefined || after === undefined) throw new Error('unreachable')
-    expect(decide([{ ...before, item: 'si_2' }, after]).grants).toEqual([])
-    expect(decide([{ ...before, price: 'price_gone' }, after]).grants).toEqual([])
-    expect(decide([after]).grants).toEqual([])
+  const [before, after] = upgrade
+  if (before === undefined || after === undefined) throw new Error('unreachable')
+  test('of another item, or from a plan nobody knows, is not guessed but told', () => {
+    const told = { kind: 'stripe_change_not_granted', severity: 'review', subject: after.id }
+    for (const lines of [
+      [{ ...before, item: 'si_2' }, after],
+      [{ ...before, price: 'price_gone' }, after],
+      [after],
+    ]) {
+      const { grants, findings } = decide(lines)
+      expect(grants).toEqual([])
+      expect(findings).toMatchObject([told])
+    }
+    expect(decide(upgrade).findings).toEqual([])
+    const ignore = catalogueOf({ plan_change: 'ignore' })
+    expect(decide([after], { catalogue: ignore }).findings).toEqual([])
+  })
+  test('and back again at once grants nothing and tells nothing', () => {
+    const back = [
+      { ...before, price: 'price_large', amount: -1_400 },
+      { ...after, price: 'price_small', amount: 700 },
+    ]
+    const { grants, findings } = decide([...upgrade, ...back])
+    expect([grants, findings]).toEqual([[], []])
+  })
+  test.each([
+    ['as Stripe says what it credits', true],
+    ['as the line that costs nothing', false],
+  ])('from a period that cost nothing is seen %s', (_, isCredit) => {
+    const free = { ...before, amount: 0, isCredit }
+    expect(decide([free, after]).grants).toEqual(decide(upgrade).grants)
+    const between = planLine('price_empty', { ...proration, amount: 0 })
+    const both = [before, between, { ...between, isCredit: true }, after]
+    expect(decide(both).grants).toEqual(decide(upgrade).grants)
   })
 })
 

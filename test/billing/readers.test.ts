@@ -72,6 +72,16 @@ test('an invoice is read with all its lines, and what came back of all its payme
         ...ofItem,
         subscription_item_details: { ...item, proration: true },
       }),
+      {
+        ...line('il_5', 'price_b', {
+          ...ofItem,
+          subscription_item_details: {
+            ...{ ...item, proration: true },
+            proration_details: { credited_items: { invoice: 'in_0', invoice_line_items: [] } },
+          },
+        }),
+        amount: 0,
+      },
       line('il_3', 'price_c', {
         type: 'invoice_item_details',
         invoice_item_details: { invoice_item: 'ii_1', proration: false, subscription: null },
@@ -104,7 +114,8 @@ test('an invoice is read with all its lines, and what came back of all its payme
   })
   expect(invoice.lines).toMatchObject([
     { id: 'il_1', price: 'price_a', isOfPlan: true, isProration: false, item: 'si_1' },
-    { id: 'il_2', price: 'price_b', isOfPlan: true, isProration: true, item: 'si_1' },
+    { id: 'il_2', price: 'price_b', isOfPlan: true, isProration: true, isCredit: false },
+    { id: 'il_5', amount: 0, isProration: true, isCredit: true },
     { id: 'il_3', price: 'price_c', isOfPlan: false, isProration: false, item: '' },
     { id: 'il_4', price: null, isOfPlan: false, quantity: 1 },
   ])

@@ -156,6 +156,7 @@ export const planLine = (price: string, fields: Partial<InvoiceLine> = {}): Invo
   amount: 2_000,
   isOfPlan: true,
   isProration: false,
+  isCredit: (fields.amount ?? 0) < 0,
   item: 'si_1',
   periodStartMs: PERIOD_START,
   periodEndMs: PERIOD_END,

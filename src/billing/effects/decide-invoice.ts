@@ -31,16 +31,22 @@ export function pricesToRead(invoice: InvoiceFacts, catalogue: Catalogue): strin
 const timesOf = (plan: Plan, quantity: number): Micros =>
   micros(plan.included_credits * Math.max(0, quantity))
 
-/** Included credits outlive their period by the overlap, and by the periods they roll over. */
+/**
+ * Included credits outlive their period by the overlap, and by the periods they roll over. What a
+ * change adds is invoiced with the next period by Stripe's default: it lasts as long as it would
+ * have, had it been paid at once.
+ */
 function includedExpiry(input: InvoiceInput, line: InvoiceLine, plan: Plan): number {
-  const { periodStartMs, periodEndMs: atMs, price } = line
+  const { periodStartMs, periodEndMs: atMs, price, isProration } = line
+  const lengthMs = Math.max(0, atMs - periodStartMs)
   const period = input.prices.get(price ?? '')?.period ?? null
   const anchorMs = input.subscription?.anchorMs ?? null
   const endMs =
     period === null
-      ? atMs + plan.rollover * Math.max(0, atMs - periodStartMs)
+      ? atMs + plan.rollover * lengthMs
       : turnAfter({ atMs, anchorMs }, period, plan.rollover)
-  return endMs + INCLUDED_OVERLAP_MS
+  const lateMs = isProration ? Math.max(0, input.invoice.paidAtMs + lengthMs - atMs) : 0
+  return endMs + lateMs + INCLUDED_OVERLAP_MS
 }
 
 /** With the price, for an item may begin two periods within Stripe's one second. */
@@ -67,7 +73,8 @@ export function underStoredKeys(
 function includedOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem | null {
   const { subscription, catalogue } = input
   const trialEndMs = subscription?.trialEndMs ?? null
-  const isTrial = trialEndMs !== null && line.periodEndMs <= trialEndMs
+  // By the line itself: the trial's end may have been moved, or set for a period that was paid.
+  const isTrial = trialEndMs !== null && line.amount === 0 && line.periodStartMs < trialEndMs
   if (isTrial && catalogue.policies.trial_included === 'ignore') return null
   const amount = timesOf(plan, line.quantity)
   if (amount === 0 || line.amount < 0) return null
@@ -95,30 +102,53 @@ const isSame = (a: InvoiceLine, b: InvoiceLine): boolean =>
 
 /**
  * What an item was before it became `line`. Each change of it credits what was and charges what is
- * from then on; of several at one moment, what came and went between them is left out. null = none.
+ * from then on; of several at one moment, what came and went between them is left out, and `line`
+ * itself where it is among them. null = it is not told.
  */
 function beforeOf({ lines }: InvoiceFacts, line: InvoiceLine): InvoiceLine | null {
   const then = lines.filter(
     (one) => one.isProration && one.item === line.item && one.periodStartMs === line.periodStartMs,
   )
-  const credited = then.filter(({ amount }) => amount < 0)
-  const charged = then.filter(({ amount }) => amount > 0)
-  if (credited.some((one) => isSame(one, line))) return null
+  const credited = then.filter(({ isCredit }) => isCredit)
+  const charged = then.filter(({ isCredit }) => !isCredit)
+  const same = credited.find((one) => isSame(one, line))
+  if (same !== undefined) return same
+  // What cost nothing may be credited without a word that it is a credit.
+  const free = charged.filter((one) => one.amount === 0 && !isSame(one, line))
+  if (credited.length === 0) return free.length === 1 ? (free[0] ?? null) : null
   return credited.find((one) => !charged.some((other) => isSame(one, other))) ?? null
 }
 
+/** Paid, and what it adds cannot be told: somebody has to look. */
+const changeNotGranted = (input: InvoiceInput, line: InvoiceLine): Finding => ({
+  kind: 'stripe_change_not_granted',
+  severity: 'review',
+  subject: line.id,
+  evidence: { invoice: input.invoice.id, price: line.price, amount: line.amount },
+})
+
 /** What a change to a larger plan in mid-period adds. A smaller one takes nothing back. */
-function changeOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem | null {
+function changeOf(
+  input: InvoiceInput,
+  line: InvoiceLine,
+  plan: Plan,
+  findings: Finding[],
+): SaleItem | null {
   const { invoice, subscription, catalogue, prices } = input
   if (catalogue.policies.plan_change === 'ignore' || line.amount <= 0) return null
+  const mine = timesOf(plan, line.quantity)
+  if (mine === 0) return null
   const before = beforeOf(invoice, line)
   const old = before?.price == null ? null : catalogue.planOf(before.price)
   const period = prices.get(line.price ?? '')?.period ?? null
-  if (before === null || old === null || period === null) return null
-  const more = subMicros(timesOf(plan, line.quantity), timesOf(old, before.quantity))
+  if (before === null || old === null || period === null) {
+    findings.push(changeNotGranted(input, line))
+    return null
+  }
   const turn = { atMs: line.periodEndMs, anchorMs: subscription?.anchorMs ?? null }
   const whole = line.periodEndMs - turnAfter(turn, period, -1)
-  const amount = changeShare(more, line.periodEndMs - line.periodStartMs, whole)
+  const remaining = line.periodEndMs - line.periodStartMs
+  const amount = changeShare(subMicros(mine, timesOf(old, before.quantity)), remaining, whole)
   if (amount === 0) return null
   const of = subscription?.id ?? invoice.id
   return {
@@ -127,7 +157,7 @@ function changeOf(input: InvoiceInput, line: InvoiceLine, plan: Plan): SaleItem 
     itemId: plan.id,
     kind: 'included',
     micros: amount,
-    expiresAtMs: line.periodEndMs + INCLUDED_OVERLAP_MS,
+    expiresAtMs: includedExpiry(input, line, plan),
     subscriptionId: subscription?.id ?? null,
   }
 }
@@ -149,7 +179,9 @@ function packOf(input: InvoiceInput, line: InvoiceLine): SaleItem | null {
 function saleOf(input: InvoiceInput, line: InvoiceLine, findings: Finding[]): SaleItem | null {
   if (!line.isOfPlan) return packOf(input, line)
   const plan = line.price === null ? null : input.catalogue.planOf(line.price)
-  if (plan !== null) return (line.isProration ? changeOf : includedOf)(input, line, plan)
+  if (plan !== null) {
+    return line.isProration ? changeOf(input, line, plan, findings) : includedOf(input, line, plan)
+  }
   const isMetered = input.prices.get(line.price ?? '')?.isMetered ?? false
   if (!isMetered && !line.isProration) {
     findings.push(unknownPrice(line.price ?? 'none', { invoice: input.invoice.id }))

@@ -15,6 +15,8 @@ export interface InvoiceLine {
   /** Of a subscription's price, not of something sold beside it. */
   readonly isOfPlan: boolean
   readonly isProration: boolean
+  /** It gives back what an earlier line charged, be it nothing. */
+  readonly isCredit: boolean
   /** si_…; '' = it belongs to none. */
   readonly item: string
   readonly periodStartMs: number
@@ -88,13 +90,15 @@ function readLine(line: Stripe.InvoiceLineItem): InvoiceLine {
   const ofPlan = line.parent?.subscription_item_details ?? null
   const ofItem = line.parent?.invoice_item_details ?? null
   const isOfPlan = line.parent?.type === 'subscription_item_details'
+  const of = isOfPlan ? ofPlan : ofItem
   return {
     id: line.id,
     price: idOf(line.pricing?.price_details?.price),
     quantity: line.quantity ?? 1,
     amount: line.amount,
     isOfPlan,
-    isProration: (isOfPlan ? ofPlan : ofItem)?.proration ?? false,
+    isProration: of?.proration ?? false,
+    isCredit: line.amount < 0 || (of?.proration_details?.credited_items ?? null) !== null,
     item: (isOfPlan ? ofPlan?.subscription_item : null) ?? '',
     periodStartMs: ms(line.period.start),
     periodEndMs: ms(line.period.end),
