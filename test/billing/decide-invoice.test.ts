@@ -207,6 +207,12 @@ test('an unknown price of a subscription is told, a metered one is not', () => {
   expect(findings).toMatchObject([{ kind: 'stripe_unknown_price', subject: 'price_new' }])
 })
 
+test('what was used of a metered price grants nothing, though a plan has that price', () => {
+  const prices = new Map([['price_small', { ...MONTH, isMetered: true }]])
+  const { grants, findings } = decide([planLine('price_small', { quantity: 7_000 })], { prices })
+  expect([grants, findings]).toEqual([[], []])
+})
+
 test('paid by nobody we know is urgent', () => {
   const { grants, findings } = decide([planLine('price_small')], { accountId: null })
   expect(grants).toEqual([])

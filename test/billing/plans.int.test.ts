@@ -233,6 +233,37 @@ test('a subscription is kept as it is, with its plan', async () => {
   })
 })
 
+test('a subscription to metered prices alone gives the plan that has one', async () => {
+  const world = await makeWorld()
+  const { sub } = await world.subscriber()
+  const before = world.shop.subscriptions.get(sub)
+  if (before === undefined) throw new Error('no subscription')
+  const planOf = async (...items: readonly (readonly [string, boolean])[]) => {
+    const [item] = before.items
+    if (item === undefined) throw new Error('no item')
+    const all = items.map(([price, isMetered]) => ({ ...item, price, isMetered }))
+    world.shop.subscriptions.set(sub, { ...before, items: all })
+    await world.tell(['customer.subscription.updated', sub])
+    const rows = await world.db.query(
+      'SELECT plan_id, stripe_price FROM subscriptions WHERE id = $1',
+      [sub],
+    )
+    return Object.values(rows[0] ?? {})
+  }
+  expect(await planOf(['price_other', true], ['price_empty', true])).toEqual([
+    'empty',
+    'price_empty',
+  ])
+  expect(await planOf(['price_empty', true], ['price_small', false])).toEqual([
+    'small',
+    'price_small',
+  ])
+  expect(await planOf(['price_empty', true], ['price_base', false])).toEqual([
+    'empty',
+    'price_empty',
+  ])
+})
+
 test('the checkout of a plan is granted by its first invoice', async () => {
   const world = await makeWorld()
   const { account, customer, sub, invoice } = await world.subscriber()

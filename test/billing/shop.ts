@@ -25,14 +25,15 @@ interface ShopPayment {
 
 export const PAID_AT = 1_800_000_000_000
 
+/** A price that nobody set. */
+const MONTHLY: PriceFacts = { isMetered: false, period: { months: 1 } }
+
 export function makeShop() {
   const sessions = new Map<string, SessionFacts>()
   const payments = new Map<string, ShopPayment>()
   const invoices = new Map<string, InvoiceFacts>()
   const subscriptions = new Map<string, SubscriptionFacts>()
-  const prices = new Map<string, PriceFacts>([
-    ['price_large', { isMetered: false, period: { months: 1 } }],
-  ])
+  const prices = new Map<string, PriceFacts>()
   const notes = new Map<string, { invoice: string; status: string; elsewhere: number }>()
   const deletedCustomers = new Set<string>()
   const readHooks: (() => Promise<void>)[] = []
@@ -98,7 +99,7 @@ export function makeShop() {
   const invoiceReader: InvoiceReader = {
     invoice: (id) => known(invoices, id),
     subscription: (id) => known(subscriptions, id),
-    price: (id) => known(prices, id),
+    price: (id) => Promise.resolve(prices.get(id) ?? MONTHLY),
     invoiceOf: (id) =>
       Promise.resolve(invoices.has(id.replace('pi_', 'in_')) ? id.replace('pi_', 'in_') : null),
     creditNote: (id) => known(notes, id),

@@ -18,13 +18,10 @@ export interface InvoiceInput {
 }
 
 /** Prices that have to be looked at before an invoice can be decided. */
-export function pricesToRead(invoice: InvoiceFacts, catalogue: Catalogue): string[] {
-  const prices = invoice.lines.flatMap((line) => {
-    const { price } = line
-    if (price === null || !line.isOfPlan) return []
-    const plan = catalogue.planOf(price)
-    return line.isProration || plan === null || plan.rollover > 0 ? [price] : []
-  })
+export function pricesToRead({ lines }: InvoiceFacts): string[] {
+  const prices = lines.flatMap(({ price, isOfPlan }) =>
+    price === null || !isOfPlan ? [] : [price],
+  )
   return [...new Set(prices)]
 }
 
@@ -178,12 +175,13 @@ function packOf(input: InvoiceInput, line: InvoiceLine): SaleItem | null {
 
 function saleOf(input: InvoiceInput, line: InvoiceLine, findings: Finding[]): SaleItem | null {
   if (!line.isOfPlan) return packOf(input, line)
+  // Its quantity is what was used.
+  if (input.prices.get(line.price ?? '')?.isMetered === true) return null
   const plan = line.price === null ? null : input.catalogue.planOf(line.price)
   if (plan !== null) {
     return line.isProration ? changeOf(input, line, plan, findings) : includedOf(input, line, plan)
   }
-  const isMetered = input.prices.get(line.price ?? '')?.isMetered ?? false
-  if (!isMetered && !line.isProration) {
+  if (!line.isProration) {
     findings.push(unknownPrice(line.price ?? 'none', { invoice: input.invoice.id }))
   }
   return null

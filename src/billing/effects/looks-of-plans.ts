@@ -90,7 +90,7 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
   const invoice = await invoices.invoice(id)
   const of = await readOfInvoice(deps, invoice.subscription)
   const subscription = of?.facts ?? null
-  const wanted = pricesToRead(invoice, catalogue())
+  const wanted = pricesToRead(invoice)
   const prices = new Map(
     await Promise.all(wanted.map(async (price) => [price, await invoices.price(price)] as const)),
   )
