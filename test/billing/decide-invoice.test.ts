@@ -11,6 +11,7 @@ import { activeSubscription, paidInvoice, PERIOD_END, PERIOD_START, planLine } f
 
 const CREDIT = 1_000_000
 
+const DRAFT = { isPaid: false, status: 'draft' }
 const MONTH = { isMetered: false, period: { months: 1 } }
 
 function decide(lines: Parameters<typeof paidInvoice>[3], fields: Partial<InvoiceInput> = {}) {
@@ -211,6 +212,18 @@ test('what was used of a metered price grants nothing, though a plan has that pr
   const prices = new Map([['price_small', { ...MONTH, isMetered: true }]])
   const { grants, findings } = decide([planLine('price_small', { quantity: 7_000 })], { prices })
   expect([grants, findings]).toEqual([[], []])
+})
+
+test.each([
+  ['stripe_invoice_overpaid', { overpaid: 40 }, 1],
+  ['stripe_invoice_not_finalised', { ...DRAFT, finalizationError: 'tax_failed' }, 0],
+])('%s is told, of customers of ours', (kind, fields, granted) => {
+  const invoice = paidInvoice('in_1', 'cus_1', 'sub_1', [planLine('price_small')], fields)
+  const { grants, findings } = decide([], { invoice })
+  expect(grants).toHaveLength(granted)
+  expect(findings).toMatchObject([{ kind, subject: 'in_1', severity: 'review' }])
+  const foreign = decide([], { invoice, accountId: null }).findings
+  expect(foreign.filter((one) => one.kind === kind)).toEqual([])
 })
 
 test('paid by nobody we know is urgent', () => {

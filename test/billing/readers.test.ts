@@ -58,6 +58,8 @@ test('an invoice is read with all its lines, and what came back of all its payme
       customer: 'cus_1',
       currency: 'usd',
       total: 6_000,
+      amount_overpaid: 40,
+      last_finalization_error: { type: 'invalid_request_error', code: 'tax_failed' },
       pre_payment_credit_notes_amount: 500,
       created: 1_800_000_000,
       status_transitions: { paid_at: 1_800_000_700 },
@@ -111,6 +113,8 @@ test('an invoice is read with all its lines, and what came back of all its payme
     refunded: 2 * 107,
     withdrawn: 0,
     payments: ['pi_1', 'pi_1'],
+    overpaid: 40,
+    finalizationError: null,
   })
   expect(invoice.lines).toMatchObject([
     { id: 'il_1', price: 'price_a', isOfPlan: true, isProration: false, item: 'si_1' },
@@ -120,6 +124,22 @@ test('an invoice is read with all its lines, and what came back of all its payme
     { id: 'il_4', price: null, isOfPlan: false, quantity: 1 },
   ])
   expect(asked).toContain('/v1/invoice_payments?invoice=in_1&status=paid&limit=100')
+})
+
+test.each([
+  [{ type: 'api_error', code: 'tax_failed' }, 'tax_failed'],
+  [{ type: 'api_error' }, 'api_error'],
+  [null, null],
+])('a draft that Stripe could not finalise says why: %o', async (error, why) => {
+  answers = {
+    '/v1/invoices/in_1': {
+      ...{ id: 'in_1', object: 'invoice', status: 'draft', total: 0, created: 1 },
+      ...{ parent: null, status_transitions: {}, last_finalization_error: error },
+    },
+    '/v1/invoices/in_1/lines': [],
+    '/v1/invoice_payments': [],
+  }
+  expect((await invoices().invoice('in_1')).finalizationError).toBe(why)
 })
 
 test('the invoice of a payment is asked for as Stripe wants it', async () => {

@@ -185,6 +185,8 @@ export const paidInvoice = (
   email: null,
   subscription,
   payments: [],
+  overpaid: 0,
+  finalizationError: null,
   lines,
   ...fields,
 })

@@ -194,11 +194,28 @@ const isOurs = ({ invoice, catalogue }: InvoiceInput): boolean =>
       price !== null && (isOfPlan ? catalogue.planOf(price) : catalogue.packOf(price)) !== null,
   )
 
+/** What is wrong with an invoice itself: nothing moves by it, and a person decides. */
+function wrongWith({ invoice, accountId }: InvoiceInput): Finding[] {
+  const { id: subject, overpaid, finalizationError: error } = invoice
+  if (accountId === null) return []
+  const about = { severity: 'review', subject } as const
+  const found: Finding[] = []
+  if (overpaid > 0) {
+    const evidence = { account: accountId, overpaid, currency: invoice.currency }
+    found.push({ kind: 'stripe_invoice_overpaid', ...about, evidence })
+  }
+  if (error !== null) {
+    const evidence = { account: accountId, error }
+    found.push({ kind: 'stripe_invoice_not_finalised', ...about, evidence })
+  }
+  return found
+}
+
 /** What a paid invoice grants, line by line. Source: stripe/facts.md §3 (invoice.paid). */
 export function decideInvoice(input: InvoiceInput): Decision {
   const { invoice, accountId } = input
-  if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`)
-  const findings: Finding[] = []
+  const findings = wrongWith(input)
+  if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`, findings)
   const sales = invoice.lines.flatMap((line) => saleOf(input, line, findings) ?? [])
   if (sales.length === 0) {
     const why = 'invoice paid: it grants nothing'

@@ -29,6 +29,10 @@ export interface InvoiceFacts extends PaymentFacts {
   /** Of the customer, when it was finalised. */
   readonly email: string | null
   readonly subscription: string | null
+  /** Paid beyond what was due, smallest unit. */
+  readonly overpaid: number
+  /** Why Stripe could not finalise it, and so will not collect it; null = it could. */
+  readonly finalizationError: string | null
   /** PaymentIntents that paid it, or parts of it. */
   readonly payments: readonly string[]
   readonly lines: readonly InvoiceLine[]
@@ -122,6 +126,9 @@ async function readBack(stripe: Stripe, invoice: string) {
   return { refunded, withdrawn, disputes, payments: intents }
 }
 
+const codeOf = (error: Stripe.Invoice.LastFinalizationError | null): string | null =>
+  error === null ? null : (error.code ?? error.type)
+
 async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
   const [invoice, lines, back] = await Promise.all([
     stripe.invoices.retrieve(id),
@@ -140,6 +147,8 @@ async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
     customer: idOf(invoice.customer),
     email: invoice.customer_email,
     subscription: idOf(invoice.parent?.subscription_details?.subscription),
+    overpaid: invoice.amount_overpaid,
+    finalizationError: invoice.status === 'draft' ? codeOf(invoice.last_finalization_error) : null,
     lines: lines.map(readLine),
   }
 }
