@@ -11,6 +11,7 @@ import type { Catalogue } from './catalogue.ts'
 import { checkoutRows, type Checkout, type NewCheckout } from './checkout-rows.ts'
 import type { EnsureCustomer } from './customers.ts'
 import type { Effects } from './effects/effects.ts'
+import { linesOfPlan, type LineAsked } from './plan-lines.ts'
 import { refusalOfStripe } from './refusals.ts'
 
 export interface CheckoutAsked {
@@ -35,7 +36,7 @@ export interface Checkouts {
 }
 
 export interface CheckoutsDeps {
-  readonly stripe: Pick<Stripe, 'checkout' | 'billingPortal'>
+  readonly stripe: Pick<Stripe, 'checkout' | 'billingPortal' | 'prices'>
   readonly db: Db
   readonly catalogue: () => Catalogue
   readonly ensureCustomer: EnsureCustomer
@@ -64,14 +65,33 @@ const hashOf = ({ item, successUrl, cancelUrl }: CheckoutAsked): string =>
     .update(JSON.stringify([item.kind, item.id, successUrl, cancelUrl]))
     .digest('hex')
 
-/** What Stripe is asked for: the same row, the same parameters, whoever repeats it. */
-function sessionParams(row: Checkout, customer: string): Stripe.Checkout.SessionCreateParams {
+/** Of a plan, the price of the row first, then what else the plan is sold by today. */
+function linesOf({ stripe, catalogue }: CheckoutsDeps, row: Checkout): Promise<LineAsked[]> {
+  const { itemKind, itemId, stripePrice } = row
+  if (itemKind === 'pack') return Promise.resolve([{ price: stripePrice, quantity: 1 }])
+  const others = catalogue().plan(itemId)?.stripe_prices ?? []
+  return linesOfPlan(stripe, [stripePrice, ...others.filter((name) => name !== stripePrice)])
+}
+
+/** The same row is asked for once; not so where the prices of its plan were changed meanwhile. */
+function idempotencyKey({ id }: Checkout, lines: readonly LineAsked[]): string {
+  const key = `farebox-${id}`
+  if (lines.length === 1) return key
+  return `${key}-${createHash('sha256').update(JSON.stringify(lines)).digest('hex')}`
+}
+
+/** What Stripe is asked for: the same row and lines, the same parameters, whoever repeats it. */
+function sessionParams(
+  row: Checkout,
+  customer: string,
+  lines: LineAsked[],
+): Stripe.Checkout.SessionCreateParams {
   const metadata = { farebox_checkout: row.id }
   const common = {
     customer,
     client_reference_id: row.id,
     metadata,
-    line_items: [{ price: row.stripePrice, quantity: 1 }],
+    line_items: lines,
     success_url: row.successUrl,
     cancel_url: row.cancelUrl,
   }
@@ -118,8 +138,9 @@ async function plan(
 async function openAt(deps: CheckoutsDeps, account: Account, row: Checkout): Promise<Checkout> {
   const { stripe, db, clock } = deps
   const customer = await deps.ensureCustomer(account)
-  const session = await stripe.checkout.sessions.create(sessionParams(row, customer), {
-    idempotencyKey: `farebox-${row.id}`,
+  const lines = await linesOf(deps, row)
+  const session = await stripe.checkout.sessions.create(sessionParams(row, customer, lines), {
+    idempotencyKey: idempotencyKey(row, lines),
   })
   const { amount_subtotal: amount, currency, url, expires_at: expiresAt } = session
   const opened = { id: row.id, sessionId: session.id, url, amount, currency }

@@ -16,13 +16,38 @@ const URLS = {
 
 describe('checkout', async () => {
   const sim = await startStripeProcess()
+  const { id: meter } = await sim.stripe.billing.meters.create({
+    display_name: 'Credits',
+    event_name: 'ai_credits',
+    default_aggregation: { formula: 'sum' },
+  })
+  const { id: product } = await sim.stripe.products.create({ name: 'Plans' })
+  const priceOf = async (recurring: object) => {
+    const common = { product, currency: 'usd', unit_amount: 2 }
+    const { id } = await sim.stripe.prices.create({
+      ...common,
+      recurring: { interval: 'month', ...recurring },
+    })
+    return id
+  }
+  const [base, yearly] = [await priceOf({}), await priceOf({ interval: 'year' })]
+  const metered = { usage_type: 'metered', meter }
+  const [usage, usageYearly] = [
+    await priceOf(metered),
+    await priceOf({ ...metered, interval: 'year' }),
+  ]
+  const payg = await priceOf(metered)
   const database = await freshDatabase()
   const gateway = await startGateway({
     databaseUrl: database.url,
     redisUrl: redisUrl(),
     config: {
       packs: [{ id: 'starter', stripe_price: 'price_demo_starter', credits: 1000 }],
-      plans: [{ id: 'pro', stripe_prices: ['price_demo_pro'], included_credits: '500' }],
+      plans: [
+        { id: 'pro', stripe_prices: ['price_demo_pro'], included_credits: '500' },
+        { id: 'hybrid', stripe_prices: [usage, base, yearly, usageYearly] },
+        { id: 'payg', stripe_prices: [payg] },
+      ],
     },
     env: {
       STRIPE_SECRET_KEY: 'sk_test_x',
@@ -77,6 +102,22 @@ describe('checkout', async () => {
   let buyer: { id: string; secret: string }
   beforeEach(async () => {
     buyer = await customer()
+  })
+
+  test.each([
+    ['hybrid', [base, usage], [1, null]],
+    ['payg', [payg], [null]],
+  ])('of a plan with metered prices asks for all of them: %s', async (plan, prices, quantities) => {
+    const opened = await buy(buyer.secret, undefined, { pack: undefined, plan })
+    expect(opened).toMatchObject({ status: 201 })
+    const id = String(opened.body.session_id)
+    const { data: lines } = await sim.stripe.checkout.sessions.listLineItems(id)
+    expect(lines.map(({ price }) => price?.id)).toEqual(prices)
+    expect(lines.map(({ quantity }) => quantity)).toEqual(quantities)
+    await sim.control('pay', { session: id })
+    const { subscription } = await sim.stripe.checkout.sessions.retrieve(id)
+    const { items } = await sim.stripe.subscriptions.retrieve(String(subscription))
+    expect(items.data.map(({ price }) => price.id)).toEqual(prices)
   })
 
   test('polled by the success page, grants without any webhook', async () => {

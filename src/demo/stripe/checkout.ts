@@ -30,6 +30,10 @@ function lineOf(world: World, input: Obj, taxPercent: number, isTrial: boolean):
   const price = id === null ? makePrice(world, data, false) : world.get('price', id, 'line_items')
   const recurring = child(price, 'recurring')
   const isMetered = recurring.usage_type === 'metered'
+  if (isMetered && has(input, 'quantity')) {
+    const why = 'Quantity should not be specified where usage_type is `metered`.'
+    throw invalid(`${why} Remove \`quantity\` from \`line_items\``, 'line_items')
+  }
   const isFree = isMetered || (isTrial && price.recurring !== null)
   const quantity = isMetered ? null : (intOr(input, 'quantity') ?? 1)
   const subtotal = isFree ? 0 : amountOf(price, quantity ?? 0)
