@@ -149,7 +149,7 @@ export async function makeSimWorld(db: Db) {
       await stripe.control('clear-faults')
       await stripe.control('release')
       await stripe.control('idle')
-      await billing.sync(clock.now() - 29 * 86_400_000)
+      await billing.sync(clock.now() - 29 * 86_400_000, null)
       for (let tries = 0; ; tries += 1) {
         await billing.worker.drain()
         if ((await pending()) === 0) return
