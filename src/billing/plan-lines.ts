@@ -12,9 +12,9 @@ const goTogether = (a: Stripe.Price, b: Stripe.Price): boolean =>
   a.recurring?.interval_count === b.recurring?.interval_count
 
 /**
- * The lines that sell a plan: the first of its prices that is not metered, and beside it all metered
- * ones of the same rhythm, for what is used; of metered ones alone, the first and those beside it.
- * A metered price takes no quantity. Reads each price once; throws what Stripe throws.
+ * The lines that sell a plan: the first of its prices that is not metered, and beside it all
+ * metered ones of the same rhythm, for what is used; of metered ones alone, the first and those
+ * beside it. A metered price takes no quantity. Reads each price once; throws what Stripe throws.
  */
 export async function linesOfPlan(
   stripe: Pick<Stripe, 'prices'>,

@@ -15,9 +15,9 @@ export interface SyncReport {
 }
 
 /**
- * Fetches Stripe's events since `sinceMs` (at most 30 days back, which is what Stripe keeps), newest
- * first, and puts those that never arrived into the inbox. `untilMs` null = to the newest. Both are
- * Unix ms, and the seconds they are in count. Safe at any time and any number of times.
+ * Fetches Stripe's events since `sinceMs` (at most 30 days back, which is what Stripe keeps),
+ * newest first, and puts those that never arrived into the inbox. `untilMs` null = to the newest.
+ * Both are Unix ms, and the seconds they are in count. Safe at any time and any number of times.
  */
 export type Sync = (sinceMs: number, untilMs: number | null) => Promise<SyncReport>
 

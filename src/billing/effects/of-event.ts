@@ -12,7 +12,7 @@ export type Others = (
   event: Pick<ClaimedEvent, 'id' | 'type' | 'objectId'>,
 ) => Promise<((tx: Tx) => Promise<string>) | null>
 
-/** The event says that a thing was deleted, as drafts can be, and it is that thing which is gone. */
+/** The event says that a thing was deleted, as drafts can be, and that very thing is gone. */
 const isOfTheGone = (
   { type, objectId }: Pick<ClaimedEvent, 'type' | 'objectId'>,
   error: unknown,
