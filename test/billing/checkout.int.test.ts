@@ -116,7 +116,8 @@ describe('checkout', async () => {
     expect(lines.map(({ quantity }) => quantity)).toEqual(quantities)
     await sim.control('pay', { session: id })
     const { subscription } = await sim.stripe.checkout.sessions.retrieve(id)
-    const { items } = await sim.stripe.subscriptions.retrieve(String(subscription))
+    if (typeof subscription !== 'string') throw new Error('no subscription')
+    const { items } = await sim.stripe.subscriptions.retrieve(subscription)
     expect(items.data.map(({ price }) => price.id)).toEqual(prices)
   })
 
