@@ -64,6 +64,15 @@ export async function expectAtRest(
 }
 
 /**
+ * What is wrong with the books. How Stripe's deliveries fare is told as well, and rightly so where
+ * a test loses, delays and repeats them: those findings say nothing of the books.
+ */
+export const findingsOf = (world: FaultWorld): Promise<readonly Record<string, unknown>[]> =>
+  world.sql(`SELECT * FROM findings WHERE kind NOT IN ('stripe_deliveries_unanswered',
+    'stripe_deliveries_repeated', 'stripe_processing_late', 'stripe_events_waiting',
+    'stripe_usable_late')`)
+
+/**
  * The promise of the house. Every complete answer was charged once, at its amount; every refused
  * one not at all; a broken one at most once; nothing was charged that nobody asked for; the
  * invariants hold and nothing is left over. Source: design §3, §6 (I1, I2, I7, I9).
@@ -78,7 +87,7 @@ export async function expectBooks(
   const charges = await readCharges(world, customers)
   expectOutcomes(charges, outcomes)
   expect(await verify(gateway)).toMatchObject({ ok: true, breaches: [], undecided: [] })
-  expect(await world.sql('SELECT * FROM findings')).toEqual([])
+  expect(await findingsOf(world)).toEqual([])
   return charges
 }
 
