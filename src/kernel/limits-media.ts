@@ -41,5 +41,3 @@ export const BACKGROUND_POLLS_MAX = 64
 export const BACKGROUND_LEASE_MS = 180_000
 /** Past it nobody asks any more: providers end such responses within hours. */
 export const BACKGROUND_MS_MAX = 48 * 3_600_000
-/** Searches of one answer that are kept to be counted: providers make some ten. */
-export const WEB_SEARCHES_COUNTED_MAX = 1_000

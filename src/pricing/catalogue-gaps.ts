@@ -84,27 +84,13 @@ const OPENAI_PRICES: readonly Gap[] = [
   { provider: 'openai', model: '*moderation*', fill: { request: 0n }, whole: true },
 ]
 
-/**
- * Searches: $35 a thousand grounded prompts up to Gemini 2.5, $14 a thousand queries since 3. What
- * is free of it in a day is the operator's, not one customer's.
- * Source: ai.google.dev/gemini-api/docs/pricing, read 2026-11.
- */
-const GOOGLE_PRICES: readonly Gap[] = [
-  ...['gemini-1*', 'gemini-2*'].map((model) => ({
-    ...{ provider: 'google', model },
-    fill: { web_search: usd('0.035') },
-  })),
-  { provider: 'google', model: 'gemini-*', fill: { web_search: usd('0.014') } },
-]
-
 /** Hour-long cache writes are 2 times input, others 1.25 times: see GapRules. */
-const GAPS = [
-  ...[...OPENAI_LIMITS, ...ANTHROPIC_LIMITS, ...GOOGLE_LIMITS],
-  ...[...OPENAI_PRICES, ...GOOGLE_PRICES],
-].map((gap) => ({
-  ...gap,
-  matches: compileGlob(gap.model),
-}))
+const GAPS = [...OPENAI_LIMITS, ...ANTHROPIC_LIMITS, ...GOOGLE_LIMITS, ...OPENAI_PRICES].map(
+  (gap) => ({
+    ...gap,
+    matches: compileGlob(gap.model),
+  }),
+)
 
 export interface GapFill {
   readonly maxOutputTokens: number | null

@@ -1,6 +1,4 @@
 import type { ErrorCode } from '../kernel/errors.ts'
-import { WEB_SEARCHES_COUNTED_MAX } from '../kernel/limits-media.ts'
-import { nonZero } from '../kernel/usage.ts'
 import { geminiUsage } from './gemini-usage.ts'
 import { arrayOr, countOr, isObject, objectOr, parseJson, textOr } from './json.ts'
 import { makeArraySplitter } from './json-array.ts'
@@ -12,9 +10,6 @@ import { makeSseSplitter } from './sse.ts'
 /** Looked for before a chunk is parsed: only these change what is known of the answer. */
 const TELLING = /"(?:finishReason|blockReason|error)"/
 const USAGE_KEY = '"usageMetadata"'
-const QUERIES_KEY = '"webSearchQueries"'
-/** Up to these a prompt that was searched for is one fee, whatever was asked of the search. */
-const FEE_A_PROMPT = /^(?:models\/)?gemini-[12][.-]/
 
 interface Facts {
   /** The newest chunk that carries usage, not parsed yet: the last one wins. */
@@ -22,8 +17,6 @@ interface Facts {
   model: string | null
   /** Candidates that said why they ended; a refused prompt ends them all. */
   readonly finished: Set<number>
-  /** What was searched for, each once and never nothing: so it is billed. */
-  readonly queries: Set<string>
   blocked: boolean
   failed: boolean
 }
@@ -32,7 +25,6 @@ const newFacts = (): Facts => ({
   latest: null,
   model: null,
   finished: new Set(),
-  queries: new Set(),
   blocked: false,
   failed: false,
 })
@@ -53,28 +45,9 @@ function extractText(json: unknown, add: AddText): void {
   }
 }
 
-function observeSearches(queries: Set<string>, data: string): void {
-  for (const candidate of arrayOr(objectOr(parseJson(data)).candidates)) {
-    const { webSearchQueries } = objectOr(objectOr(candidate).groundingMetadata)
-    for (const query of arrayOr(webSearchQueries)) {
-      const isNew = typeof query === 'string' && query.trim() !== ''
-      if (isNew && queries.size < WEB_SEARCHES_COUNTED_MAX) queries.add(query)
-    }
-  }
-}
-
-/**
- * Searches as Google bills them: a grounded prompt up to Gemini 2.5, a query since Gemini 3.
- * Source: ai.google.dev/gemini-api/docs/google-search and …/pricing, read 2026-11.
- */
-function searchesOf(queries: ReadonlySet<string>, model: string | null): number {
-  return model !== null && FEE_A_PROMPT.test(model) ? Math.min(queries.size, 1) : queries.size
-}
-
 /** Takes what a chunk, or a whole answer, says of its end. */
 function observe(facts: Facts, data: string): void {
   if (data.includes(USAGE_KEY)) facts.latest = data
-  if (data.includes(QUERIES_KEY)) observeSearches(facts.queries, data)
   if (!TELLING.test(data)) return
   const { candidates, promptFeedback, error } = objectOr(parseJson(data))
   if ((error ?? null) !== null) facts.failed = true
@@ -89,14 +62,12 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
   const latest = objectOr(facts.latest === null ? null : parseJson(facts.latest))
   const reported = objectOr(latest.usageMetadata)
   const { usage, inputReported, outputTokens } = geminiUsage(reported)
-  const model = textOr(latest.modelVersion)
-  const searches = { web_search_requests: searchesOf(facts.queries, model) }
   return {
-    usage: usage === null ? null : nonZero({ ...usage, ...searches }),
+    usage,
     inputReported,
     outputReported: usage !== null && complete,
     outputTokensLeast: outputTokens,
-    model,
+    model: textOr(latest.modelVersion),
     serviceTier: textOr(reported.serviceTier)?.toLowerCase() ?? null,
     complete,
     failed: facts.failed,

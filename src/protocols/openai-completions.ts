@@ -21,6 +21,6 @@ export const openaiCompletions: Protocol = {
   },
   rewrite: rewriteCompletions,
   meterAnswer: meterChatAnswer,
-  makeStreamTap: ({ choices }, { stripUsageChunk }) => makeChatTap(stripUsageChunk, choices),
+  makeStreamTap: (_view, { stripUsageChunk }) => makeChatTap(stripUsageChunk),
   streamError: (code, message) => openaiChat.streamError(code, message),
 }

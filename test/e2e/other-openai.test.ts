@@ -1,4 +1,3 @@
-import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { completionAnswer, completionStream, type Tokens } from './support/answers.ts'
@@ -185,31 +184,5 @@ describe('free endpoints', () => {
     expect(await answer.json()).toMatchObject({ input_tokens: 11 })
     expect(world.upstream.calls(model)[0]?.path).toBe(path)
     await expectSpent(world, customer, GRANT, 0)
-  })
-
-  it('messages/count_tokens: counted by the Anthropic SDK, free of charge, no hold left', async () => {
-    const { customer, model } = await prepare()
-    world.upstream.on(model, (call) => {
-      answerJson(call, { input_tokens: 12 })
-    })
-    const client = new Anthropic({
-      ...{ apiKey: customer.apiKey, baseURL: world.gateway.url, maxRetries: 0 },
-    })
-    const messages = [{ role: 'user' as const, content: 'hello' }]
-    const counted = await client.messages.countTokens({ model, messages })
-    expect(counted.input_tokens).toBe(12)
-    const [call] = world.upstream.calls(model)
-    expect(call?.path).toBe('/v1/messages/count_tokens')
-    expect(JSON.stringify(call?.rawHeaders)).not.toContain(customer.apiKey)
-    await expectSpent(world, customer, GRANT, 0)
-    const beta = await client.beta.messages.countTokens({ model, messages })
-    expect(beta.input_tokens).toBe(12)
-    const stranger = new Anthropic({
-      ...{ apiKey: 'fb_test_nobody', maxRetries: 0 },
-      baseURL: world.gateway.url,
-    })
-    const counting = stranger.messages.countTokens({ model, messages })
-    await expect(counting).rejects.toMatchObject({ status: 401 })
-    expect(world.upstream.calls(model)).toHaveLength(2)
   })
 })

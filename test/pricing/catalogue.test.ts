@@ -23,12 +23,6 @@ describe('the seed catalogue', () => {
     expect(found('openai', 'whisper-1').document.prices).toEqual({ second: 100_000_000n })
   })
 
-  it('prices the searches of Gemini by prompt and by query', () => {
-    const search = (model: string) => found('google', model).document.prices.web_search
-    expect(search('gemini-2.5-pro')).toBe(35_000_000_000n)
-    expect(search('gemini-3-pro-preview')).toBe(14_000_000_000n)
-  })
-
   it('finds dated snapshots by the clauses of the catalogue, not by likeness', () => {
     expect(found('openai', 'gpt-4o-mini-2024-07-18').modelId).toBe('gpt-4o-mini')
     expect(found('openai', 'gpt-4o-2024-05-13').document.prices.input).toBe(5_000_000n)

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { WEB_SEARCHES_COUNTED_MAX } from '../../src/kernel/limits-media.ts'
 import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
 import { protocolOfPath } from '../../src/protocols/registry.ts'
 import { everyByte, feed, randomCuts } from './support.ts'
@@ -248,51 +247,4 @@ it('a prompt that was blocked is complete, its input reported', () => {
     outputReported: true,
   })
   expect(whole.meterAnswer(Buffer.from('not json')).usage).toBeNull()
-})
-
-describe('searches of a Gemini answer', () => {
-  const grounded = (model: string, queries: unknown, more: object = {}) => ({
-    candidates: [
-      { finishReason: 'STOP', index: 0, groundingMetadata: { webSearchQueries: queries } },
-    ],
-    usageMetadata: { promptTokenCount: 5, candidatesTokenCount: 2 },
-    modelVersion: model,
-    ...more,
-  })
-  const searches = (answer: object): number | undefined =>
-    whole.meterAnswer(Buffer.from(JSON.stringify(answer))).usage?.web_search_requests
-
-  it('are counted by query since Gemini 3, empty and repeated ones not', () => {
-    const queries = ['', 'bern weather', 'bern weather', ' ', 'bern news', 7, null]
-    expect(searches(grounded('gemini-3-flash-preview', queries))).toBe(2)
-    expect(searches(grounded('gemini-10-pro', queries))).toBe(2)
-  })
-
-  it('are one by prompt before that', () => {
-    for (const model of ['gemini-2.5-pro', 'gemini-1.5-flash', 'models/gemini-2.0-flash']) {
-      expect(searches(grounded(model, ['a', 'b', 'c']))).toBe(1)
-    }
-  })
-
-  it('are none where nothing was searched for', () => {
-    for (const queries of [[], [''], null, 'a', {}]) {
-      expect(searches(grounded('gemini-3-pro', queries))).toBeUndefined()
-    }
-    const told = { candidates: [{ content: { parts: [{ text: '"webSearchQueries":["x"]' }] } }] }
-    expect(searches({ ...grounded('gemini-3-pro', []), ...told })).toBeUndefined()
-  })
-
-  it('are counted once in a stream that repeats them, and bounded', () => {
-    const many = Array.from({ length: 3_000 }, (_, at) => `query ${at}`)
-    const streamed = (...chunks: object[]) => {
-      const tap = events.makeStreamTap(read({ contents }, events), { stripUsageChunk: false })
-      for (const chunk of chunks) tap.push(Buffer.from(`data: ${JSON.stringify(chunk)}\r\n\r\n`))
-      tap.end()
-      return tap.report().usage?.web_search_requests
-    }
-    const model = 'gemini-3-pro'
-    const first = grounded(model, ['a', 'b'], {})
-    expect(streamed(first, grounded(model, ['b', 'c']), grounded(model, ['c']))).toBe(3)
-    expect(streamed(grounded(model, many))).toBe(WEB_SEARCHES_COUNTED_MAX)
-  })
 })
