@@ -182,13 +182,15 @@ async function reconcileLater() {
   const entitle = makeEntitle({ db, ids, clock, books: makePlanBooks(), tell })
   const reconcile = makeReconciliation({
     core: { operations, entitle, cached: { of: () => [] }, stores: { db, engine } },
-    ...{ stripe: billing?.books ?? null, leaseMs: LEASE_MS, clock, ids },
+    ...{ stripe: billing?.books ?? null, leaseMs: LEASE_MS, clock, ids, pauseMs: 0 },
   })
   try {
     const asked = { kind: 'manual', since_ms: null, fix: false } as const
     // The gateways have runs of their own.
-    let run: Progress | null = await until(() => reconcile.begin(asked), 300_000)
-    while (run !== null && run.check !== null) run = await reconcile.step()
+    let run: Progress = await until(() => reconcile.begin(asked), 300_000)
+    // One of them may carry this one on as well.
+    const carryOn = async () => (await reconcile.step()) ?? (await reconcile.last())
+    while (run.check !== null) run = await until(carryOn)
     return run
   } finally {
     await engine.close()
@@ -236,7 +238,7 @@ test(
     // The same look finds what is wrong by one micro.
     await world.sql(`UPDATE accounts SET posted_micros = posted_micros + 1
       WHERE id = '${customers[0]?.accountId ?? ''}'`)
-    expect((await reconcileLater())?.found).toBeGreaterThan(0)
+    expect((await reconcileLater()).found).toBeGreaterThan(0)
   },
   180_000 + REQUESTS * 100,
 )
