@@ -53,9 +53,8 @@ test(
       ),
       {
         numRuns: RUNS,
-        ...(process.env.FAREBOX_SEED === undefined
-          ? {}
-          : { seed: Number(process.env.FAREBOX_SEED) }),
+        // The same few each time: FAREBOX_SEED draws others.
+        seed: Number(process.env.FAREBOX_SEED ?? 1),
       },
     )
   },
