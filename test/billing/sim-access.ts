@@ -6,6 +6,9 @@ const DAY_S = 86_400
 /** The defaults of farebox.yaml. */
 const [DOWNGRADE_S, SUSPEND_S] = [7 * DAY_S, 14 * DAY_S]
 
+/** Invoices for a change say nothing of the period. */
+const PERIOD_REASONS = ['subscription_create', 'subscription_cycle']
+
 /** How one subscription stands: the better ones first. */
 const LADDER = ['active', 'grace', 'downgraded', 'suspended', 'pending', 'none'] as const
 type Stands = (typeof LADDER)[number]
@@ -38,11 +41,13 @@ function owedSince({ stripe }: SimWorld, subscription: unknown): number | null {
 
 function standsOf(sim: SimWorld, it: Thing): Stands {
   const { world } = sim.stripe.sim.simulator
-  const latest = world.find(String(idAt(it, 'latest_invoice')))
-  const isOfPeriod = ['subscription_create', 'subscription_cycle'].some(
-    (reason) => reason === latest?.billing_reason,
-  )
-  const isWrittenOff = isOfPeriod && ['void', 'uncollectible'].some((one) => one === latest?.status)
+  const ofPeriod = world
+    .all('invoice')
+    .filter((one) => at(one, 'parent', 'subscription_details', 'subscription') === it.id)
+    .filter((one) => PERIOD_REASONS.some((reason) => reason === one.billing_reason))
+    .sort((a, b) => Number(a.created) - Number(b.created))
+    .at(-1)
+  const isWrittenOff = ['void', 'uncollectible'].some((one) => one === ofPeriod?.status)
   const since = owedSince(sim, it.id) ?? Number(at(it, 'items', 'data', 0, 'current_period_start'))
   const owedS = world.now() - since
   switch (it.status) {
@@ -77,12 +82,10 @@ export function expectedAccess(sim: SimWorld, accountId: string): ExpectedAccess
     .map((one) => ({
       stands: standsOf(sim, one),
       rank: plans.indexOf(String(at(one, 'items', 'data', 0, 'price', 'id'))) + 1,
-      isOver: one.status === 'canceled',
     }))
     .sort((a, b) => LADDER.indexOf(a.stands) - LADDER.indexOf(b.stands) || b.rank - a.rank)
   const [first] = all
   const state = first?.stands ?? 'none'
-  const had = all.some((one) => one.isOver || !['pending', 'none'].includes(one.stands))
   switch (state) {
     case 'active':
     case 'grace':
@@ -97,6 +100,7 @@ export function expectedAccess(sim: SimWorld, accountId: string): ExpectedAccess
       return { state, blocked: 'suspended' }
     case 'pending':
     case 'none':
-      return { state, planId: null, blocked: had ? 'no_plan' : null }
+      // By default what was bought outlives the plan.
+      return { state, planId: null, blocked: null }
   }
 }
