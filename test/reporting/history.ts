@@ -182,14 +182,14 @@ export async function startHistory(world: MeterWorld, price: string) {
       )
     },
     overageMicros: async (): Promise<number> => (await books.balance(id))?.overageMicros ?? 0,
-    /** What no invoice has closed, by the reports. */
+    /** What no invoice has closed, by the reports: they lack what an invoice billed too much. */
     openMicros: () =>
       sum(
         `SELECT ((SELECT coalesce(sum(overage_micros), 0) FROM meter_reports
                   WHERE account_id = $1 AND billed_by IS NULL AND state <> 'replaced')
                  + (SELECT coalesce(sum(overage_micros), 0) FROM meter_outbox
                     WHERE account_id = $1 AND sealing_id IS NULL)
-                 - (SELECT coalesce(sum(micros), 0) FROM meter_surplus
+                 + (SELECT coalesce(sum(micros), 0) FROM meter_surplus
                     WHERE account_id = $1))::bigint AS sum`,
         [id],
       ),
