@@ -34,6 +34,15 @@ interface End {
   readonly takenMs?: number | null
 }
 
+/** A try that did nothing. */
+export interface Untried {
+  readonly note: string
+  /** No earlier try of the report is in doubt. */
+  readonly isNew: boolean
+  /** Stripe refused it: not to be tried again before its fate is known. */
+  readonly isRefused: boolean
+}
+
 /** What the sender of reports reads and writes. */
 export interface Lanes {
   claim(nowMs: number, limit: number): Promise<readonly Lane[]>
@@ -43,8 +52,8 @@ export interface Lanes {
   next(lane: Lane, nowMs: number): Promise<ReadyReport | 'lost' | null>
   /** Before a call. false = the lane is lost: do not call. */
   noteTry(lane: Lane, report: ReadyReport, isNew: boolean, nowMs: number): Promise<boolean>
-  /** The first try is known to have done nothing. */
-  untry(report: ReadyReport, note: string): Promise<void>
+  /** The try just made is known to have done nothing; those before it are in doubt as they were. */
+  untry(report: ReadyReport, how: Untried): Promise<void>
   end(report: ReadyReport, state: Ending, how: End, nowMs: number): Promise<void>
   /** Neither a cancel nor the event that it was to take back is needed. */
   void(report: ReadyReport, note: string): Promise<void>
@@ -84,8 +93,12 @@ export function makeLanes({ db, ids }: { readonly db: Db; readonly ids: Ids }): 
       const params = [id, lease, new Date(nowMs), isNew]
       return (await db.query(sql['note-try'], params)).length === 1
     },
-    async untry({ id }, note) {
-      await db.query(sql['untry-report'], [id, keepable(note)])
+    async untry({ id, firstTriedMs, lastTriedMs }, { note, isNew, isRefused }) {
+      const kept = keepable(note)
+      const tried = [firstTriedMs, lastTriedMs].map((ms) =>
+        isNew || ms === null ? null : new Date(ms),
+      )
+      await db.query(sql['untry-report'], [id, kept, ...tried, isRefused ? kept : null])
     },
     async end({ id }, state, { note, takenMs = null }, nowMs) {
       const sentAt = state === 'sent' ? new Date(nowMs) : null

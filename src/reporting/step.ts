@@ -2,7 +2,7 @@ import { METER_RETRY_MS_MAX, METER_RETRY_MS_MIN, METER_WAIT_MS } from '../kernel
 import { backoffMs } from '../kernel/work-pool.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
-import { decide, type End } from './decide.ts'
+import { decide, type End, type Ending } from './decide.ts'
 import type { MeterDirectory, StripeMeter } from './directory.ts'
 import type { NoteFinding } from './findings.ts'
 import type { Lane, Lanes } from './lanes.ts'
@@ -93,11 +93,21 @@ function call({ sender }: StepDeps, { report, meter }: Turn): Promise<SendOutcom
   return sender.send({ eventName, identifier, payload, atS: report.atMs / 1000 })
 }
 
+/** The end of a report that Stripe does not have. */
+async function finish(deps: StepDeps, report: ReadyReport, ending: Ending): Promise<Step> {
+  if (ending.kind === 'end') return giveUp(deps, report, ending.end)
+  await deps.compensate(report, ending.why)
+  return 'next'
+}
+
+/** Refused in doubt it may be because Stripe has it: the summaries know, later. */
 async function refused(deps: StepDeps, { report, isNew }: Turn, why: string): Promise<Step> {
-  if (report.kind === 'usage') return giveUp(deps, report, { state: 'refused', why })
-  // Refused again it may be because it was done: the summaries know, later.
-  if (!isNew) return { dueMs: deps.clock.now() + METER_WAIT_MS, isWell: true }
-  await deps.compensate(report, why)
+  if (isNew) {
+    const isUsage = report.kind === 'usage'
+    const end = { state: 'refused', why } as const
+    return finish(deps, report, isUsage ? { kind: 'end', end } : { kind: 'replace', why })
+  }
+  await deps.lanes.untry(report, { note: why, isNew, isRefused: true })
   return 'next'
 }
 
@@ -132,7 +142,7 @@ async function send(deps: StepDeps, turn: Turn): Promise<Step> {
     }
     case 'throttled':
     case 'denied':
-      if (isNew) await lanes.untry(report, outcome.why)
+      await lanes.untry(report, { note: outcome.why, isNew, isRefused: false })
       return outcome.kind === 'denied' ? denied(deps, lane, outcome.why) : backoff(deps, lane)
     case 'refused':
       return refused(deps, turn, outcome.why)
@@ -151,15 +161,11 @@ export async function takeStep(
 ): Promise<Step> {
   const decision = decide(report, deps.clock.now())
   const turn = { lane, report, meter, isNew: report.firstTriedMs === null }
-  if (decision.kind === 'end') return giveUp(deps, report, decision.end)
+  if (decision.kind === 'end' || decision.kind === 'replace') return finish(deps, report, decision)
   if (decision.kind === 'wait') return { dueMs: decision.untilMs, isWell: true }
   if (decision.kind === 'send') return send(deps, turn)
   if (decision.kind === 'void') {
     await deps.lanes.void(report, 'the event to be canceled was refused')
-    return 'next'
-  }
-  if (decision.kind === 'lower') {
-    await deps.compensate(report, 'the event to be canceled was sent again under another name')
     return 'next'
   }
   const found = await isRecorded(deps, turn)
@@ -172,5 +178,5 @@ export async function takeStep(
   const { otherwise } = decision
   return otherwise === 'send'
     ? send(deps, { ...turn, isNew: true })
-    : giveUp(deps, report, otherwise)
+    : finish(deps, report, otherwise)
 }

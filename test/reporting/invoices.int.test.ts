@@ -242,3 +242,65 @@ test('refused after its invoice closed it, and sent again: its overage is not cl
     ...{ value: 5, overageMicros: 0 },
   })
 })
+
+/** Usage that is billed, and given back before the invoice was final without Stripe being told. */
+async function untoldCorrection(back: 'some' | 'all') {
+  const one = await subscriber()
+  const hold = await world.use(one, 4 * CREDIT)
+  const other = await world.use(one, 6 * CREDIT)
+  await goTo(one.endMs - 20 * HOUR)
+  await send()
+  await world.books.reverse(hold, 'wrong', world.clock.now())
+  if (back === 'all') await world.books.reverse(other, 'wrong', world.clock.now())
+  await world.nextHour()
+  await world.process.seal()
+  expect((await world.reports(one))[1]).toMatchObject({ kind: 'cancel', state: 'ready' })
+  await goTo(one.endMs + 2 * HOUR)
+  const first = await newest(one)
+  await look(first.id)
+  expect([first.total, await overageOf(one)]).toEqual([10, 0])
+  await send()
+  return one
+}
+
+test.each([
+  ['some', 6],
+  ['all', 0],
+] as const)(
+  'given back (%s) before the invoice was final and told to nobody: the next one is lower',
+  async (back, owed) => {
+    const one = await untoldCorrection(back)
+    expect(world.taken(one.customer)).toBe(owed)
+    const apart = (await world.reports(one)).filter(({ state }) => state === 'late')
+    expect(apart).toEqual([])
+    await world.use(one, 20 * CREDIT)
+    await world.nextHour()
+    await send()
+    await goTo(one.endMs + 32 * DAY)
+    const { data } = await world.stripe.invoices.list({ subscription: one.sub, limit: 100 })
+    const second = data.find(({ period_end: end, total }) => end * 1000 > one.endMs && total > 0)
+    expect(second?.total).toBe(20 - (10 - owed))
+    await look(second?.id ?? '')
+    expect((await billed(one)).reduce((sum, [, credits]) => sum + Number(credits), 0)).toBe(
+      20 + owed,
+    )
+    expect(await overageOf(one)).toBe(0)
+  },
+)
+
+test('given back when no other invoice will come: told to a person', async () => {
+  const one = await subscriber()
+  const hold = await world.use(one, 4 * CREDIT)
+  await goTo(one.endMs - 20 * HOUR)
+  await send()
+  await world.books.reverse(hold, 'wrong', world.clock.now())
+  await world.nextHour()
+  await world.process.seal()
+  await goTo(one.endMs + 2 * HOUR)
+  await look((await newest(one)).id)
+  await own.db.query('UPDATE accounts SET meter_plan = NULL WHERE id = $1', [one.id])
+  await send()
+  const [, cancel] = await world.reports(one)
+  expect(cancel).toMatchObject({ kind: 'cancel', state: 'late' })
+  expect(await world.findings(String(cancel?.identifier))).toEqual(['meter_late'])
+})
