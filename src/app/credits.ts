@@ -68,8 +68,8 @@ export interface CoreDeps {
   readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered' | 'earned'>
   /** Those who write in the transactions that post and that reverse. */
   readonly beside?: readonly Beside[]
-  /** Who is told of unpaid plans; absent = nobody. */
-  readonly tellRung?: EntitleDeps['tell']
+  /** Who is told of unpaid plans and of trials; absent = nobody. */
+  readonly tellPlan?: EntitleDeps['tell']
 }
 
 /** Several as one. */
@@ -103,8 +103,8 @@ const makeLedger = (deps: CoreDeps) =>
   })
 
 /** Who pays, with which keys, and what that lets them do. */
-function makeAccess({ stores: { db }, clock, ids, environment, tellRung }: CoreDeps) {
-  const tell = tellRung ?? (() => Promise.resolve())
+function makeAccess({ stores: { db }, clock, ids, environment, tellPlan }: CoreDeps) {
+  const tell = tellPlan ?? (() => Promise.resolve())
   const entitle = makeEntitle({ db, books: makePlanBooks(), ids, clock, tell })
   const accounts = makeAccounts({ db, clock, ids, entitle: entitle.entitle })
   const exceptions = makeExceptions({ db, entitle, clock, ids })

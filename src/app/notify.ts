@@ -1,4 +1,5 @@
 import type { EntitleDeps } from '../access/plans/entitle.ts'
+import type { PlanNotice } from '../access/plans/notices.ts'
 import type { Config } from '../config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -7,6 +8,7 @@ import type { WorkPool } from '../kernel/work-pool.ts'
 import type { PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import { makeAlerts } from '../notify/alerts.ts'
 import { balanceNotices } from '../notify/balance-notices.ts'
+import type { Notice } from '../notify/notice.ts'
 import { makeOutbox, type Outbox } from '../notify/outbox.ts'
 import { makeSender, type SenderDeps } from '../notify/sender.ts'
 import type { NotifyMetrics } from '../ops/notify-metrics.ts'
@@ -20,9 +22,20 @@ export interface Notify {
   alert(): Promise<void>
   /** What a posting writes when a balance falls below a mark. */
   readonly alongside: NonNullable<PostingLedgerOptions['alongside']>
-  /** Tells a customer of a rung of the grace ladder. */
-  readonly tellRung: EntitleDeps['tell']
+  /** Tells a customer of a rung of the grace ladder, or of the end of a trial. */
+  readonly tellPlan: EntitleDeps['tell']
   configure(config: Config): void
+}
+
+function planNotice(told: PlanNotice): Notice {
+  const { occasion, accountId } = told
+  if (told.kind === 'payment_failed') {
+    const { rung, url } = told
+    return { kind: told.kind, occasion, accountId, data: { rung, url } }
+  }
+  const { plan, then, endsAtMs } = told
+  const data = { plan, ends_at: new Date(endsAtMs).toISOString(), then }
+  return { kind: told.kind, occasion, accountId, data }
 }
 
 export function makeNotify(parts: {
@@ -55,9 +68,8 @@ export function makeNotify(parts: {
     alert: () => alert(clock.now()),
     alongside: (postings, nowMs) =>
       balanceNotices(postings, config).flatMap((notice) => outbox.balanceStatements(notice, nowMs)),
-    async tellRung(tx, { accountId, rung, occasion, url }, nowMs) {
-      const data = { rung, url }
-      await outbox.add({ kind: 'payment_failed', occasion, accountId, data }, nowMs, tx)
+    async tellPlan(tx, notice, nowMs) {
+      await outbox.add(planNotice(notice), nowMs, tx)
     },
     configure(next) {
       config = next.notify

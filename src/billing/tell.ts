@@ -23,6 +23,12 @@ export interface AuthenticationRequired extends About {
   readonly data: { readonly url: string }
 }
 
+/** The same of an invoice of a plan. */
+export interface PaymentActionRequired extends About {
+  readonly kind: 'payment_action_required'
+  readonly data: { readonly url: string }
+}
+
 /** The link itself is made when it is sent. */
 export interface ClaimLinkDue extends About {
   readonly kind: 'claim_link'
@@ -30,7 +36,8 @@ export interface ClaimLinkDue extends About {
 }
 
 /** What billing has somebody told of. */
-export type Told = CreditsReceived | RechargeFailed | AuthenticationRequired | ClaimLinkDue
+export type Told =
+  CreditsReceived | RechargeFailed | AuthenticationRequired | PaymentActionRequired | ClaimLinkDue
 
 /** Notes it in the transaction that it tells of; the same occasion again is told once. */
 export type Tell = (told: Told, nowMs: number, tx: Tx) => Promise<void>

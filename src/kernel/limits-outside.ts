@@ -145,5 +145,7 @@ export const RENEWALS_AT_ONCE_MAX = 20
 export const RENEWAL_AGAIN_MS = 120_000
 export const RENEWAL_AGAIN_LATER_MS = 3_600_000
 export const RENEWAL_SOON_MS = 3_600_000
+/** The end of a trial is told so long before, as Stripe's own event of it comes. */
+export const TRIAL_NOTICE_MS = 3 * 24 * 3_600_000
 /** Past this nobody waits for the news of a period any more; reconciliation compares the rest. */
 export const RENEWAL_GIVEN_UP_MS = 3 * 24 * 3_600_000

@@ -14,6 +14,13 @@ export const NOTICES = {
     rung: z.enum(['warned', 'reminded', 'downgraded', 'suspended']),
     url: z.url().nullable(),
   }),
+  /** An invoice of a plan waits for the customer's bank. */
+  payment_action_required: z.object({ url: z.url() }),
+  trial_will_end: z.object({
+    plan: z.string(),
+    ends_at: z.string(),
+    then: z.enum(['paid', 'canceled']),
+  }),
   recharge_failed: z.object({ reason: z.string() }),
   authentication_required: z.object({ url: z.url() }),
   operator_alert: z.object({

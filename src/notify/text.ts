@@ -22,6 +22,11 @@ const RUNGS: Readonly<Record<NoticeData<'payment_failed'>['rung'], string>> = {
   suspended: 'A payment for your plan is overdue. Access is suspended until it arrives.',
 }
 
+const AFTER_TRIAL: Readonly<Record<NoticeData<'trial_will_end'>['then'], string>> = {
+  paid: 'The plan goes on, and is paid for from then on.',
+  canceled: 'The plan ends with it, as you asked.',
+}
+
 const WRITERS: Readonly<Record<NoticeKind, Writer>> = {
   claim_link: writer(claimLinkSent, ({ url, expires_at: until }) => ({
     subject: 'Your API key is ready',
@@ -42,6 +47,14 @@ const WRITERS: Readonly<Record<NoticeKind, Writer>> = {
   payment_failed: writer(NOTICES.payment_failed, ({ rung, url }) => ({
     subject: 'A payment failed',
     text: url === null ? RUNGS[rung] : `${RUNGS[rung]}\n\nUpdate your card here:\n\n${url}`,
+  })),
+  payment_action_required: writer(NOTICES.payment_action_required, ({ url }) => ({
+    subject: 'Your bank asks you to confirm a payment',
+    text: `The payment for your plan waits for you to confirm it here:\n\n${url}`,
+  })),
+  trial_will_end: writer(NOTICES.trial_will_end, ({ plan, ends_at: endsAt, then }) => ({
+    subject: 'Your trial ends soon',
+    text: `Your trial of ${plan} ends on ${endsAt.slice(0, 10)}. ${AFTER_TRIAL[then]}`,
   })),
   recharge_failed: writer(NOTICES.recharge_failed, ({ reason }) => ({
     subject: 'Your credits could not be recharged',

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makePlanBooks } from '../../src/access/plans/book.ts'
 import { plansSchema } from '../../src/access/plans/config.ts'
 import { makeEntitle } from '../../src/access/plans/entitle.ts'
-import type { RungNotice } from '../../src/access/plans/rungs.ts'
+import type { PlanNotice } from '../../src/access/plans/notices.ts'
 import { makeCatalogue } from '../../src/billing/catalogue.ts'
 import { stripeConfigSchema } from '../../src/billing/config.ts'
 import { makeEffects } from '../../src/billing/effects/effects.ts'
@@ -29,7 +29,7 @@ async function makeWorld(access: object = {}, beforeEntitle = () => Promise.reso
   const shop = makeShop()
   let nowMs = START
   const clock = { now: () => nowMs, monotonicMs: () => 0, after: () => () => undefined }
-  const told: RungNotice[] = []
+  const told: PlanNotice[] = []
   const reloads: string[] = []
   const catalogue = makeCatalogue({
     packs: [],
@@ -165,7 +165,9 @@ test('the ladder over a month, with the worker offline on the edges', async () =
   await world.turn()
   const [first] = world.told
   expect(first).toMatchObject({ accountId: account, rung: 'warned', url: PAST_DUE.payUrl })
-  expect(world.told.map(({ rung }) => rung)).toEqual(['warned', 'downgraded', 'suspended'])
+  const rungs = ['warned', 'downgraded', 'suspended'].map((rung) => ({ rung }))
+  expect(world.told).toMatchObject(rungs)
+  expect(world.told).toHaveLength(rungs.length)
   const next = { periodStartMs: END, periodEndMs: END + 60 * DAY }
   const items = [{ price: 'price_pro', quantity: 1, isMetered: false, ...next }]
   set({ status: 'active', owedSinceMs: null, payUrl: null, items })
@@ -202,7 +204,7 @@ test('news that come late or in any order end the same, and start grace when it 
     await world.tell(only === 0 ? events[0] : last)
     expect(await world.stored(account)).toEqual(['active', 'pro', null])
   }
-  expect(world.told.every(({ rung }) => rung === 'reminded')).toBe(true)
+  expect(world.told).toMatchObject(orders.map(() => ({ rung: 'reminded' })))
   expect(world.told).toHaveLength(orders.length)
 })
 

@@ -184,6 +184,8 @@ export const paidInvoice = (
   customer,
   email: null,
   subscription,
+  attempts: 1,
+  actionUrl: null,
   payments: [],
   overpaid: 0,
   finalizationError: null,

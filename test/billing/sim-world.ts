@@ -2,9 +2,11 @@ import Fastify from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
 import { makePlanBooks } from '../../src/access/plans/book.ts'
 import { makeEntitle } from '../../src/access/plans/entitle.ts'
+import type { PlanNotice } from '../../src/access/plans/notices.ts'
 import type { Account } from '../../src/access/rows.ts'
 import { makeBilling } from '../../src/app/billing.ts'
 import { makeHints } from '../../src/billing/recharge/hints.ts'
+import type { Told } from '../../src/billing/tell.ts'
 import { WEBHOOK_PATH, webhookPlugin } from '../../src/billing/webhook.ts'
 import { configSchema } from '../../src/config-schema.ts'
 import { makeChanges } from '../../src/credits/changes.ts'
@@ -87,12 +89,17 @@ export async function makeSimWorld(db: Db) {
   const reload = async (id: string): Promise<void> => {
     await loads.account(id, 'changed')
   }
-  const tell = () => Promise.resolve()
-  const entitle = makeEntitle({ db, ids, clock, books: makePlanBooks(), tell })
+  const told: (Told | PlanNotice)[] = []
+  const note = (one: Told | PlanNotice): Promise<void> => {
+    if (!told.some(({ occasion }) => occasion === one.occasion)) told.push(one)
+    return Promise.resolve()
+  }
+  const books = makePlanBooks()
+  const entitle = makeEntitle({ db, ids, clock, books, tell: (_tx, one) => note(one) })
   await entitle.publish(config)
   const billing = makeBilling({
     environment: { stripe: key, mode: 'test' },
-    ...{ config, db, accounts, hooks, clock, ids, log: silentLog, reload, tell, entitle },
+    ...{ config, db, accounts, hooks, clock, ids, log: silentLog, reload, tell: note, entitle },
     hints: makeHints(),
   })
   if (billing === null) throw new Error('unreachable: there is a key')
@@ -117,10 +124,11 @@ export async function makeSimWorld(db: Db) {
   const limits = { creditLimitMicros: ZERO, overageLimitMicros: ZERO }
 
   const pending = async (): Promise<number> => (await billing.inbox.backlog()).pending
-  const books = makeBooks({ db, ids })
+  const accountBooks = makeBooks({ db, ids })
   const access = { read: entitle.read, cached: () => [] }
   return {
-    ...{ stripe, prices, billing, clock, hooks, accounts, books, entitle, reload, config },
+    ...{ stripe, prices, billing, clock, hooks, accounts, entitle, reload, config, told },
+    books: accountBooks,
     environment: { stripe: key, mode: 'test' } as const,
     async account(): Promise<Account> {
       const input = { id: null, name: 'Buyer', ...blank, ...limits, actor: 'test' }
@@ -131,7 +139,7 @@ export async function makeSimWorld(db: Db) {
     },
     /** What time alone changes, and what others changed, as the loops see to it. */
     async turn(): Promise<void> {
-      const changed = await books.turn(clock.now(), 1_000)
+      const changed = await accountBooks.turn(clock.now(), 1_000)
       const entitled = await entitle.turn(clock.now(), 1_000)
       for (const id of new Set([...changed, ...entitled])) await reload(id)
       await changes.sweep()

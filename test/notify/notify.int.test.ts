@@ -178,6 +178,30 @@ describe('a notification', () => {
     expect(world.results).toEqual(['email skipped', 'email pending'])
   })
 
+  test.each([
+    [
+      {
+        kind: 'trial_will_end',
+        data: { plan: 'Pro', ends_at: '2027-03-04T05:06:07.000Z', then: 'paid' },
+      },
+      ['Your trial of Pro ends on 2027-03-04.', 'The plan goes on'],
+    ],
+    [
+      { kind: 'payment_action_required', data: { url: 'https://pay.example/in_1' } },
+      ['waits for you to confirm it here', 'https://pay.example/in_1'],
+    ],
+  ] as const)('of a plan says what it is about: %o', async (told, words) => {
+    await using world = await makeWorld({ ...mails(), webhooks: [hook()] })
+    const accountId = await world.account('d@example.com')
+    const occasion = `about:${ids.uuid()}`
+    await world.outbox.add({ ...told, occasion, accountId }, T0)
+    mailbox.mails.length = receiver.received.length = 0
+    await world.sender().drain()
+    for (const word of words) expect(mailbox.mails[0]).toContain(word)
+    const message: unknown = JSON.parse(receiver.received[0]?.body ?? '')
+    expect(message).toMatchObject({ type: told.kind, account_id: accountId, data: told.data })
+  })
+
   test('forgets the link once it was sent, and keeps it until then', async () => {
     await using world = await makeWorld({ ...mails() })
     const url = 'https://bank.example/confirm/one-time'

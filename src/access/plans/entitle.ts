@@ -15,7 +15,7 @@ import {
   subscriptionsOf,
   type SubscriptionRow,
 } from './rows.ts'
-import { rungsOf, type RungNotice } from './rungs.ts'
+import { noticesOf, type PlanNotice } from './notices.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'write-entitlements',
@@ -53,8 +53,8 @@ export interface EntitleDeps {
   readonly books: PlanBooks
   readonly ids: Ids
   readonly clock: Clock
-  /** Notes that an unpaid subscription came to a rung, in the transaction. Once an occasion. */
-  readonly tell: (tx: Tx, notice: RungNotice, nowMs: number) => Promise<void>
+  /** Notes what is to be told of a subscription, in the transaction. Once an occasion. */
+  readonly tell: (tx: Tx, notice: PlanNotice, nowMs: number) => Promise<void>
 }
 
 /** What the hot path reads of them. Source: design §6 (I10). */
@@ -85,7 +85,8 @@ async function write(
 ): Promise<boolean> {
   const before = await readEntitlements(tx, accountId)
   const old = before?.is ?? NOTHING
-  for (const notice of rungsOf(accountId, next, rank({ subscriptions, book, nowMs }))) {
+  const ranked = rank({ subscriptions, book, nowMs })
+  for (const notice of noticesOf(accountId, next, ranked, { book, nowMs })) {
     await deps.tell(tx, notice, nowMs)
   }
   if (before?.plansVersion === book.version && isDeepStrictEqual(old, next)) return false

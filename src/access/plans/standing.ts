@@ -1,3 +1,4 @@
+import { TRIAL_NOTICE_MS } from '../../kernel/limits-outside.ts'
 import type { PlanBook } from './book.ts'
 
 /** A subscription as it was last seen. Times in Unix ms. */
@@ -67,6 +68,19 @@ export function paidThrough(it: SubscriptionState): number | null {
   return known.length === 0 ? null : Math.min(...known)
 }
 
+/** When the trial that a subscription is on ends; null = it has none, or it stands still. */
+export function trialEnd(it: SubscriptionState): number | null {
+  if (it.status !== 'trialing' || it.isCollectionPaused || it.periodEndMs === null) return null
+  return Math.min(it.periodEndMs, it.cancelAtMs ?? it.periodEndMs)
+}
+
+/** Nothing changes when a trial is about to end, but it is told. */
+function soonOver(it: SubscriptionState): Phase[] {
+  const endMs = trialEnd(it)
+  if (endMs === null) return []
+  return [{ fromMs: endMs - TRIAL_NOTICE_MS, standing: 'trialing', rung: null }]
+}
+
 /** A subscription that Stripe says is good, until what was paid is over. */
 function good(it: SubscriptionState, book: PlanBook): Phase[] {
   if (it.isCollectionPaused && book.pause_collection === 'suspend') return [always('suspended')]
@@ -77,7 +91,8 @@ function good(it: SubscriptionState, book: PlanBook): Phase[] {
   const endMs = paidThrough(it)
   if (endMs === null) return [first]
   const after = it.isCollectionPaused ? 'suspended' : 'over'
-  return [first, { fromMs: endMs + book.slack_ms, standing: after, rung: null }]
+  const last: Phase = { fromMs: endMs + book.slack_ms, standing: after, rung: null }
+  return first.standing === 'trialing' ? [first, ...soonOver(it), last] : [first, last]
 }
 
 /**

@@ -188,7 +188,7 @@ function saleOf(input: InvoiceInput, line: InvoiceLine, findings: Finding[]): Sa
 }
 
 /** Something on it is for sale here, whether it grants anything or not. */
-const isOurs = ({ invoice, catalogue }: InvoiceInput): boolean =>
+export const isOurs = ({ invoice, catalogue }: InvoiceInput): boolean =>
   invoice.lines.some(
     ({ price, isOfPlan }) =>
       price !== null && (isOfPlan ? catalogue.planOf(price) : catalogue.packOf(price)) !== null,

@@ -4,7 +4,7 @@ import { loadSql } from '../../store/sql.ts'
 import { endSales } from '../../ledger/sale.ts'
 import { checkoutRows, type CheckoutState } from '../checkout-rows.ts'
 import type { Finding } from '../findings.ts'
-import { decideInvoice, pricesToRead, underStoredKeys } from './decide-invoice.ts'
+import { decideInvoice, isOurs, pricesToRead, underStoredKeys } from './decide-invoice.ts'
 import { nothing } from './decide.ts'
 import { noteEmail } from './email.ts'
 import { keysOfPacks, keysOfPlans } from './keys.ts'
@@ -67,6 +67,19 @@ async function writeInvoice(
   await checkoutRows.change(tx, change, nowMs)
 }
 
+/** The bank wants to see the customer: told once for each try, beside what a failed payment is. */
+async function tellAction(
+  tx: Tx,
+  { tell }: PlanLooksDeps,
+  { id, attempts, actionUrl: url }: InvoiceFacts,
+  accountId: string | null,
+  nowMs: number,
+): Promise<void> {
+  if (url === null || accountId === null) return
+  const occasion = `payment_action_required:${id}:${attempts}`
+  await tell?.({ kind: 'payment_action_required', occasion, accountId, data: { url } }, nowMs, tx)
+}
+
 /** The subscription of an invoice, read so that no older news of it is written over newer. */
 async function readOfInvoice(deps: PlanLooksDeps, id: string | null) {
   if (id === null) return null
@@ -111,6 +124,7 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
       await noteEmail(tx, deps.ids, { ...decision, email: invoice.email }, nowMs)
       const written = await writePayment(tx, { ...deps, policy }, invoice, decision, nowMs)
       await writeInvoice(tx, deps, invoice, subscription, nowMs)
+      await tellAction(tx, deps, invoice, isOurs(input) ? accountId : null, nowMs)
       if (subscription === null) return written
       const accounts = new Set(written.accounts)
       const { accountId: payer } = decision

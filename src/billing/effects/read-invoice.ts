@@ -33,6 +33,10 @@ export interface InvoiceFacts extends PaymentFacts {
   readonly overpaid: number
   /** Why Stripe could not finalise it, and so will not collect it; null = it could. */
   readonly finalizationError: string | null
+  /** Tries to collect it, as Stripe counts them. */
+  readonly attempts: number
+  /** Where the customer confirms its payment, which the bank waits for; null = it does not. */
+  readonly actionUrl: string | null
   /** PaymentIntents that paid it, or parts of it. */
   readonly payments: readonly string[]
   readonly lines: readonly InvoiceLine[]
@@ -126,6 +130,24 @@ async function readBack(stripe: Stripe, invoice: string) {
   return { refunded, withdrawn, disputes, payments: intents }
 }
 
+/** An open invoice waits for the customer where one of its payments does. */
+async function readAction(stripe: Stripe, invoice: Stripe.Invoice): Promise<string | null> {
+  const { id, status, attempted, hosted_invoice_url: url } = invoice
+  if (status !== 'open' || !attempted || url == null) return null
+  const expand = ['data.payment.payment_intent']
+  const open = await stripe.invoicePayments.list({
+    invoice: id,
+    status: 'open',
+    limit: 100,
+    expand,
+  })
+  const isWaiting = open.data.some(
+    ({ payment: { payment_intent: intent } }) =>
+      typeof intent !== 'string' && intent?.status === 'requires_action',
+  )
+  return isWaiting ? url : null
+}
+
 const codeOf = (error: Stripe.Invoice.LastFinalizationError | null): string | null =>
   error === null ? null : (error.code ?? error.type)
 
@@ -147,6 +169,8 @@ async function readInvoice(stripe: Stripe, id: string): Promise<InvoiceFacts> {
     customer: idOf(invoice.customer),
     email: invoice.customer_email,
     subscription: idOf(invoice.parent?.subscription_details?.subscription),
+    attempts: invoice.attempt_count,
+    actionUrl: await readAction(stripe, invoice),
     overpaid: invoice.amount_overpaid,
     finalizationError: invoice.status === 'draft' ? codeOf(invoice.last_finalization_error) : null,
     lines: lines.map(readLine),
