@@ -7,7 +7,7 @@ import type { AccessLook } from '../reconcile/access.ts'
 import { checkOfFields } from '../reconcile/check-fields.ts'
 import { checkOfMeters } from '../reconcile/check-meters.ts'
 import { checksOfPayments } from '../reconcile/check-payments.ts'
-import { checkOfSubscriptions } from '../reconcile/check-subscriptions.ts'
+import { checksOfSubscriptions } from '../reconcile/check-subscriptions.ts'
 import { checksOfTables } from '../reconcile/check-tables.ts'
 import type { CostBook } from '../reconcile/costs/config.ts'
 import { makeCosts, type Costs } from '../reconcile/costs/costs.ts'
@@ -53,7 +53,7 @@ function checksOf(parts: ReconcileParts): readonly Check[] {
   if (stripe === null) return own
   return [
     ...own,
-    checkOfSubscriptions({ db, ...stripe }),
+    ...checksOfSubscriptions({ db, ...stripe }),
     ...(meters ? [checkOfMeters({ clock, meters, ...pause })] : []),
     ...checksOfPayments({ db, clock, ...stripe, ...pause }),
   ]
@@ -94,11 +94,11 @@ export function makeReconciliation(parts: ReconcileParts): Reconcile {
   const checks = checksOf(parts)
   const repair = makeRepair({
     ...{ db, ids, clock },
-    rebuild: async (accountId) => (await core.operations.rebuild(accountId)).failed === 0,
-    recover: async () => (await core.operations.recover()).left === 0,
+    rebuild: (accountId) => core.operations.rebuild(accountId),
+    recover: () => core.operations.recover(),
     async entitle(accountId) {
       await db.tx((tx) => core.entitle.entitle(tx, accountId, clock.now()))
-      return (await core.operations.rebuild(accountId)).failed === 0
+      await core.operations.rebuild(accountId)
     },
     look: stripe === null ? null : (what, id) => stripe.mend(what, id),
   })

@@ -11,8 +11,8 @@ export interface StripeSide {
   readonly look: DryLook
   /** Whether Stripe has a payment, invoice or free checkout, and has it as paid. */
   isPaid(id: string): Promise<boolean>
-  /** Whether a price is one of a plan. */
-  isOurs(price: string): boolean
+  /** The plan that a price is of; null = of none. */
+  planOf(price: string): string | null
   /** Which of some payments, invoices, sessions and subscriptions have changed since. */
   touched(ids: readonly string[], sinceMs: number): Promise<ReadonlySet<string>>
   /** Does what an event that names it would do. */
@@ -51,7 +51,7 @@ export function makeStripeSide(
       }
       return found
     },
-    isOurs: (price) => catalogue().planOf(price) !== null,
+    planOf: (price) => catalogue().planOf(price)?.id ?? null,
     async mend(what, id) {
       const kind = KINDS.find((one) => one === what)
       if (kind !== undefined) await effects.look({ kind, id }, () => Promise.resolve())

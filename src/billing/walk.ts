@@ -1,5 +1,10 @@
 import type Stripe from 'stripe'
-import { DISPUTE_OPEN_MS, RECONCILE_LOOKS_MAX } from '../kernel/limits-books.ts'
+import {
+  DISPUTE_OPEN_MS,
+  RECONCILE_LISTED_MAX,
+  RECONCILE_LOOKS_MAX,
+} from '../kernel/limits-books.ts'
+import { isMissing } from './effects/gone.ts'
 import { idOf } from './stripe.ts'
 
 export interface WalkPage<T> {
@@ -28,7 +33,7 @@ export interface SeenSubscription {
   readonly id: string
   readonly customer: string | null
   readonly status: string
-  readonly prices: readonly string[]
+  readonly items: readonly { readonly price: string; readonly periodEndMs: number }[]
   readonly isCollectionPaused: boolean
   readonly createdMs: number
   /** Σ of its prices for one interval, smallest unit. */
@@ -47,6 +52,10 @@ export interface Walk {
   /** Those that may have moved money since. */
   disputes(after: string | null, sinceMs: number | null): Promise<WalkPage<MoneyBackThing>>
   subscriptions(after: string | null): Promise<WalkPage<SeenSubscription>>
+  /** null = Stripe has none such. */
+  subscription(id: string): Promise<SeenSubscription | null>
+  /** Which of some subscriptions Stripe does not have. They began between these times. */
+  missing(ids: readonly string[], fromMs: number, toMs: number): Promise<readonly string[]>
 }
 
 const PAGE = 100
@@ -82,7 +91,9 @@ const readSubscription = (it: Stripe.Subscription): SeenSubscription => ({
   id: it.id,
   customer: idOf(it.customer),
   status: it.status,
-  prices: it.items.data.map(({ price }) => price.id),
+  items: it.items.data.map(({ price, current_period_end: end }) => ({
+    ...{ price: price.id, periodEndMs: end * 1000 },
+  })),
   isCollectionPaused: it.pause_collection !== null,
   createdMs: it.created * 1000,
   amount: it.items.data.reduce(
@@ -110,9 +121,47 @@ const backWalk = (stripe: Stripe): Pick<Walk, 'refunds' | 'disputes'> => ({
   },
 })
 
+const subscriptionWalk = (
+  stripe: Stripe,
+): Pick<Walk, 'subscriptions' | 'subscription' | 'missing'> => {
+  async function subscription(id: string): Promise<SeenSubscription | null> {
+    try {
+      return readSubscription(await stripe.subscriptions.retrieve(id))
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw error
+    }
+  }
+  return {
+    subscription,
+    async subscriptions(after) {
+      const list = await stripe.subscriptions.list({ ...params(after, null, PAGE), status: 'all' })
+      return pageOf(list, () => true, readSubscription)
+    },
+    async missing(ids, fromMs, toMs) {
+      const created = { gte: Math.floor(fromMs / 1000), lte: Math.ceil(toMs / 1000) }
+      const left = new Set(ids)
+      let seen = 0
+      // A list says it of many at once; of what it does not have, asking by name is certain.
+      for await (const { id } of stripe.subscriptions.list({
+        created,
+        status: 'all',
+        limit: PAGE,
+      })) {
+        left.delete(id)
+        if (left.size === 0 || (seen += 1) >= RECONCILE_LISTED_MAX) break
+      }
+      const missing: string[] = []
+      for (const id of left) if ((await subscription(id)) === null) missing.push(id)
+      return missing
+    },
+  }
+}
+
 export function makeWalk(stripe: Stripe): Walk {
   return {
     ...backWalk(stripe),
+    ...subscriptionWalk(stripe),
     async payments(after, sinceMs) {
       const list = await stripe.paymentIntents.list(params(after, sinceMs))
       return pageOf(
@@ -143,10 +192,6 @@ export function makeWalk(stripe: Stripe): Walk {
           return { id, createdMs: created * 1000, amount: 0, currency: currency ?? '' }
         },
       )
-    },
-    async subscriptions(after) {
-      const list = await stripe.subscriptions.list({ ...params(after, null, PAGE), status: 'all' })
-      return pageOf(list, () => true, readSubscription)
     },
   }
 }

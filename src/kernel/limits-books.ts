@@ -33,6 +33,10 @@ export const RECONCILE_NIGHTLY_MS = 40 * 86_400_000
 export const RECONCILE_POLL_MS = 30_000
 /** Payments of one page: each is five calls of Stripe's, and a page must end within a lease. */
 export const RECONCILE_LOOKS_MAX = 25
+/** Subscriptions that are listed to see a page of ours; what is left is asked for by name. */
+export const RECONCILE_LISTED_MAX = 2_000
+/** Subscriptions of ours in one page: each that Stripe's list does not have is one call. */
+export const RECONCILE_SUBSCRIPTIONS_MAX = 100
 /** Events of the quarantine's ten minutes that are read: 100 calls, while the lease lasts. */
 export const QUARANTINE_EVENTS_MAX = 10_000
 /** A dispute moves money this long after it began: card networks take up to four months. */

@@ -103,11 +103,19 @@ const engineDrift = (
   // happened: nothing makes it undone.
   repair:
     invariant === 'I7'
-      ? { kind: 'recover' }
+      ? { kind: 'recover', accountId }
       : invariant === 'I8'
         ? null
         : { kind: 'rebuild', accountId },
 })
+
+async function engineDrifts(deps: VerifyDeps, accountId: string): Promise<Drift[]> {
+  const { breaches } = await judgeAccount(deps, accountId)
+  return breaches.flatMap(({ invariant, copy, ...breach }) => {
+    if (copy !== undefined) return [copyDrift(accountId, copy, breach)]
+    return isOfEngine(invariant) ? [engineDrift(accountId, invariant, breach)] : []
+  })
+}
 
 /** I2, I7, I8, I10: what the hot path has ↔ Postgres, under the account's lock, looked at again. */
 export const checkOfEngine = (deps: VerifyDeps): Check => ({
@@ -119,14 +127,15 @@ export const checkOfEngine = (deps: VerifyDeps): Check => ({
     const rows = await deps.db.query(sql['account-page'], [cursor ?? '', null, ENGINE_PAGE])
     const drifts: Drift[] = []
     for (const accountId of rows.map((row) => textOf(row, 'id'))) {
-      const { breaches } = await judgeAccount(deps, accountId)
-      for (const { invariant, copy, ...breach } of breaches) {
-        if (copy !== undefined) drifts.push(copyDrift(accountId, copy, breach))
-        else if (isOfEngine(invariant)) drifts.push(engineDrift(accountId, invariant, breach))
-      }
+      drifts.push(...(await engineDrifts(deps, accountId)))
     }
     const last = rows.length < ENGINE_PAGE ? undefined : rows.at(-1)
     return { drifts, seen: rows.length, next: last === undefined ? null : textOf(last, 'id') }
+  },
+  async again({ kind, subject, repair }) {
+    if (repair === null || repair.kind === 'look') return null
+    const now = await engineDrifts(deps, repair.accountId)
+    return now.find((one) => one.kind === kind && one.subject === subject) ?? null
   },
 })
 

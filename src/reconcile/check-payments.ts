@@ -52,6 +52,15 @@ function driftOf(
   return { ...base, kind: 'clawback_differs', severity: 'review', direction: null, repair }
 }
 
+/** What is left of a drift of a payment, by another look at it. */
+async function lookAgain({ look }: PaymentDeps, drift: Drift): Promise<Drift | null> {
+  const { repair, subject, evidence, kind } = drift
+  if (repair?.kind !== 'look') return drift
+  const found = await look({ kind: repair.what, id: subject })
+  const now = found === null ? null : driftOf(subject, evidence, found)
+  return now?.kind === kind ? now : null
+}
+
 const paused = (deps: PaymentDeps): Promise<void> =>
   sleep(deps.clock, deps.pauseMs ?? RECONCILE_PAUSE_MS)
 
@@ -77,6 +86,7 @@ function walked<T extends { readonly id: string; readonly createdMs: number }>(
       }
       return { ...(await settled(deps, drifts, scope)), seen: items.length, next }
     },
+    again: (drift) => lookAgain(deps, drift),
   }
 }
 

@@ -26,4 +26,6 @@ export interface Check {
   /** Whether the scope's beginning bounds it. */
   readonly isOfTime: boolean
   page(cursor: string | null, scope: Scope): Promise<CheckPage>
+  /** One drift of its own as it is now; null = it is gone. Absent = it has nothing to repair. */
+  again?(drift: Drift): Promise<Drift | null>
 }

@@ -14,7 +14,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
 /** What is provably right to do about a drift. Everything else is for a person. */
 export type Repair =
   | { readonly kind: 'rebuild'; readonly accountId: string }
-  | { readonly kind: 'recover' }
+  | { readonly kind: 'recover'; readonly accountId: string }
   | { readonly kind: 'entitle'; readonly accountId: string }
   | { readonly kind: 'look'; readonly what: 'payment' | 'invoice' | 'session' | 'subscription' }
 
@@ -25,6 +25,7 @@ export const DRIFT_KINDS = [
   ...['key_spend_differs', 'sale_without_lot', 'lot_without_sale', 'sale_amount_differs'],
   ...['checkout_state_differs', 'customer_link_differs', 'several_subscriptions'],
   ...['subscription_blocked', 'subscription_orphaned', 'subscription_unpaid'],
+  ...['subscription_not_there', 'subscription_ambiguous', 'subscription_price_unknown'],
   ...['subscription_differs', 'payment_not_granted', 'clawback_differs', 'grant_without_payment'],
   ...['meter_summary_differs', 'meter_not_there'],
   ...['fields_differ', 'access_stored', 'access_cached'],

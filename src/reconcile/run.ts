@@ -12,6 +12,7 @@ import type { Db } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
 import type { Drift, Drifts } from './drift.ts'
+import type { RepairOne } from './repair.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'begin-run',
@@ -75,8 +76,8 @@ export interface ReconcileDeps {
   readonly clock: Clock
   readonly checks: () => readonly Check[]
   readonly drifts: Drifts
-  /** Puts one drift right, with an entry in the audit log. false = it was not. */
-  readonly repair: (drift: Drift) => Promise<boolean>
+  /** Puts one drift right, looks again, and writes both into the audit log. */
+  readonly repair: RepairOne
   readonly quarantineMs?: number
 }
 
@@ -153,6 +154,7 @@ function placed(checks: readonly Check[], run: Run): Run {
 async function take(
   deps: ReconcileDeps,
   run: Run,
+  check: Check,
   found: readonly Drift[],
   held: HeldLease,
 ): Promise<number> {
@@ -160,7 +162,11 @@ async function take(
   for (const drift of found) {
     const { id, isOpen } = await deps.drifts.note(drift)
     if (!run.options.fix || !isOpen || drift.repair === null || held.isLost()) continue
-    if (!(await deps.repair(drift))) continue
+    // Without another look nothing may be called fixed.
+    const again = () => check.again?.(drift) ?? Promise.resolve(drift)
+    const repaired = await deps.repair(drift, again)
+    if (repaired.kind === 'still') await deps.drifts.note(repaired.drift)
+    if (repaired.kind !== 'fixed') continue
     await deps.drifts.fixed(id)
     fixed += 1
   }
@@ -173,7 +179,7 @@ async function page(deps: ReconcileDeps, run: Run, check: Check, held: HeldLease
   const untilMs = run.started_at - (deps.quarantineMs ?? RECONCILE_QUARANTINE_MS)
   const { drifts, seen, unjudged, next } = await check.page(run.cursor, { sinceMs, untilMs })
   await deps.drifts.keep(unjudged ?? [])
-  const fixed = run.fixed + (await take(deps, run, drifts, held))
+  const fixed = run.fixed + (await take(deps, run, check, drifts, held))
   const counts = { seen: run.seen + seen, found: run.found + drifts.length, fixed, failures: 0 }
   if (next !== null) return { ...run, ...counts, cursor: next }
   await deps.drifts.gone(check.kinds, run.started_at, check.isOfTime ? sinceMs : null)

@@ -15,6 +15,7 @@ import { makeMeterOutbox, makeReporting } from '../../src/reporting/reporting.ts
 import { aCustomer, makeWorld, openHold } from '../admin/world.ts'
 import { countedHooks } from '../billing/support.ts'
 import { settings } from '../reporting/world.ts'
+import { until } from '../support/until.ts'
 
 /** Real Postgres and Redis, a simulated Stripe, and reconciliation over all three. */
 export async function makeDriftWorld() {
@@ -100,6 +101,11 @@ export async function makeDriftWorld() {
       const customer = await aCustomer(world)
       const { holdId, settle } = await openHold(world, customer, 1_000)
       await settle(1_000)
+      // Posted, and cleared from Redis: until then what is free is less by the charge.
+      await until(async () => {
+        const view = await world.engine.viewAccount(customer.accountId)
+        return view?.holds.length === 0
+      })
       return { ...customer, holdId }
     },
     /** A paid checkout of a pack, of which no event arrived. */

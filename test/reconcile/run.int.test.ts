@@ -3,6 +3,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { RECONCILE_LEASE_MS, RECONCILE_PAGE_TRIES_MAX } from '../../src/kernel/limits-books.ts'
 import type { Check, CheckPage } from '../../src/reconcile/check.ts'
 import { makeDrifts, type Drift } from '../../src/reconcile/drift.ts'
+import { makeRepair } from '../../src/reconcile/repair.ts'
 import { makeReconcile, type RunOptions } from '../../src/reconcile/run.ts'
 import type { Db } from '../../src/store/db.ts'
 import { ids } from '../billing/support.ts'
@@ -37,11 +38,15 @@ const quick = (name: string) => aCheck(name, () => Promise.resolve(EMPTY))
 
 const drift = (subject: string): Drift => ({
   ...{ kind: 'ledger_balance', severity: 'review', direction: null, atStakeMicros: null },
-  ...{ subject, evidence: {}, repair: { kind: 'recover' } },
+  ...{ subject, evidence: {}, repair: { kind: 'recover', accountId: subject } },
 })
 
 /** One process over the one run; time and timers are moved by hand. */
-function aProcess(checks: readonly { check: Check }[], clock = systemClock) {
+function aProcess(
+  checks: readonly { check: Check }[],
+  clock = systemClock,
+  recover: () => Promise<unknown> = () => Promise.resolve(),
+) {
   const repaired: string[] = []
   const answered = { updates: 0 }
   const db: Db = {
@@ -52,10 +57,17 @@ function aProcess(checks: readonly { check: Check }[], clock = systemClock) {
       return rows
     },
   }
+  const never = () => Promise.reject(new Error('not asked for'))
+  const repair = makeRepair({
+    ...{ db: own.db, ids, clock, recover, rebuild: never, entitle: never, look: null },
+  })
   const reconcile = makeReconcile({
     ...{ db, ids, clock, checks: () => checks.map(({ check }) => check) },
     drifts: makeDrifts({ db, ids, clock }),
-    repair: ({ subject }) => Promise.resolve(repaired.push(subject) > 0),
+    repair: (drift, again) => {
+      repaired.push(drift.subject)
+      return repair(drift, again)
+    },
   })
   return { ...reconcile, repaired, answered }
 }
@@ -184,4 +196,78 @@ test('what was not judged stays open', async () => {
   expect(await findings()).toEqual([{ kind: 'ledger_balance', subject: 'acct_1' }])
   await aProcess([quick('a')]).begin({ ...NIGHTLY, fix: false })
   expect(await findings()).toEqual([])
+})
+
+describe('what was put right is looked at again', () => {
+  /** One drift, found until `isThere` says otherwise. */
+  const drifting = (isThere: () => boolean) => {
+    const it = aCheck('a', () =>
+      Promise.resolve({ ...EMPTY, drifts: isThere() ? [drift('acct_1')] : [] }),
+    )
+    const again = (one: Drift) =>
+      Promise.resolve(isThere() ? { ...one, evidence: { seen: 'again' } } : null)
+    return { ...it, check: { ...it.check, again } }
+  }
+  const state = async () =>
+    (await own.db.query("SELECT state, evidence FROM findings WHERE subject = 'acct_1'"))[0]
+  const audited = async () =>
+    (await own.db.query('SELECT action, detail FROM audit_log ORDER BY at, id')).map(
+      ({ action, detail }) => [action, detail],
+    )
+  const detail = { finding: 'ledger_balance', kind: 'recover', accountId: 'acct_1' }
+  beforeEach(async () => {
+    await own.db.query('DELETE FROM audit_log')
+  })
+
+  test('and called fixed when it is gone', async () => {
+    let isThere = true
+    const recover = () => Promise.resolve((isThere = false))
+    const done = await aProcess([drifting(() => isThere)], systemClock, recover).begin(MANUAL)
+    expect(done).toMatchObject({ found: 1, fixed: 1 })
+    expect(await state()).toMatchObject({ state: 'fixed' })
+    expect(await audited()).toEqual([
+      ['reconcile.recover', detail],
+      ['reconcile.recover.fixed', detail],
+    ])
+  })
+
+  test('and stays open, saying so, when it did not help', async () => {
+    const done = await aProcess([drifting(() => true)]).begin(MANUAL)
+    expect(done).toMatchObject({ found: 1, fixed: 0 })
+    const tried = { seen: 'again', repair_tried: 'recover', repair_helped: false }
+    expect(await state()).toEqual({ state: 'open', evidence: tried })
+    expect(await audited()).toEqual([
+      ['reconcile.recover', detail],
+      ['reconcile.recover.no_help', detail],
+    ])
+  })
+
+  test('and stays open with the error of a repair that failed; the run goes on', async () => {
+    const after = quick('after')
+    const recover = () => Promise.reject(new Error('Redis is away'))
+    const checks = [drifting(() => true), after]
+    expect(await aProcess(checks, systemClock, recover).begin(MANUAL)).toMatchObject({
+      ...{ check: null, fixed: 0 },
+    })
+    expect(after.cursors).toEqual([null])
+    const [, [action, told] = []] = await audited()
+    expect(action).toBe('reconcile.recover.no_help')
+    expect(JSON.stringify(told)).toContain('Redis is away')
+    expect(await state()).toMatchObject({ state: 'open', evidence: { repair_helped: false } })
+  })
+
+  test('and is never fixed by a comparison that cannot look again', async () => {
+    const { check } = drifting(() => false)
+    const blind = aCheck('a', () => Promise.resolve({ ...EMPTY, drifts: [drift('acct_1')] }))
+    expect(check.again).toBeDefined()
+    expect(await aProcess([blind]).begin(MANUAL)).toMatchObject({ found: 1, fixed: 0 })
+    expect(await state()).toMatchObject({ state: 'open' })
+  })
+
+  test('and is left alone, unaudited, where it is a repair that nobody has', async () => {
+    const look: Drift = { ...drift('acct_1'), repair: { kind: 'look', what: 'payment' } }
+    const found = aCheck('a', () => Promise.resolve({ ...EMPTY, drifts: [look] }))
+    expect(await aProcess([found]).begin(MANUAL)).toMatchObject({ found: 1, fixed: 0 })
+    expect(await audited()).toEqual([])
+  })
 })

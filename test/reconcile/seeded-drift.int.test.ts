@@ -296,13 +296,72 @@ const KINDS: Readonly<
   },
   async several_subscriptions() {
     const { accountId, customer } = await its.buyer()
-    await linked(customer, accountId, 'sub_a')
-    await linked(customer, accountId, 'sub_b')
+    for (const { id } of [await its.subscribe(customer), await its.subscribe(customer)]) {
+      await its.side.mend('subscription', id)
+    }
+    const undo = async () => {
+      for (const { id } of (await its.stripe.subscriptions.list({ customer })).data) {
+        await its.stripe.subscriptions.cancel(id)
+        await its.side.mend('subscription', id)
+      }
+    }
+    return { told: [review('several_subscriptions', accountId)], fixes: null, undo }
+  },
+  async subscription_not_there() {
+    const { accountId, customer } = await its.buyer()
+    await linked(customer, accountId, 'sub_gone')
     const undo = async () => {
       await its.db.query('DELETE FROM subscriptions WHERE account_id = $1', [accountId])
       await entitled(accountId)
     }
-    return { told: [review('several_subscriptions', accountId)], fixes: null, undo }
+    const told = [review('subscription_not_there', 'sub_gone', null, 'unpaid_but_active')]
+    return { told, fixes: null, undo }
+  },
+  async subscription_ambiguous() {
+    const [one, other] = [await its.buyer(), await its.buyer()]
+    const { id } = await its.subscribe(one.customer)
+    await its.side.mend('subscription', id)
+    // Its customer is said to be another account's.
+    const link = async (first: string | null, second: string | null) => {
+      const text = 'UPDATE accounts SET stripe_customer_id = $2 WHERE id = $1'
+      await its.db.query(text, [one.accountId, null])
+      await its.db.query(text, [other.accountId, second])
+      await its.db.query(text, [one.accountId, first])
+    }
+    await link(other.customer + '_x', one.customer)
+    const told = [
+      review('subscription_ambiguous', id),
+      review('customer_link_differs', `${one.accountId} subscription ${id}`),
+    ]
+    return { told, fixes: null, undo: () => link(one.customer, other.customer) }
+  },
+  async subscription_price_unknown() {
+    const { customer } = await its.buyer()
+    const price = await its.stripe.prices.create({
+      ...{ currency: 'usd', unit_amount: 500, product_data: { name: 'Other' } },
+      recurring: { interval: 'month' },
+    })
+    const { id } = await its.stripe.subscriptions.create({
+      customer,
+      items: [{ price: price.id }],
+    })
+    const { customer: stranger } = await its.buyer()
+    const others = await its.stripe.subscriptions.create({
+      customer: stranger,
+      items: [{ price: price.id }],
+    })
+    await its.db.query(
+      'UPDATE accounts SET stripe_customer_id = NULL WHERE stripe_customer_id = $1',
+      [stranger],
+    )
+    const told = [
+      review('subscription_price_unknown', id, null, 'paid_but_blocked'),
+      review('subscription_price_unknown', price.id),
+    ]
+    const undo = async () => {
+      for (const one of [id, others.id]) await its.stripe.subscriptions.cancel(one)
+    }
+    return { told, fixes: null, undo }
   },
   async subscription_orphaned() {
     const { accountId, customer } = await its.buyer()
