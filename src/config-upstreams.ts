@@ -21,6 +21,11 @@ export const PROVIDER_URLS = {
   gemini: 'https://generativelanguage.googleapis.com',
 } as const
 
+const fallback = z
+  .union([name.transform((one) => [one]), z.array(name).min(1).max(8)])
+  .default([])
+  .describe('Upstreams called in its place when it cannot be reached or is overloaded.')
+
 const modelUpstreamFields = z.strictObject({
   protocol: z.enum(['openai', 'anthropic', 'gemini']).describe('Which protocol it speaks.'),
   base_url: baseUrl
@@ -46,10 +51,7 @@ const modelUpstreamFields = z.strictObject({
     ),
   output_limit_field: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
   response_ms_max: responseMsMax,
-  fallback: z
-    .union([name.transform((one) => [one]), z.array(name).min(1).max(8)])
-    .default([])
-    .describe('Upstreams called in its place when it cannot be reached or is overloaded.'),
+  fallback,
   breaker: breakerSchema.prefault({}),
 })
 
@@ -72,7 +74,7 @@ const unitsSchema = z
       .string()
       .refine((text) => parseJsonPath(text) !== null, 'must be a path like "usage.items[0].count"')
       .optional()
-      .describe('Where in a JSON answer the number is.'),
+      .describe('Where the number is in a JSON answer, or in the last event that has it.'),
     header: headerName.optional().describe('Which response header has the number.'),
     max: count.describe('The most one request may count: so much is held.'),
     missing: count.optional().describe('What counts where an answer names none; default max.'),
@@ -99,6 +101,7 @@ const httpUpstreamSchema = z.strictObject({
   charge_errors: z.boolean().default(false).describe('Whether answers of 400 and above cost.'),
   on_disconnect: z.enum(['abort', 'drain']).default('drain'),
   response_ms_max: responseMsMax,
+  fallback,
   breaker: breakerSchema.prefault({}),
 })
 
@@ -121,7 +124,7 @@ function wrongFallback(upstreams: Upstreams, own: string, other: string): string
 /** Stand-ins must exist, be others, and speak the same protocol. */
 function checkFallbacks(upstreams: Upstreams, context: z.RefinementCtx): void {
   for (const [own, upstream] of Object.entries(upstreams)) {
-    for (const other of upstream.protocol === 'http' ? [] : upstream.fallback) {
+    for (const other of upstream.fallback) {
       const message = wrongFallback(upstreams, own, other)
       if (message !== null) {
         context.addIssue({ code: 'custom', path: [own, 'fallback'], message })

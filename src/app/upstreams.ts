@@ -65,6 +65,7 @@ const httpApiOf = (name: string, entry: HttpUpstreamEntry): HttpApiConfig => ({
   chargesErrors: entry.charge_errors,
   onDisconnect: entry.on_disconnect,
   responseMsMax: entry.response_ms_max,
+  fallback: entry.fallback,
   breakerSettings: breakerOf(entry),
 })
 

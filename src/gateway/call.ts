@@ -15,9 +15,9 @@ import { limitWithin } from './reserve.ts'
 import { own, release } from './settle.ts'
 
 /** Statuses by which an upstream says that it did no work and another one may. */
-const PASSED_ON = new Set([429, 503, 529])
+export const PASSED_ON = new Set([429, 503, 529])
 /** Statuses that speak of the upstream itself. 500 does not: one bad request can cause it. */
-const FAILED = new Set([502, 503, 504, 529])
+export const FAILED = new Set([502, 503, 504, 529])
 
 export interface CallHandlers {
   /** The serving upstream answered; `exchange` names it. */
@@ -68,7 +68,7 @@ function againOf(call: Call, failure: Error): Call | null {
 }
 
 /** Reads what is small to its end, so that the connection stays good, and forgets it. */
-function discard(flow: Flow): BodySink {
+export function discard(flow: Flow): BodySink {
   let bytes = 0
   return {
     data(chunk) {

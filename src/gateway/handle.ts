@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
 import { piecesOf } from '../protocols/form.ts'
 import { makeAnswerSink, makeErrorSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
@@ -10,9 +9,10 @@ import { bodyFor, injectsUsage } from './body.ts'
 import { decoderOf, decoding } from './decode.ts'
 import type { Bounded } from './bound.ts'
 import { callUpstream } from './call.ts'
+import { claimKey } from './claim-key.ts'
 import type { Arrival, Exchange, GatewayDeps } from './context.ts'
 import type { BodySink, Flow } from './forward.ts'
-import type { IdempotencyClaim, StoredReplay } from './idempotency.ts'
+import type { IdempotencyClaim } from './idempotency.ts'
 import { sendRefusal, sendReplay } from './reply.ts'
 import { reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
@@ -36,9 +36,9 @@ export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void>
 /** Answers whether it was sent: then its sink owns its end. */
 async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Promise<boolean> {
   const named = arrival.headers['idempotency-key'] !== undefined
-  const claim = named ? await claimKey(deps, arrival) : null
+  const claim = named ? await claimFor(deps, arrival) : null
   if (claim !== null && claim.kind === 'replay') {
-    sendReplay(arrival.out, arrival.id, claim)
+    sendReplay(arrival.out, claim)
     count(deps, arrival, null, claim.status, null)
     return false
   }
@@ -84,30 +84,15 @@ function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void
   count(deps, arrival, null, arrival.out.statusCode, null)
 }
 
-const PRINTABLE = /^[\x20-\x7e]+$/
-
 /** Claims the client's idempotency key, if it sent one. Source: design §9. */
-async function claimKey(
+async function claimFor(
   deps: GatewayDeps,
-  arrival: Arrival,
-): Promise<IdempotencyClaim | StoredReplay | { kind: 'refused'; refusal: Refusal } | null> {
-  const key = arrival.headers['idempotency-key']
-  if (key === undefined) return null
-  if (typeof key !== 'string' || key.length > IDEMPOTENCY_KEY_CHARS_MAX || !PRINTABLE.test(key)) {
-    const message = `Idempotency-Key takes 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable characters.`
-    return { kind: 'refused', refusal: refuse('invalid_request', message) }
-  }
-  const { accountId, keyId } = arrival.caller
-  const bodyHash = createHash('sha256').update(`${arrival.protocol.path}\n`)
-  for (const piece of piecesOf(arrival.raw, arrival.headers['content-type'])) bodyHash.update(piece)
-  const claim = await deps.idempotency.claim({
-    accountId,
-    keyId,
-    key,
-    holdId: arrival.id,
-    bodyHash: bodyHash.digest(),
-  })
-  return 'ok' in claim ? { kind: 'refused', refusal: claim } : claim
+  { id, caller, headers, protocol, raw }: Arrival,
+): ReturnType<typeof claimKey> {
+  const hash = createHash('sha256').update(`${protocol.path}\n`)
+  for (const piece of piecesOf(raw, headers['content-type'])) hash.update(piece)
+  const key = headers['idempotency-key'] ?? ''
+  return claimKey(deps, { id, caller, key, bodyHash: hash.digest() })
 }
 
 function makeExchange(

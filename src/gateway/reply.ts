@@ -34,14 +34,22 @@ export function sendRefusal(
   sendWhole(out, status, { ...headers }, Buffer.from(body))
 }
 
+/** Sends an answer that has no body by its method or status, so no length either. */
+export function sendBodiless(out: ServerResponse, status: number, headers: OutgoingHeaders): void {
+  if (out.headersSent || out.destroyed) return
+  out.writeHead(status, headers)
+  out.end()
+}
+
+export const replayHeaders = ({ headers, holdId }: StoredReplay): OutgoingHeaders => ({
+  ...headers,
+  'x-farebox-request-id': holdId,
+  'x-farebox-replayed': 'true',
+})
+
 /** Sends what an earlier request with the same idempotency key got. */
-export function sendReplay(out: ServerResponse, requestId: string, replay: StoredReplay): void {
-  sendWhole(
-    out,
-    replay.status,
-    { ...replay.headers, 'x-farebox-request-id': replay.holdId, 'x-farebox-replayed': 'true' },
-    replay.body,
-  )
+export function sendReplay(out: ServerResponse, replay: StoredReplay): void {
+  sendWhole(out, replay.status, replayHeaders(replay), replay.body)
 }
 
 /** Ends a Fastify request with a refusal in its protocol's envelope. */

@@ -37,7 +37,11 @@ export function draftOf(arrival: Arrival, target: Target): ReceiptDraft {
   }
 }
 
-const FOR_WANT_OF_CREDITS = new Set(['insufficient_quota', 'credits_held', 'budget_exceeded'])
+export const FOR_WANT_OF_CREDITS = new Set([
+  'insufficient_quota',
+  'credits_held',
+  'budget_exceeded',
+])
 
 const most = (all: readonly Bounded[], name: 'wantMicros' | 'leastMicros'): Micros =>
   all.map((one) => one[name]).reduce(maxMicros, ZERO)

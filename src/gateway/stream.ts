@@ -36,12 +36,12 @@ type Ending =
   | 'cut'
 
 /** What was sent, for duplicates of an idempotent request; forgotten past its bound. */
-interface Keeper {
+export interface Keeper {
   add(parts: readonly Buffer[]): void
   parts(): Buffer[] | null
 }
 
-function makeKeeper(exchange: Exchange): Keeper {
+export function makeKeeper(exchange: Pick<Exchange, 'claim'>): Keeper {
   let kept: Buffer[] | null = exchange.claim === null ? null : []
   let bytes = 0
   return {

@@ -4,6 +4,8 @@
  */
 /** Largest request body. Providers accept up to 32 MB; ten covers text and a few images. */
 export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024
+/** A body that may be sent to a second named API is kept up to here; a larger one is sent once. */
+export const REPEATED_BODY_BYTES_MAX = 1024 * 1024
 /** Slowest body we wait for. A client that needs longer is gone or hostile. */
 export const REQUEST_BODY_WAIT_MS_MAX = 60_000
 /** Nesting of a request body. Providers refuse far less; JSON.parse recursion is safe here. */

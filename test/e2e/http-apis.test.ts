@@ -101,7 +101,7 @@ describe('a named HTTP API', () => {
       const response = await call('weather/echo/a%20b?x=1&key=not-ours&y=%2F', {
         method,
         body,
-        headers: { cookie: 'a=b', 'idempotency-key': 'abc', 'x-own': 'yes' },
+        headers: { cookie: 'a=b', 'x-own': 'yes' },
       })
       expect(response.status).toBe(200)
       const seen = api.last('/base/echo/a%20b')
@@ -110,7 +110,6 @@ describe('a named HTTP API', () => {
         'x-weather-key': 'operator-secret',
         'x-plan': 'gold',
         'x-own': 'yes',
-        'idempotency-key': 'abc',
       })
       expect(seen.headers.authorization).toBeUndefined()
       expect(seen.headers.cookie).toBeUndefined()

@@ -89,8 +89,7 @@ describe('units in an answer', () => {
       expect(parseJsonPath(text)).toBeNull()
     },
   )
-  const at = (body: string, path: string): number | null =>
-    countAt(Buffer.from(body), parseJsonPath(path) ?? [])
+  const at = (body: string, path: string): number | null => countAt(body, parseJsonPath(path) ?? [])
   it('are what the path leads to, and nothing else', () => {
     expect(at('{"usage":{"n":3}}', 'usage.n')).toBe(3)
     expect(at('{"usage":{"n":"2.5"}}', 'usage.n')).toBe(2.5)

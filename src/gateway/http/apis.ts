@@ -26,6 +26,8 @@ export interface HttpApiConfig {
   readonly chargesErrors: boolean
   readonly onDisconnect: 'abort' | 'drain'
   readonly responseMsMax: number
+  /** Names of APIs that are called where this one cannot answer, in their order. */
+  readonly fallback: readonly string[]
   readonly breakerSettings: BreakerSettings
 }
 
@@ -37,6 +39,7 @@ export interface HttpApi extends HttpApiConfig {
   readonly ownHeaderNames: ReadonlySet<string>
   readonly dispatcher: Dispatcher
   readonly breaker: Breaker
+  readonly fallbacks: readonly HttpApi[]
 }
 
 export interface HttpApis {
@@ -48,7 +51,7 @@ export interface HttpApis {
   destroy(): Promise<void>
 }
 
-function makeApi(config: HttpApiConfig): HttpApi {
+function makeApi(config: HttpApiConfig): HttpApi & { fallbacks: HttpApi[] } {
   const url = new URL(config.baseUrl)
   const names = Object.keys(config.headers)
   return {
@@ -59,6 +62,7 @@ function makeApi(config: HttpApiConfig): HttpApi {
     ownHeaderNames: new Set(names),
     dispatcher: makeDispatcher(config.responseMsMax),
     breaker: makeBreaker(config.name, config.breakerSettings),
+    fallbacks: [],
   }
 }
 
@@ -66,6 +70,10 @@ function makeApi(config: HttpApiConfig): HttpApi {
 export function makeHttpApis(configs: readonly HttpApiConfig[]): HttpApis {
   const all = configs.map(makeApi)
   const byName = new Map(all.map((api) => [api.name, api]))
+  for (const api of all) {
+    const named = api.fallback.map((name) => byName.get(name))
+    api.fallbacks.push(...named.filter((other) => other !== undefined))
+  }
   const end = async (how: (dispatcher: Dispatcher) => Promise<void>): Promise<void> => {
     for (const { breaker } of all) breaker.close()
     await Promise.all(all.map(({ dispatcher }) => how(dispatcher)))

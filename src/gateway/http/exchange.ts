@@ -3,6 +3,7 @@ import type { Caller } from '../../access/access.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
 import type { Price, PriceQuery } from '../../pricing/pricing.ts'
 import type { GatewayDeps } from '../context.ts'
+import type { IdempotencyClaim } from '../idempotency.ts'
 import type { HttpApi, HttpApis } from './apis.ts'
 import type { HttpPath } from './paths.ts'
 
@@ -25,18 +26,27 @@ export interface HttpArrival {
   readonly startedMonoMs: number
 }
 
-/** The same with credits held. */
+/**
+ * What is sent: the client's body as it comes (null), or one read before because it may be sent
+ * twice or names what its idempotency key stands for.
+ */
+export type KeptBody = Buffer | null
+
+/** The same with credits held. `api` is the one that is called: its own or a stand-in. */
 export interface HttpExchange extends HttpArrival {
+  /** Which API the client named. */
+  readonly named: string
+  readonly kept: KeptBody
   readonly hold: OpenHold
   readonly draft: ReceiptDraft
   readonly price: Price
   readonly priceQuery: PriceQuery
-  readonly claim: null
+  readonly claim: IdempotencyClaim | null
   readonly ended: () => void
   /** Bytes of the request's body that were sent, and why it could not be read to its end. */
   readonly sent: { bytes: number; failure: 'too_large' | 'broken' | null }
-  /** Monotonic ms; 0 = not yet. */
-  readonly times: { sentMs: number; firstByteMs: number; endedMs: number }
+  /** Monotonic ms; 0 = not yet. `sentMs`: to the first that was called, `calledMs`: to this one. */
+  readonly times: { sentMs: number; calledMs: number; firstByteMs: number; endedMs: number }
 }
 
 /** Requests are named by method and path: what prices and a key's `models` match. */

@@ -1,19 +1,18 @@
+import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Dispatcher } from 'undici'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { NOT_ANSWERING } from '../bound.ts'
-import { dispatch, upstreamFailure, type BodySink, type Flow } from '../forward.ts'
-import { upstreamHeaders } from '../headers.ts'
-import { sendRefusal } from '../reply.ts'
+import { claimKey } from '../claim-key.ts'
+import type { BodySink, Flow } from '../forward.ts'
+import type { IdempotencyClaim, StoredReplay } from '../idempotency.ts'
+import { replayHeaders, sendBodiless, sendRefusal, sendReplay } from '../reply.ts'
 import { own, release } from '../settle.ts'
+import { callApi, type ApiCallHandlers } from './call.ts'
 import { makeHttpErrorSink } from './error-sink.ts'
-import type { HttpArrival, HttpDeps, HttpExchange } from './exchange.ts'
-import { bodyOf } from './request-body.ts'
-import { reserveHttp } from './reserve.ts'
-import { makeHttpSink } from './sink.ts'
-
-/** What of a client's headers an API gets beside those of every upstream. */
-const PASSED_ON = ['content-length', 'idempotency-key'] as const
+import type { HttpArrival, HttpDeps, HttpExchange, KeptBody } from './exchange.ts'
+import { HTTP_PREFIX } from './paths.ts'
+import { keepBody } from './request-body.ts'
+import { objectionTo, reserveHttp } from './reserve.ts'
+import { isBodiless, makeHttpSink } from './sink.ts'
 
 /** One request of a named API: reserve, send, meter, settle. Never rejects. Source: design §2. */
 export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<void> {
@@ -28,31 +27,82 @@ export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<
 
 /** Answers whether it was sent: then its sink owns its end. */
 async function start(deps: HttpDeps, arrival: HttpArrival, ended: () => void): Promise<boolean> {
-  const reserved = await reserveHttp(deps, arrival)
+  const isNamed = arrival.request.headers['idempotency-key'] !== undefined
+  const body = objectionTo(arrival) ?? (await keepBody(arrival, isNamed))
+  if (!('kept' in body)) {
+    refuseWith(deps, arrival, body)
+    return false
+  }
+  const claim = isNamed ? await claimFor(deps, arrival, body.kept) : null
+  if (claim?.kind === 'refused') {
+    refuseWith(deps, arrival, claim.refusal)
+    return false
+  }
+  if (claim?.kind === 'replay') {
+    replay(deps, arrival, claim)
+    return false
+  }
+  return admit(deps, arrival, body.kept, claim, ended)
+}
+
+/** Holds the credits and sends; whoever cannot be served leaves neither a hold nor a claim. */
+async function admit(
+  deps: HttpDeps,
+  arrival: HttpArrival,
+  kept: KeptBody,
+  claim: IdempotencyClaim | null,
+  ended: () => void,
+): Promise<boolean> {
+  const reserved = await reserveHttp(deps, arrival, kept?.length ?? null)
   if (!reserved.ok) {
+    await claim?.free()
     refuseWith(deps, arrival, withTopUp(deps, reserved))
     return false
   }
+  const { first, others, hold, draft } = reserved
   const exchange: HttpExchange = {
     ...arrival,
-    ...reserved,
-    claim: null,
+    ...first,
+    named: arrival.api.name,
+    kept,
+    hold,
+    draft,
+    claim,
     ended,
     sent: { bytes: 0, failure: null },
-    times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
+    times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0 },
   }
-  const isFresh = await exchange.hold.ensureFresh()
+  const isFresh = await hold.ensureFresh()
   const isGone = arrival.out.destroyed
-  const isAdmitted = isFresh && !isGone && arrival.api.breaker.admit(deps.clock.monotonicMs())
-  if (isAdmitted) {
-    send(deps, exchange)
+  if (isFresh && !isGone) {
+    callApi(deps, { exchange, others }, handlersOf(deps))
     return true
   }
   await release(deps, exchange)
   if (isGone) return false
-  const why = isFresh ? NOT_ANSWERING : 'The hold was lost. Try again.'
-  refuseWith(deps, arrival, refuse('gateway_unavailable', why))
+  refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
   return false
+}
+
+/** Claims the key of a request: API, method, path, query and body are what it stands for. */
+function claimFor(
+  deps: HttpDeps,
+  { id, caller, api, at, query, request }: HttpArrival,
+  kept: KeptBody,
+): ReturnType<typeof claimKey> {
+  const asked = `${request.method ?? 'GET'} ${HTTP_PREFIX}${api.name}${at.path}?${query}\n`
+  const hash = createHash('sha256').update(asked)
+  if (kept !== null) hash.update(kept)
+  const key = request.headers['idempotency-key'] ?? ''
+  return claimKey(deps, { id, caller, key, bodyHash: hash.digest() })
+}
+
+function replay(deps: HttpDeps, arrival: HttpArrival, stored: StoredReplay): void {
+  const { out, request } = arrival
+  if (isBodiless(request, stored.status)) {
+    sendBodiless(out, stored.status, replayHeaders(stored))
+  } else sendReplay(out, stored)
+  count(deps, arrival, stored.status, false, null)
 }
 
 function withTopUp(deps: HttpDeps, refusal: Refusal): Refusal {
@@ -66,53 +116,16 @@ function refuseWith(deps: HttpDeps, arrival: HttpArrival, refusal: Refusal): voi
   count(deps, arrival, arrival.out.statusCode, false, null)
 }
 
-function optionsOf(exchange: HttpExchange): Dispatcher.DispatchOptions {
-  const { api, request, at, query } = exchange
-  const headers = upstreamHeaders(request.headers, api.ownHeaders, api.ownHeaderNames)
-  for (const name of PASSED_ON) {
-    const value = request.headers[name]
-    if (typeof value === 'string' && !api.ownHeaderNames.has(name)) headers.push(name, value)
-  }
-  return {
-    origin: api.origin,
-    path: `${api.basePath}${at.path}${query === '' ? '' : `?${query}`}` || '/',
-    method: request.method ?? 'GET',
-    headers,
-    body: bodyOf(exchange),
-  }
-}
-
-/** A failure of the body is the client's, not the upstream's. */
-function failureOf({ sent, api }: HttpExchange, error: Error): Refusal {
-  if (sent.failure === 'too_large') {
-    return refuse('request_too_large', `Bodies may have up to ${api.requestBytesMax} bytes here.`)
-  }
-  if (sent.failure === 'broken') {
-    return refuse('request_timeout', 'The body ended before its declared length.')
-  }
-  return upstreamFailure(error)
-}
-
-function send(deps: HttpDeps, exchange: HttpExchange): void {
-  const { api, times } = exchange
-  times.sentMs = deps.clock.monotonicMs()
-  dispatch(api.dispatcher, optionsOf(exchange), {
-    open(status, headers, flow) {
-      const isFailure = status >= 502 && status <= 504
-      api.breaker.report(isFailure ? 'failed' : 'answered')
-      deps.hooks.upstreamCalled(api.name, isFailure ? 'failed' : 'answered')
-      times.firstByteMs = deps.clock.monotonicMs()
-      return sinkOf(deps, exchange, { status, headers, flow })
-    },
-    refused(failure) {
-      const isOurs = exchange.sent.failure !== null
-      api.breaker.report(isOurs ? 'unknown' : 'failed')
-      if (!isOurs) deps.hooks.upstreamCalled(api.name, 'failed')
-      times.endedMs = deps.clock.monotonicMs()
-      own(deps, exchange, refuseLate(deps, exchange, failureOf(exchange, failure)))
-    },
-  })
-}
+const handlersOf = (deps: HttpDeps): ApiCallHandlers => ({
+  open(serving, answer) {
+    serving.times.firstByteMs = deps.clock.monotonicMs()
+    return sinkOf(deps, serving, answer)
+  },
+  refused(last, refusal) {
+    last.times.endedMs = deps.clock.monotonicMs()
+    own(deps, last, refuseLate(deps, last, refusal))
+  },
+})
 
 function sinkOf(
   deps: HttpDeps,

@@ -1,28 +1,48 @@
 import { Readable } from 'node:stream'
-import { declaredBytes } from './reserve.ts'
-import type { HttpExchange } from './exchange.ts'
+import type { IncomingMessage } from 'node:http'
+import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { REPEATED_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../../kernel/limits.ts'
+import type { HttpArrival, HttpExchange, KeptBody } from './exchange.ts'
 
 class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge'
 }
 
-/**
- * A request's body as it comes, counted and cut at the API's limit. The connection outlives it: a
- * refusal is still to be sent. null = there is no body.
- */
-export function bodyOf(exchange: HttpExchange): Readable | null {
-  if (declaredBytes(exchange) === undefined) return null
-  return Readable.from(read(exchange), { objectMode: false })
+/** Length that the request declares; null = chunked, undefined = no body. */
+export function declaredBytes({
+  request,
+}: Pick<HttpArrival, 'request'>): number | null | undefined {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  if (coding !== undefined) return null
+  return length === undefined ? undefined : Number(length)
 }
 
-async function* read({ request, api, sent }: HttpExchange): AsyncGenerator<Buffer> {
+/**
+ * A request's body as it comes, counted and cut at the API's limit, or as it was kept. The
+ * connection outlives it: a refusal is still to be sent. null = there is no body.
+ */
+export function bodyOf(exchange: HttpExchange): Readable | Buffer | null {
+  const { kept, request, api, sent } = exchange
+  if (kept !== null) {
+    sent.bytes = kept.length
+    return kept
+  }
+  if (declaredBytes(exchange) === undefined) return null
+  return Readable.from(read(request, api.requestBytesMax, sent), { objectMode: false })
+}
+
+async function* read(
+  request: IncomingMessage,
+  bytesMax: number,
+  sent: HttpExchange['sent'],
+): AsyncGenerator<Buffer> {
   try {
     const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false })
     for await (const chunk of chunks) {
       sent.bytes += chunk.length
-      if (sent.bytes > api.requestBytesMax) {
+      if (sent.bytes > bytesMax) {
         sent.failure = 'too_large'
-        throw new BodyTooLarge(`more than ${api.requestBytesMax} bytes`)
+        throw new BodyTooLarge(`more than ${bytesMax} bytes`)
       }
       yield chunk
     }
@@ -33,4 +53,48 @@ async function* read({ request, api, sent }: HttpExchange): AsyncGenerator<Buffe
     // What is left must be read all the same, or the connection's next request waits behind it.
     request.resume()
   }
+}
+
+/** Why a body could not be read; null = it could. A failure of it is the client's. */
+export function bodyRefusal(
+  failure: HttpExchange['sent']['failure'],
+  bytesMax: number,
+): Refusal | null {
+  switch (failure) {
+    case 'too_large':
+      return refuse('request_too_large', `Bodies may have up to ${bytesMax} bytes here.`)
+    case 'broken':
+      return refuse('request_timeout', 'The body ended before its declared length.')
+    case null:
+      return null
+  }
+}
+
+/** Bytes up to which a body is read before anything is sent; 0 = it streams. */
+function keptBytesMax(arrival: HttpArrival, isNamed: boolean): number {
+  const { api } = arrival
+  if (isNamed) return Math.min(api.requestBytesMax, REQUEST_BODY_BYTES_MAX)
+  const declared = declaredBytes(arrival) ?? Infinity
+  const mayRepeat = api.fallbacks.length > 0 && declared <= REPEATED_BODY_BYTES_MAX
+  return mayRepeat ? REPEATED_BODY_BYTES_MAX : 0
+}
+
+/**
+ * The body of a request with an idempotency key (`isNamed`) whole, and one that may go to a second
+ * API where it is small and of known length; null = it streams, or there is none.
+ */
+export async function keepBody(
+  arrival: HttpArrival,
+  isNamed: boolean,
+): Promise<{ readonly ok: true; readonly kept: KeptBody } | Refusal> {
+  const bytesMax = keptBytesMax(arrival, isNamed)
+  if (bytesMax === 0 || declaredBytes(arrival) === undefined) return { ok: true, kept: null }
+  const sent: HttpExchange['sent'] = { bytes: 0, failure: null }
+  const parts: Buffer[] = []
+  try {
+    for await (const chunk of read(arrival.request, bytesMax, sent)) parts.push(chunk)
+  } catch {
+    // `sent.failure` says why.
+  }
+  return bodyRefusal(sent.failure, bytesMax) ?? { ok: true, kept: Buffer.concat(parts) }
 }

@@ -1,38 +1,36 @@
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../../access/allowed.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { maxMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Bound, Price, PriceQuery } from '../../pricing/pricing.ts'
 import { NOT_ANSWERING } from '../bound.ts'
+import { FOR_WANT_OF_CREDITS } from '../reserve.ts'
+import type { HttpApi } from './apis.ts'
 import { nameOf, type HttpArrival, type HttpDeps } from './exchange.ts'
+import { declaredBytes } from './request-body.ts'
+
+/** What the request costs at most at one API. */
+export interface HttpBounded {
+  readonly api: HttpApi
+  readonly price: Price
+  readonly priceQuery: PriceQuery
+  readonly wantMicros: Micros
+}
 
 export interface HttpReserved {
   readonly ok: true
   readonly hold: OpenHold
   readonly draft: ReceiptDraft
-  readonly price: Price
-  readonly priceQuery: PriceQuery
+  readonly first: HttpBounded
+  /** Where it may go should the first not answer. What is held may not do for all. */
+  readonly others: readonly HttpBounded[]
 }
 
-/** Length that the request declares; null = chunked, undefined = no body. */
-export function declaredBytes({ request }: HttpArrival): number | null | undefined {
-  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
-  if (coding !== undefined) return null
-  return length === undefined ? undefined : Number(length)
-}
-
-/** What the key and the configuration say against it, before any price. */
-function objection(arrival: HttpArrival): Refusal | null {
-  const { api, caller, request } = arrival
-  const name = nameOf(arrival)
-  const endpoint = `up/${api.name}`
-  if (!allowsEndpoint(caller, endpoint)) return refuseEndpoint(caller, endpoint)
-  if (!allowsModel(caller, name)) return refuseModel(caller, name.slice(0, 128))
-  const method = request.method ?? 'GET'
+/** What an API itself does not take of a request. */
+function refusalAt(api: HttpApi, arrival: HttpArrival): Refusal | null {
+  const method = arrival.request.method ?? 'GET'
   if (api.methods !== null && !api.methods.includes(method)) {
     return refuse('method_not_allowed', `${method} is not offered for up/${api.name}.`)
-  }
-  if (request.headers.upgrade?.toLowerCase().includes('websocket') === true) {
-    return refuse('unsupported_feature', 'WebSockets are not offered here: they are not metered.')
   }
   if ((declaredBytes(arrival) ?? 0) > api.requestBytesMax) {
     return refuse('request_too_large', `Bodies may have up to ${api.requestBytesMax} bytes here.`)
@@ -40,10 +38,22 @@ function objection(arrival: HttpArrival): Refusal | null {
   return null
 }
 
+/** What the key and the configuration say against it, before any price and any byte of its body. */
+export function objectionTo(arrival: HttpArrival): Refusal | null {
+  const { api, caller, request } = arrival
+  const name = nameOf(arrival)
+  const endpoint = `up/${api.name}`
+  if (!allowsEndpoint(caller, endpoint)) return refuseEndpoint(caller, endpoint)
+  if (!allowsModel(caller, name)) return refuseModel(caller, name.slice(0, 128))
+  if (request.headers.upgrade?.toLowerCase().includes('websocket') === true) {
+    return refuse('unsupported_feature', 'WebSockets are not offered here: they are not metered.')
+  }
+  return refusalAt(api, arrival)
+}
+
 /** The most a request can use: what it declares, and for what the answer decides the limits. */
-function boundOf(arrival: HttpArrival): Bound {
-  const { api } = arrival
-  const declared = declaredBytes(arrival)
+function boundOf(api: HttpApi, arrival: HttpArrival, keptBytes: number | null): Bound {
+  const declared = keptBytes ?? declaredBytes(arrival)
   return {
     inputTokensMax: 0,
     outputTokensMax: 0,
@@ -59,7 +69,26 @@ function boundOf(arrival: HttpArrival): Bound {
   }
 }
 
-function draftOf(arrival: HttpArrival, price: Price): ReceiptDraft {
+/** null = the request has no price there, so it is refused. */
+function boundAt(
+  deps: HttpDeps,
+  arrival: HttpArrival,
+  api: HttpApi,
+  keptBytes: number | null,
+): HttpBounded | null {
+  const priceQuery: PriceQuery = {
+    upstream: api.name,
+    model: nameOf(arrival),
+    atMs: arrival.startedAtMs,
+    accountMarkup: arrival.caller.markup,
+  }
+  const price = deps.prices.find(priceQuery)
+  if (price === null) return null
+  const bound = boundOf(api, arrival, keptBytes)
+  return { api, price, priceQuery, wantMicros: deps.prices.boundMicros(price, priceQuery, bound) }
+}
+
+function draftOf(arrival: HttpArrival, { api, price }: HttpBounded): ReceiptDraft {
   return {
     holdId: arrival.id,
     accountId: arrival.caller.accountId,
@@ -67,7 +96,7 @@ function draftOf(arrival: HttpArrival, price: Price): ReceiptDraft {
     startedAtMs: arrival.startedAtMs,
     protocol: 'http',
     endpoint: `up/${arrival.api.name}`,
-    upstream: arrival.api.name,
+    upstream: api.name,
     model: nameOf(arrival),
     stream: false,
     estimated: true,
@@ -80,32 +109,50 @@ function draftOf(arrival: HttpArrival, price: Price): ReceiptDraft {
   }
 }
 
-/** Bounds and holds what one request of a named API can cost. Source: design §2.3–4. */
+/** The API and its stand-ins that may be called now, in their order. */
+function callable(
+  deps: HttpDeps,
+  arrival: HttpArrival,
+  keptBytes: number | null,
+): readonly HttpBounded[] | Refusal {
+  const { api } = arrival
+  const own = boundAt(deps, arrival, api, keptBytes)
+  if (own === null) {
+    const name = nameOf(arrival).slice(0, 128)
+    return refuse('model_not_found', `'${name}' of up/${api.name} has no price, so it is refused.`)
+  }
+  const rest = api.fallbacks
+    .filter((other) => refusalAt(other, arrival) === null)
+    .map((other) => boundAt(deps, arrival, other, keptBytes))
+  return [own, ...rest].filter((one) => one !== null).filter((one) => !one.api.breaker.open)
+}
+
+/**
+ * Bounds and holds what one request of a named API can cost at the dearest of those that may serve
+ * it; where credits do not do for that, at the first alone. `keptBytes`: length of a body that was
+ * read before. Source: design §2.3–4.
+ */
 export async function reserveHttp(
   deps: HttpDeps,
   arrival: HttpArrival,
+  keptBytes: number | null,
 ): Promise<HttpReserved | Refusal> {
-  const { api, caller, startedAtMs } = arrival
-  const refusal = objection(arrival)
-  if (refusal !== null) return refusal
-  const priceQuery: PriceQuery = {
-    upstream: api.name,
-    model: nameOf(arrival),
-    atMs: startedAtMs,
-    accountMarkup: caller.markup,
-  }
-  const price = deps.prices.find(priceQuery)
-  if (price === null) {
-    const name = priceQuery.model.slice(0, 128)
-    return refuse('model_not_found', `'${name}' of up/${api.name} has no price, so it is refused.`)
-  }
-  if (api.breaker.open) {
-    const retryAfterMs = api.breaker.openMs
+  const all = callable(deps, arrival, keptBytes)
+  if ('ok' in all) return all
+  const [first, ...others] = all
+  if (first === undefined) {
+    const retryAfterMs = arrival.api.breaker.openMs
     return refuse('gateway_unavailable', NOT_ANSWERING, { retryAfterMs })
   }
-  const draft = draftOf(arrival, price)
-  const wantMicros = deps.prices.boundMicros(price, priceQuery, boundOf(arrival))
-  const amounts = { wantMicros, leastMicros: wantMicros, tokens: 0 }
-  const hold = await deps.holds.open({ draft, ...amounts, keySeq: caller.keySeq })
-  return hold.ok ? { ok: true, hold, draft, price, priceQuery } : hold
+  const draft = draftOf(arrival, first)
+  const open = (micros: Micros): Promise<OpenHold | Refusal> => {
+    const amounts = { wantMicros: micros, leastMicros: micros, tokens: 0 }
+    return deps.holds.open({ draft, ...amounts, keySeq: arrival.caller.keySeq })
+  }
+  const dearest = all.map(({ wantMicros }) => wantMicros).reduce(maxMicros, ZERO)
+  let hold = await open(dearest)
+  if (!hold.ok && dearest > first.wantMicros && FOR_WANT_OF_CREDITS.has(hold.code)) {
+    hold = await open(first.wantMicros)
+  }
+  return hold.ok ? { ok: true, hold, draft, first, others } : hold
 }

@@ -1,12 +1,14 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { ANSWER_BUFFER_BYTES_MAX, DRAIN_MS_MAX, DRAINS_MAX } from '../../kernel/limits.ts'
 import { formatCredits } from '../../kernel/money.ts'
 import { makeClientSide, type ClientSide } from '../client-side.ts'
 import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { clientHeaders, type OutgoingHeaders } from '../headers.ts'
-import { sendRefusal, sendWhole } from '../reply.ts'
+import { sendBodiless, sendRefusal, sendWhole } from '../reply.ts'
 import { own, waitPosted } from '../settle.ts'
+import { makeKeeper, type Keeper } from '../stream.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
+import { keptAnswer } from './kept-answer.ts'
 import { locationFor } from './location.ts'
 import { makeHttpMeter, type HttpCharged, type HttpMeter } from './meter.ts'
 
@@ -28,6 +30,7 @@ class HttpSink implements BodySink {
   readonly #meter: HttpMeter
   readonly #client: ClientSide
   readonly #done: Done
+  readonly #keeper: Keeper
   readonly #cancelLimit: () => void
   /** Parts of an answer that is sent whole; null = it streams. */
   readonly #parts: Buffer[] | null
@@ -48,14 +51,15 @@ class HttpSink implements BodySink {
     this.#flow = flow
     this.#done = done
     this.#headers = clientHeaders(headers, exchange.id, 'x-request-id')
-    const location = locationFor(api, headers.location)
+    const location = locationFor({ ...api, name: exchange.named }, headers.location)
     if (location !== null) this.#headers.location = location
     this.#meter = makeHttpMeter(deps, exchange, status, headers)
+    this.#keeper = makeKeeper(exchange)
     this.#parts = isShort(exchange, status, headers) ? [] : null
     this.#client = makeClientSide(out, flow, deps.clock, () => {
       this.#leave()
     })
-    const leftMs = api.secondsMax * 1_000 - (deps.clock.monotonicMs() - times.sentMs)
+    const leftMs = api.secondsMax * 1_000 - (deps.clock.monotonicMs() - times.calledMs)
     this.#cancelLimit = deps.clock.after(Math.max(0, leftMs), () => {
       this.#cut()
     })
@@ -77,6 +81,7 @@ class HttpSink implements BodySink {
     const room = this.#exchange.api.responseBytesMax - this.#meter.responseBytes
     const part = chunk.length <= room ? chunk : chunk.subarray(0, room)
     this.#meter.data(part)
+    this.#keeper.add([part])
     if (this.#parts === null) this.#client.write([part])
     else this.#parts.push(part)
     if (chunk.length > room) this.#cut()
@@ -125,7 +130,9 @@ class HttpSink implements BodySink {
 
   async #finish(how: Ending): Promise<void> {
     const { out, id } = this.#exchange
-    const charged = await this.#meter.settle(how === 'whole')
+    const parts = how === 'whole' ? this.#keeper.parts() : null
+    const answer = keptAnswer(this.#exchange.claim, this.#status, this.#headers, parts)
+    const charged = await this.#meter.settle(how === 'whole', answer)
     await waitPosted(this.#deps, charged)
     if (how !== 'whole') {
       // The client must not take a part for the whole.
@@ -142,21 +149,21 @@ class HttpSink implements BodySink {
     headers['x-farebox-cost'] = formatCredits(charged.micros)
     const { availableMicros } = charged.settled
     if (availableMicros !== null) headers['x-farebox-balance'] = formatCredits(availableMicros)
-    const isBodiless = request.method === 'HEAD' || this.#status === 204 || this.#status === 304
-    if (!isBodiless) sendWhole(out, this.#status, headers, Buffer.concat(parts))
-    else if (!out.headersSent && !out.destroyed) {
-      out.writeHead(this.#status, headers)
-      out.end()
-    }
+    if (isBodiless(request, this.#status)) sendBodiless(out, this.#status, headers)
+    else sendWhole(out, this.#status, headers, Buffer.concat(parts))
   }
 }
+
+/** Such answers have no body, whatever their headers say. */
+export const isBodiless = ({ method }: IncomingMessage, status: number): boolean =>
+  method === 'HEAD' || status === 204 || status === 304
 
 function isShort(
   { request, api }: HttpExchange,
   status: number,
   headers: IncomingHttpHeaders,
 ): boolean {
-  if (request.method === 'HEAD' || status === 204 || status === 304) return true
+  if (isBodiless(request, status)) return true
   const length = Number(headers['content-length'] ?? Number.NaN)
   return length <= Math.min(ANSWER_BUFFER_BYTES_MAX, api.responseBytesMax)
 }

@@ -44,10 +44,10 @@ export function countOf(value: unknown): number | null {
 }
 
 /** The number at a path of a JSON text. null = not JSON, nothing there, or not a count. */
-export function countAt(body: Buffer, path: JsonPath): number | null {
+export function countAt(text: string, path: JsonPath): number | null {
   let value: unknown
   try {
-    value = JSON.parse(body.toString('utf8'))
+    value = JSON.parse(text)
   } catch {
     return null
   }

@@ -17,6 +17,8 @@ export interface HttpApiServer {
   readonly seen: readonly Seen[]
   /** The newest request for a path, without its query. */
   last(path: string): Seen
+  /** Answers everything below `/base/<what>` with this text from now on. */
+  answer(what: string, text: string): void
   /** Lets waiting event streams go on to their end. */
   release(): void
   close(): Promise<void>
@@ -73,6 +75,18 @@ function answer(
       if (value !== 'none') out.setHeader('x-units', value)
       out.end('done')
       return
+    case 'sse':
+      out.setHeader('content-type', 'text/event-stream; charset=utf-8')
+      out.write(decodeURIComponent(query))
+      if (value === 'broken') void setImmediate().then(() => out.destroy())
+      else out.end()
+      return
+    case 'held':
+      wait.add(() => {
+        out.writeHead(201, { 'content-type': 'text/x-own', etag: '"1"', 'content-length': '4' })
+        out.end('done')
+      })
+      return
     case 'events':
       out.setHeader('content-type', 'text/event-stream')
       out.write('data: 1\n\n')
@@ -93,6 +107,7 @@ type Waiting = Set<() => void>
 export async function startHttpApi(): Promise<HttpApiServer> {
   const seen: Seen[] = []
   const waiting: Waiting = new Set()
+  const fixed = new Map<string, string>()
   const server = createServer((request, out) => {
     const { method = '', url = '', headers } = request
     const one: Seen = { method, url, headers, body: '', cut: false }
@@ -107,7 +122,9 @@ export async function startHttpApi(): Promise<HttpApiServer> {
       const body = Buffer.concat(parts)
       one.body = body.toString()
       const [path = '', query = ''] = url.split('?')
-      answer(path, query, body, out, waiting)
+      const text = fixed.get(path.split('/')[2] ?? '')
+      if (text === undefined) answer(path, query, body, out, waiting)
+      else out.end(text)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -119,6 +136,9 @@ export async function startHttpApi(): Promise<HttpApiServer> {
       const found = seen.findLast(({ url }) => url.split('?')[0] === path)
       if (found === undefined) throw new Error(`no request for ${path}`)
       return found
+    },
+    answer(what, text) {
+      fixed.set(what, text)
     },
     release() {
       for (const end of waiting) end()
