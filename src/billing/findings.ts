@@ -12,6 +12,8 @@ export interface Finding {
   /** What it is about: an id of Stripe's or ours. */
   readonly subject: string
   readonly evidence: Readonly<Record<string, unknown>>
+  /** Absent = nobody can tell. */
+  readonly atStakeMicros?: number
 }
 
 export interface Findings {
@@ -23,10 +25,11 @@ const keepable = (_key: string, value: unknown): unknown =>
 
 export function makeFindings(deps: { db: Db; ids: Ids; clock: Clock }): Findings {
   return {
-    async note({ kind, severity, subject, evidence }, tx = deps.db) {
+    async note({ kind, severity, subject, evidence, atStakeMicros = null }, tx = deps.db) {
       const json = JSON.stringify(evidence, keepable)
       const now = new Date(deps.clock.now())
-      await tx.query(sql['note-finding'], [deps.ids.uuid(), kind, severity, subject, json, now])
+      const params = [deps.ids.uuid(), kind, severity, subject, json, now, atStakeMicros]
+      await tx.query(sql['note-finding'], params)
     },
   }
 }

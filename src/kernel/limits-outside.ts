@@ -78,6 +78,8 @@ export const METER_KEPT_MS = 70 * 24 * 3_600_000
 export const METER_PERIOD_MS_MAX = 400 * 24 * 3_600_000
 /** A reversal takes back from meters what the outbox says a receipt added: those of a year. */
 export const METER_RECEIPTS_KEPT_MS = 400 * 24 * 3_600_000
+/** Reports that a finding names; it counts all of them. */
+export const METER_NAMED_MAX = 50
 /** Rows looked at in one transaction that prunes: some 20 ms, so that nothing waits for it. */
 export const METER_PRUNE_ROWS_MAX = 2_000
 /** Such transactions in one go: more than an hour of a busy deployment writes. */

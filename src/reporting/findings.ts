@@ -19,6 +19,8 @@ export interface MeterFinding {
   /** An id of ours or Stripe's. */
   readonly subject: string
   readonly evidence: Readonly<Record<string, unknown>>
+  /** The overage that it is about; absent = it is not about credits, or nobody can tell. */
+  readonly atStakeMicros?: number
 }
 
 /** Notes one, in a transaction or by itself; the same again is the same finding. */

@@ -1,7 +1,6 @@
 import type Stripe from 'stripe'
 import { addMicros, minMicros, subMicros, ZERO } from '../kernel/money.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { METER_KEPT_MS } from '../kernel/limits-outside.ts'
 import { moveLine, type Op } from '../ledger/sheet.ts'
 import { openSheet, writeChange } from '../ledger/sheets.ts'
 import type { Db, Tx } from '../store/db.ts'
@@ -10,6 +9,7 @@ import { loadSql } from '../store/sql.ts'
 import type { MeterBook } from './config.ts'
 import type { MeterDirectory } from './directory.ts'
 import type { NoteFinding } from './findings.ts'
+import { judgeInvoice } from './judge.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'account-of-customer',
@@ -18,7 +18,6 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'read-surplus',
   'keep-surplus',
   'count-billed',
-  'period-state',
   'unclosed-periods',
   'stop',
   'wake-customer',
@@ -41,6 +40,8 @@ interface Period {
   readonly eventName: string
   readonly startMs: number
   readonly endMs: number
+  /** Units that the invoice bills; of several prices together. */
+  readonly quantity: number
 }
 
 interface Seen {
@@ -70,7 +71,8 @@ async function periodOf(
   const meter = meterId === null ? null : await directory.byId(meterId)
   if (meter === null) return null
   const { start, end } = line.period
-  return { eventName: meter.eventName, startMs: start * 1000, endMs: end * 1000 }
+  const { eventName } = meter
+  return { eventName, startMs: start * 1000, endMs: end * 1000, quantity: line.quantity ?? 0 }
 }
 
 /** One period a meter: several prices may be of one. */
@@ -80,6 +82,7 @@ function merged(periods: readonly Period[]): Period[] {
     eventName,
     startMs: Math.min(...of.map(({ startMs }) => startMs)),
     endMs: Math.max(...of.map(({ endMs }) => endMs)),
+    quantity: of.reduce((sum, { quantity }) => sum + quantity, 0),
   }))
 }
 
@@ -98,10 +101,11 @@ async function readInvoice(deps: WatchDeps, id: string): Promise<Seen> {
   return { id, status, customer, finalMs, periods: found }
 }
 
-interface Closing {
+/** A final invoice of a meter. */
+export interface Closing {
   readonly accountId: string
   readonly invoice: string
-  readonly period: Period
+  readonly period: Pick<Period, 'eventName' | 'startMs' | 'endMs'>
   readonly finalMs: number
   readonly nowMs: number
 }
@@ -138,35 +142,6 @@ async function close(tx: Tx, deps: WatchDeps, of: Closing): Promise<boolean> {
   return true
 }
 
-/** Tells what an invoice should have billed and does not. */
-async function judge(tx: Tx, deps: WatchDeps, of: Closing): Promise<void> {
-  const { accountId, invoice, period } = of
-  // Not all of its reports are there any more.
-  if (of.nowMs - of.finalMs > METER_KEPT_MS) return
-  const { eventName, startMs, endMs } = period
-  const names = deps
-    .book()
-    .plans.flatMap(({ meters }) =>
-      meters.flatMap((meter) => (meter.eventName === eventName ? [meter.name] : [])),
-    )
-  const key = [accountId, eventName, new Date(startMs), new Date(endMs)]
-  const [row] = await tx.query(sql['period-state'], [...key, names, new Date(of.finalMs)])
-  if (row === undefined) return
-  const subject = `${invoice}:${eventName}`
-  const [unsent, open, value] = [numberOf(row, 'unsent'), numberOf(row, 'open'), row.value]
-  const evidence = {
-    ...{ account_id: accountId, invoice, event_name: eventName, reports: unsent, receipts: open },
-    ...{ value: row.unsent_value, overage_micros: row.unsent_micros },
-  }
-  if (unsent + open > 0) {
-    await deps.note({ kind: 'meter_unsent_at_final', severity: 'urgent', subject, evidence }, tx)
-  }
-  if (Number(value) >= 0) return
-  const negative = { ...evidence, value }
-  const kind = 'meter_period_negative'
-  await deps.note({ kind, severity: 'review', subject, evidence: negative }, tx)
-}
-
 async function writeInvoice(tx: Tx, deps: WatchDeps, seen: Seen, nowMs: number) {
   const [row] = await tx.query(sql['account-of-customer'], [seen.customer])
   if (row === undefined) return []
@@ -181,7 +156,7 @@ async function writeInvoice(tx: Tx, deps: WatchDeps, seen: Seen, nowMs: number) 
     if (finalMs !== null) {
       const of = { accountId, invoice: seen.id, period, finalMs, nowMs }
       changed = (await close(tx, deps, of)) || changed
-      await judge(tx, deps, of)
+      await judgeInvoice(tx, deps, { ...of, quantity: period.quantity })
     }
     if (seen.status !== 'void') continue
     const evidence = { account_id: accountId, event_name: eventName }

@@ -32,6 +32,8 @@ interface End {
   readonly note: string | null
   /** The last try that may have been taken; absent = the last one. */
   readonly takenMs?: number | null
+  /** It was the last try that was taken, and none before it. */
+  readonly isSure?: boolean
 }
 
 /** A try that did nothing. */
@@ -100,11 +102,11 @@ export function makeLanes({ db, ids }: { readonly db: Db; readonly ids: Ids }): 
       )
       await db.query(sql['untry-report'], [id, kept, ...tried, isRefused ? kept : null])
     },
-    async end({ id }, state, { note, takenMs = null }, nowMs) {
+    async end({ id }, state, { note, takenMs = null, isSure = false }, nowMs) {
       const sentAt = state === 'sent' ? new Date(nowMs) : null
       const kept = note === null ? null : keepable(note)
       const takenAt = takenMs === null ? null : new Date(takenMs)
-      await db.query(sql['end-report'], [id, state, kept, sentAt, takenAt])
+      await db.query(sql['end-report'], [id, state, kept, sentAt, takenAt, isSure])
     },
     async void({ id }, note) {
       await db.query(sql['void-cancel'], [id, note])

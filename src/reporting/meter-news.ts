@@ -1,7 +1,7 @@
 import type Stripe from 'stripe'
 import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
-import { METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
+import { METER_NAMED_MAX, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
 import type { Tx } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
@@ -57,9 +57,6 @@ const report = z.object({
 })
 type Report = z.output<typeof report>
 
-/** Identifiers in a finding; all of them are marked. */
-const NAMED_MAX = 50
-
 function namedIn({ data }: Report): { identifier: string; code: string }[] {
   return data.reason.error_types.flatMap(({ code, sample_errors: samples }) =>
     samples.flatMap(({ request }) => {
@@ -82,15 +79,16 @@ async function writeReport(
   const errors = data.reason.error_types.reduce((sum, one) => sum + one.error_count, 0)
   const evidence = {
     event_name: of.eventName,
-    errors,
+    ...{ errors, marked: rows.length },
     codes: data.reason.error_types.map(({ code }) => code),
-    reports: rows.slice(0, NAMED_MAX).map((row) => row.identifier),
+    reports: rows.slice(0, METER_NAMED_MAX).map((row) => row.identifier),
     value: rows.reduce((sum, row) => sum + numberOf(row, 'value'), 0),
     overage_micros: rows.reduce((sum, row) => sum + numberOf(row, 'overage_micros'), 0),
     billed_by: [...new Set(rows.flatMap((row) => orNull(row, 'billed_by', textOf) ?? []))],
   }
   const finding = { kind: 'meter_error_report', severity: 'urgent' } as const
-  await deps.note({ ...finding, subject: of.news.id, evidence }, tx)
+  const atStakeMicros = Math.abs(evidence.overage_micros)
+  await deps.note({ ...finding, subject: of.news.id, evidence, atStakeMicros }, tx)
   const events = of.eventName === null ? rows.map((row) => textOf(row, 'event_name')) : []
   for (const eventName of new Set(events)) await stop(tx, deps, eventName, 'no meter', nowMs)
   if (errors > named.length && of.eventName !== null) {

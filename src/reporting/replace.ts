@@ -1,14 +1,18 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
+import { METER_AGE_MS_MAX } from '../kernel/limits-outside.ts'
+import { ZERO } from '../kernel/money.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
-import { microsOf, numberOf, textOf } from '../store/rows.ts'
+import { microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import { identifierOf, type NewReport, type ReportState, type Series } from './report.ts'
 import { finalInvoice, keepReports, slotState } from './seal.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'find-report',
   'read-report',
   'replace-report',
+  'move-report',
   'wait-seal',
 ])
 
@@ -20,26 +24,55 @@ export interface ReplaceDeps {
 
 const HOUR_MS = 3_600_000
 
-/** The same usage as another event: under a name of its own, and at a time that is still open. */
-async function successorOf(tx: Tx, row: Row, nowMs: number, isNow: boolean): Promise<NewReport> {
-  const series: Series = {
-    accountId: textOf(row, 'account_id'),
-    customerId: textOf(row, 'customer_id'),
-    meter: textOf(row, 'meter'),
-    eventName: textOf(row, 'event_name'),
-    dimensions: textOf(row, 'dimensions'),
-  }
-  const wasMs = numberOf(row, 'at')
-  const isMoved = isNow || (await finalInvoice(tx, series, wasMs)) !== null
-  const slotMs = isMoved ? Math.floor(nowMs / HOUR_MS) * HOUR_MS : numberOf(row, 'slot_at')
+const seriesOf = (row: Row): Series => ({
+  accountId: textOf(row, 'account_id'),
+  customerId: textOf(row, 'customer_id'),
+  meter: textOf(row, 'meter'),
+  eventName: textOf(row, 'event_name'),
+  dimensions: textOf(row, 'dimensions'),
+})
+
+/** Where and when an event belongs. */
+interface Moment {
+  readonly slotMs: number
+  readonly atMs: number
+}
+
+const thenOf = (row: Row): Moment => ({
+  slotMs: numberOf(row, 'slot_at'),
+  atMs: numberOf(row, 'at'),
+})
+const nowOf = (nowMs: number): Moment => ({
+  slotMs: Math.floor(nowMs / HOUR_MS) * HOUR_MS,
+  atMs: Math.floor(nowMs / 1000) * 1000,
+})
+
+/** Another event of the same series, under a name of its own. */
+async function eventOf(
+  tx: Tx,
+  row: Row,
+  { slotMs, atMs }: Moment,
+  nowMs: number,
+): Promise<NewReport> {
+  const series = seriesOf(row)
   const { rev } = await slotState(tx, series, slotMs, nowMs)
   const place = { rev: rev + 1, part: 0 }
   return {
-    ...{ ...series, ...place, identifier: identifierOf(series, slotMs, place), slotMs },
-    atMs: isMoved ? Math.floor(nowMs / 1000) * 1000 : wasMs,
+    ...{ ...series, ...place, identifier: identifierOf(series, slotMs, place), slotMs, atMs },
     ...{ kind: 'usage', cancels: null, value: numberOf(row, 'value') },
     overageMicros: microsOf(row, 'open_micros'),
   }
+}
+
+/**
+ * The same usage at a time that is still open. What sets its time right for another stays there,
+ * whatever the invoice says.
+ */
+async function successorOf(tx: Tx, row: Row, nowMs: number, isNow: boolean): Promise<NewReport> {
+  const isKept = orNull(row, 'successor', textOf) !== null
+  const final = isKept ? null : await finalInvoice(tx, seriesOf(row), numberOf(row, 'at'))
+  const isMoved = !isKept && (isNow || final !== null)
+  return eventOf(tx, row, isMoved ? nowOf(nowMs) : thenOf(row), nowMs)
 }
 
 export interface Replacement {
@@ -63,12 +96,51 @@ export async function replaceReport(
     const [found] = await tx.query(sql['read-report'], [id])
     if (found === undefined) return null
     await tx.query(sql['wait-seal'], [textOf(found, 'account_id')])
-    const replaced = await tx.query(sql['replace-report'], [id, states, note])
+    const newId = ids.uuid()
+    const replaced = await tx.query(sql['replace-report'], [id, states, note, newId])
     if (replaced.length === 0) return false
     const nowMs = clock.now()
     const report = await successorOf(tx, found, nowMs, isNow)
-    const newId = (): string => ids.uuid()
-    await keepReports(tx, [report], { sealingId: ids.uuid(), newId, nowMs, fate: null })
+    const sealing = { sealingId: ids.uuid(), newId: () => newId, nowMs, fate: null }
+    const successor = orNull(found, 'successor', textOf)
+    await keepReports(tx, [report], { ...sealing, successor })
     return report
   })
+}
+
+/**
+ * Takes usage that Stripe was told when the invoice of its time was final to the next one: lowered
+ * where it was, so that Stripe has it once, and told anew as of now. What is too old to be lowered
+ * stays there beside. null = there is no such report; false = an invoice bills it, or will.
+ */
+export async function moveReport(
+  { db, clock, ids }: ReplaceDeps,
+  id: string,
+): Promise<NewReport | false | null> {
+  return db.tx(async (tx) => {
+    const [found] = await tx.query(sql['read-report'], [id])
+    if (found === undefined) return null
+    await tx.query(sql['wait-seal'], [textOf(found, 'account_id')])
+    const nowMs = clock.now()
+    const newId = ids.uuid()
+    const report = await eventOf(tx, found, nowOf(nowMs), nowMs)
+    const note = `on no invoice: told again as ${report.identifier}`
+    const moved = await tx.query(sql['move-report'], [id, note, newId])
+    if (moved.length === 0) return false
+    const sealing = { sealingId: ids.uuid(), nowMs, fate: null }
+    await keepReports(tx, [report], { ...sealing, newId: () => newId })
+    if (nowMs - numberOf(found, 'at') >= METER_AGE_MS_MAX) return report
+    const told = await eventOf(tx, found, thenOf(found), nowMs)
+    const lowered = { ...told, value: -told.value, overageMicros: ZERO }
+    const lowering = { ...sealing, newId: () => ids.uuid(), successor: newId }
+    await keepReports(tx, [lowered], lowering)
+    return report
+  })
+}
+
+/** The id of a report that is named by its id or its identifier; null = there is none. */
+export async function reportNamed(db: Db, name: string): Promise<string | null> {
+  if (!name.startsWith('farebox_')) return name
+  const [row] = await db.query(sql['find-report'], [name])
+  return row === undefined ? null : textOf(row, 'id')
 }

@@ -16,7 +16,7 @@ import { closeRest, makeUsageWatch, type UsageWatch } from './invoices.ts'
 import { makeLanes } from './lanes.ts'
 import { makeMeterNews, type ReadNews } from './meter-news.ts'
 import { meterStatements, takeBackHold } from './outbox.ts'
-import { replaceReport } from './replace.ts'
+import { moveReport, replaceReport, reportNamed, type ReplaceDeps } from './replace.ts'
 import { makePruner } from './prune.ts'
 import { makeReporter } from './reporter.ts'
 import type { NewReport } from './report.ts'
@@ -47,6 +47,18 @@ export function makeMeterOutbox(settings: MeterSettings): MeterOutbox {
 /** What Stripe does not have, or may not have: a person said so. */
 const RESEND = { states: ['refused', 'late', 'unclear'], note: 'sent again by hand' } as const
 
+/** false = it is not a person's to send again; null = there is no such report. */
+async function resend(
+  deps: ReplaceDeps,
+  name: string,
+  isNow: boolean,
+): Promise<NewReport | false | null> {
+  const id = await reportNamed(deps.db, name)
+  if (id === null) return null
+  const replaced = await replaceReport(deps, id, { ...RESEND, isNow })
+  return replaced === false && isNow ? moveReport(deps, id) : replaced
+}
+
 export interface ReportingDeps extends Pick<StepDeps, 'random' | 'onCall'> {
   readonly db: Db
   readonly stripe: Pick<Stripe, 'billing' | 'invoices' | 'prices' | 'customers' | 'v2'>
@@ -76,8 +88,11 @@ export interface Reporting {
   fit(): Promise<void>
   /** To be called now and then; answers the accounts to be loaded into the credit engine. */
   check(): Promise<readonly string[]>
-  /** Tells a report again that Stripe does not have, as another event. */
-  resend(id: string, isNow: boolean): Promise<NewReport | false | null>
+  /**
+   * Tells a report, by id or identifier, again: one that Stripe does not have, as another event;
+   * as usage of now also one that it took when the invoice of its time was final.
+   */
+  resend(name: string, isNow: boolean): Promise<NewReport | false | null>
   /** What Stripe took against its own summaries (I6). */
   compare(window: CompareWindow): AsyncGenerator<ComparedHour>
   /** The same by customer and meter, to be taken up after one of them. */
@@ -109,7 +124,7 @@ export function makeReporting(deps: ReportingDeps): Reporting {
       await check()
       return closeRest(own, deps.clock.now())
     },
-    resend: (id, isNow) => replaceReport(deps, id, { ...RESEND, isNow }),
+    resend: (name, isNow) => resend(deps, name, isNow),
     compare: (window) => compareMeters({ ...own, nowMs: deps.clock.now() }, window),
     comparePairs: (...args) => comparePairs({ ...own, nowMs: deps.clock.now() }, ...args),
   }

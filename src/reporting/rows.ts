@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import type { Micros } from '../kernel/money.ts'
 import type { Row } from '../store/db.ts'
-import { choiceOf, flagOf, numberOf, orNull, textOf } from '../store/rows.ts'
+import { choiceOf, flagOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 
 /** A report on its turn. */
 export interface ReadyReport {
@@ -12,6 +13,7 @@ export interface ReadyReport {
   readonly dimensions: Readonly<Record<string, string>>
   readonly kind: 'usage' | 'cancel'
   readonly value: number
+  readonly overageMicros: Micros
   readonly atMs: number
   readonly tries: number
   /** Since when nobody can tell whether Stripe has it; null = it has not. */
@@ -46,6 +48,7 @@ export function readReady(row: Row): ReadyReport {
     dimensions: dimensions.parse(JSON.parse(textOf(row, 'dimensions'))),
     kind: choiceOf(row, 'kind', ['usage', 'cancel']),
     value: numberOf(row, 'value'),
+    overageMicros: microsOf(row, 'overage_micros'),
     atMs: numberOf(row, 'at'),
     tries: numberOf(row, 'tries'),
     firstTriedMs: orNull(row, 'first_tried_at', numberOf),

@@ -130,7 +130,9 @@ async function sealGroup(tx: Tx, deps: SealDeps, of: Sealing, row: Row): Promise
   const subject = reports[0]?.identifier ?? customerId
   const evidence = { account_id: accountId, customer_id: customerId, event_name: eventName }
   const amounts = { value: value.toString(), overage_micros: overageMicros, reason: fate.note }
-  await deps.note({ kind, severity: 'urgent', subject, evidence: { ...evidence, ...amounts } }, tx)
+  const atStakeMicros = Math.abs(overageMicros)
+  const finding = { kind, severity: 'urgent', subject, atStakeMicros } as const
+  await deps.note({ ...finding, evidence: { ...evidence, ...amounts } }, tx)
 }
 
 /** One transaction that seals. */
@@ -146,8 +148,8 @@ function stateOf(report: NewReport, fate: Fate | null) {
   return fate ?? { state: 'ready', note: null }
 }
 
-const rowOf = (report: NewReport, sealingId: string, id: string, fate: Fate | null) => ({
-  ...{ id, sealing_id: sealingId, identifier: report.identifier },
+const rowOf = (report: NewReport, { sealingId, newId, fate, successor = null }: Keeping) => ({
+  ...{ id: newId(), sealing_id: sealingId, identifier: report.identifier, successor },
   ...{ account_id: report.accountId, customer_id: report.customerId, meter: report.meter },
   ...{ event_name: report.eventName, dimensions: report.dimensions },
   slot_at: new Date(report.slotMs).toISOString(),
@@ -157,14 +159,20 @@ const rowOf = (report: NewReport, sealingId: string, id: string, fate: Fate | nu
   ...stateOf(report, fate),
 })
 
+interface Keeping extends Omit<Sealing, 'payer'> {
+  readonly fate: Fate | null
+  /** What took the place of what they take back; absent = they take nothing back. */
+  readonly successor?: string | null
+}
+
 /** Keeps reports and wakes those who send them, in the caller's transaction. */
 export async function keepReports(
   tx: Tx,
   reports: readonly NewReport[],
-  of: Omit<Sealing, 'payer'> & { readonly fate: Fate | null },
+  of: Keeping,
 ): Promise<void> {
   const now = new Date(of.nowMs)
-  const rows = reports.map((one) => rowOf(one, of.sealingId, of.newId(), of.fate))
+  const rows = reports.map((one) => rowOf(one, of))
   await tx.query(sql['insert-reports'], [JSON.stringify(rows), now])
   const lanes = [reports.map((one) => one.customerId), reports.map((one) => one.eventName)]
   await tx.query(sql['wake-lanes'], [...lanes, now])

@@ -44,10 +44,10 @@ interface Turn {
 const HOUR_MS = 3_600_000
 
 function evidenceOf(report: ReadyReport, why: string) {
-  const { identifier, customerId, eventName, value, atMs } = report
+  const { id, identifier, accountId, customerId, eventName, value, atMs } = report
+  const told = { account_id: accountId, customer_id: customerId, event_name: eventName, value }
   const at = new Date(atMs).toISOString()
-  const told = { customer_id: customerId, event_name: eventName, value, at, reason: why }
-  return { identifier, account_id: report.accountId, ...told }
+  return { id, identifier, ...told, at, overage_micros: report.overageMicros, reason: why }
 }
 
 /** A report that Stripe will not have, or of which nobody knows: told, and out of the way. */
@@ -59,7 +59,8 @@ async function giveUp(
   const kinds = { late: 'meter_late', refused: 'meter_refused', unclear: 'meter_unclear' } as const
   const evidence = evidenceOf(report, why)
   const finding = { kind: kinds[state], severity: 'urgent' } as const
-  await note({ ...finding, subject: report.identifier, evidence })
+  const atStakeMicros = Math.abs(report.overageMicros)
+  await note({ ...finding, subject: report.identifier, evidence, atStakeMicros })
   await lanes.end(report, state, { note: why }, clock.now())
   return 'next'
 }
@@ -132,7 +133,7 @@ async function send(deps: StepDeps, turn: Turn): Promise<Step> {
   deps.onCall(outcome.kind)
   switch (outcome.kind) {
     case 'accepted':
-      await lanes.end(report, 'sent', { note: null }, clock.now())
+      await lanes.end(report, 'sent', { note: null, isSure: true }, clock.now())
       return 'next'
     case 'duplicate': {
       // Taken by a try before this one, which decides whether it is on the period's invoice.

@@ -48,7 +48,7 @@ const act = fc.oneof(
       times: fc.integer({ min: 1, max: 3 }),
     }),
   },
-  one('resend'),
+  { weight: 3, arbitrary: one('resend') },
   fc.record({ kind: fc.constant('plan'), plan: fc.constantFrom('hybrid', 'payg') }),
 )
 /** What happens seldom, or once: at most one of them a history, anywhere in it. */

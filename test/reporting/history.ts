@@ -96,12 +96,18 @@ export async function startHistory(world: MeterWorld, price: string) {
     const type = `billing.meter.${to}d`
     await write(await world.process.news({ id: 'evt', type, objectId: meter }))
   }
+  /** What Stripe does not have, or took when the invoice was final and not before. */
   async function resend(): Promise<void> {
     const [row] = await db.query(
-      `SELECT id FROM meter_reports WHERE account_id = $1 AND state IN ('late', 'refused') LIMIT 1`,
+      `SELECT identifier FROM meter_reports r WHERE account_id = $1 AND (state IN ('late', 'refused')
+         OR state = 'sent' AND billed_by IS NULL AND successor IS NULL AND EXISTS (
+           SELECT FROM meter_periods p WHERE p.account_id = r.account_id
+             AND p.start_at <= r.at AND r.at < p.end_at
+             AND r.first_tried_at >= p.finalized_at + interval '1 second'))
+       ORDER BY seq LIMIT 1`,
       [id],
     )
-    if (row !== undefined) await world.process.resend(textOf(row, 'id'), true)
+    if (row !== undefined) await world.process.resend(textOf(row, 'identifier'), true)
   }
 
   async function act(one: Act): Promise<void> {
@@ -186,7 +192,8 @@ export async function startHistory(world: MeterWorld, price: string) {
     openMicros: () =>
       sum(
         `SELECT ((SELECT coalesce(sum(overage_micros), 0) FROM meter_reports
-                  WHERE account_id = $1 AND billed_by IS NULL AND state <> 'replaced')
+                  WHERE account_id = $1 AND billed_by IS NULL AND state <> 'replaced'
+                    AND successor IS NULL)
                  + (SELECT coalesce(sum(overage_micros), 0) FROM meter_outbox
                     WHERE account_id = $1 AND sealing_id IS NULL)
                  + (SELECT coalesce(sum(micros), 0) FROM meter_surplus

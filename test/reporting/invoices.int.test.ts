@@ -304,3 +304,108 @@ test('given back when no other invoice will come: told to a person', async () =>
   expect(cancel).toMatchObject({ kind: 'cancel', state: 'late' })
   expect(await world.findings(String(cancel?.identifier))).toEqual(['meter_late'])
 })
+
+/** Usage that Stripe took when the invoice of its time was final already. */
+async function toldTooLate(seal = true) {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await goTo(one.endMs - 30 * MINUTE)
+  if (seal) await world.process.seal()
+  await goTo(one.endMs + 2 * HOUR)
+  if (seal) await world.process.reporter.drain()
+  const final = await newest(one)
+  await look(final.id)
+  return { one, final, subject: `${final.id}:ai_credits` }
+}
+const evidenceOf = async (kind: string, subject: string) => {
+  const [row] = await own.db.query(
+    'SELECT evidence, at_stake_micros FROM findings WHERE kind = $1 AND subject = $2',
+    [kind, subject],
+  )
+  return { ...(row?.evidence as Record<string, unknown> | undefined), stake: row?.at_stake_micros }
+}
+const second = async (one: Subscriber) => {
+  await goTo(one.endMs + 33 * DAY)
+  const { data } = await world.stripe.invoices.list({ subscription: one.sub, limit: 100 })
+  const found = data.find(({ period_end: end }) => end * 1000 > one.endMs)
+  if (found === undefined) throw new Error('no second invoice')
+  await look(found.id)
+  return found
+}
+
+test.each([2 * HOUR, 26 * HOUR])(
+  'told when its invoice was final: a person moves it to the next one, which bills it once (%i ms)',
+  async (laterMs) => {
+    const { one, final, subject } = await toldTooLate()
+    expect([final.total, await overageOf(one)]).toEqual([0, 5])
+    const [report] = await world.reports(one)
+    const identifier = String(report?.identifier)
+    expect(report).toMatchObject({ state: 'sent', value: 5 })
+    const told = { names: [identifier], in_doubt: [], billed_quantity: 0, stake: 5 * CREDIT }
+    expect(await evidenceOf('meter_unsent_at_final', subject)).toMatchObject(told)
+    await world.advance(laterMs)
+    // Not unless it is asked for as usage of now, and not twice.
+    expect(await world.process.resend(identifier, false)).toBe(false)
+    expect(await world.process.resend(identifier, true)).toMatchObject({ value: 5 })
+    expect(await world.process.resend(identifier, true)).toBe(false)
+    await send()
+    expect(world.taken(one.customer)).toBe(5)
+    expect(await world.reports(one)).toMatchObject([
+      { value: 5, state: 'sent', billed_by: null },
+      { value: 5, state: 'sent' },
+      { value: -5, state: 'sent', overage_micros: 0 },
+    ])
+    await world.advance(3 * HOUR)
+    for (const hour of await world.compare(one)) expect(hour.accepted).toBe(hour.stripe)
+    // Looked at again, the first invoice has nothing to say of it.
+    await own.db.query('DELETE FROM findings')
+    await look(final.id)
+    expect(await world.findings()).toEqual([])
+    expect((await second(one)).total).toBe(5)
+    expect(await billed(one)).toMatchObject([[expect.stringContaining('billed:'), 5]])
+    expect(await overageOf(one)).toBe(0)
+  },
+)
+
+test('what was moved is refused afterwards, and sent again: it stays where it was', async () => {
+  const { one } = await toldTooLate()
+  const [report] = await world.reports(one)
+  const identifier = String(report?.identifier)
+  await world.process.resend(identifier, true)
+  await send()
+  // Stripe takes it back, as an error report says.
+  const gone = world.sim.simulator.world.all('usage').find((use) => use.identifier === identifier)
+  Object.assign(gone ?? {}, { canceled: true })
+  await own.db.query(
+    "UPDATE meter_reports SET state = 'refused', sent_at = NULL WHERE identifier = $1",
+    [identifier],
+  )
+  expect(world.taken(one.customer)).toBe(0)
+  const again = await world.process.resend(identifier, true)
+  expect(again).toMatchObject({ value: 5, atMs: Number(report?.at) })
+  await send()
+  expect(world.taken(one.customer)).toBe(5)
+  expect((await second(one)).total).toBe(5)
+  expect(await overageOf(one)).toBe(0)
+})
+
+test('what an invoice bills is not moved', async () => {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await send()
+  const [report] = await world.reports(one)
+  expect(await world.process.resend(String(report?.identifier), true)).toBe(false)
+  await goTo(one.endMs + 2 * HOUR)
+  await look((await newest(one)).id)
+  expect(await world.process.resend(String(report?.identifier), true)).toBe(false)
+  expect(await world.reports(one)).toHaveLength(1)
+})
+
+test('usage that was not even sealed when its invoice was final is told, with what it is worth', async () => {
+  const { subject } = await toldTooLate(false)
+  expect(await evidenceOf('meter_unsent_at_final', subject)).toMatchObject({
+    ...{ reports: 0, receipts: 1, unsealed_value: '5', overage_micros: 5 * CREDIT },
+    stake: 5 * CREDIT,
+  })
+})

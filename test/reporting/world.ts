@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import Stripe from 'stripe'
+import { makeFindings } from '../../src/billing/findings.ts'
 import { serveStripe } from '../../src/demo/stripe/server.ts'
 import type { Clock } from '../../src/kernel/clock.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
@@ -59,6 +60,7 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
   const stripe = clientOf(5_000)
   const clock: Clock = { ...systemClock, now: () => world.now() * 1000 }
   const outbox = makeMeterOutbox(given)
+  const findings = makeFindings({ db, ids, clock })
   const { book } = outbox
   const control = async (name: string, input: object = {}) => {
     const body = JSON.stringify(input)
@@ -76,7 +78,7 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
       db: wrap(db),
       stripe: clientOf(timeoutMs),
       book,
-      note: noteOn(db),
+      note: (finding, tx) => findings.note(finding, tx),
       clock,
       ids,
       random: () => 0.5,
@@ -84,23 +86,6 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
       onCall: () => undefined,
     })
   }
-  const noteOn = (on: Db) =>
-    async function note(
-      {
-        kind,
-        severity,
-        subject,
-        evidence,
-      }: Parameters<Parameters<typeof makeReporting>[0]['note']>[0],
-      tx: Pick<Db, 'query'> = on,
-    ) {
-      await tx.query(
-        `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
-         VALUES ($1, $2, $3, $4, $5::jsonb, $6, $6) ON CONFLICT (kind, subject) DO UPDATE
-         SET evidence = excluded.evidence`,
-        [ids.uuid(), kind, severity, subject, JSON.stringify(evidence), new Date(clock.now())],
-      )
-    }
   const process = makeProcess()
   const ledger = makePostingLedger({ db, ids, alongside: outbox.alongside })
   const books = makeBooks({ db, ids, reversed: outbox.reversed })

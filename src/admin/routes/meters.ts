@@ -75,15 +75,27 @@ const listReports = (deps: AdminDeps): Route<Operator> =>
     },
   })
 
+/** By its id, or by the identifier that findings name. */
+const reportName = z.union([z.uuid(), z.string().regex(/^farebox_[0-9a-f]{48}$/)])
+
+const NOT_AGAIN =
+  'Only what was refused, is late or unclear is sent again; with `now` also what Stripe took ' +
+  'when the invoice of its time was final.'
+
 const resend = (deps: AdminDeps): Route<Operator> =>
   route({
     method: 'POST',
     path: '/meters/reports/:id/resend',
-    summary: 'Tell Stripe again what it does not have: refused, late or unclear.',
-    params: z.object({ id: z.uuid() }),
+    summary: 'Tell Stripe again what it does not have, or what no invoice bills.',
+    params: z.object({ id: reportName }),
     query: nothing,
     body: z.strictObject({
-      now: z.boolean().default(false).describe('As usage of now: the next invoice bills it.'),
+      now: z
+        .boolean()
+        .default(false)
+        .describe(
+          'As usage of now: the next invoice bills it. So goes also what Stripe took too late.',
+        ),
     }),
     answer: z.object({ identifier: z.string(), at: time, value: z.number() }),
     async run({ params: { id }, body: { now }, who }) {
@@ -93,7 +105,7 @@ const resend = (deps: AdminDeps): Route<Operator> =>
       const made = await reporting.resend(id, now)
       if (made === null) return refuse('not_found', `There is no report ${id}.`)
       if (made === false) {
-        return refuse('invalid_request', 'Only what was refused, is late or unclear is sent again.')
+        return refuse('invalid_request', NOT_AGAIN)
       }
       const { identifier, atMs, value } = made
       return { status: 200, body: { identifier, at: isoOrNull(atMs), value } }

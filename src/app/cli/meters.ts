@@ -79,6 +79,8 @@ function diffBody(given: unknown): object {
   }
 }
 
+const REPORT = /^([0-9a-f-]{36}|farebox_[0-9a-f]{48})$/
+
 /** `farebox meters status`, `resend`, `diff`. */
 export function meterCommands({ run, program, client, show }: Cli): void {
   const meters = program.command('meters').description('usage reported to Stripe')
@@ -88,11 +90,14 @@ export function meterCommands({ run, program, client, show }: Cli): void {
     .action(() => run(async () => show(await client().send('GET', '/meters'), status, statusText)))
   meters
     .command('resend <report>')
-    .description('tell again what was refused, is late or unclear')
-    .option('--now', 'as usage of now, so that the next invoice bills it')
+    .description('tell again what was refused, is late or unclear, or what no invoice bills')
+    .option(
+      '--now',
+      'as usage of now, so that the next invoice bills it; also what Stripe took too late',
+    )
     .action((id: string, given: unknown) =>
       run(async () => {
-        if (!z.uuid().safeParse(id).success) throw new UsageError('name a report by its id')
+        if (!REPORT.test(id)) throw new UsageError('name a report by its id or identifier')
         const { now } = optionsOf(z.object({ now: z.boolean().default(false) }), given)
         const answer = await client().send('POST', `/meters/reports/${id}/resend`, { now })
         return show(answer, sent, ({ identifier, value }) => `${identifier}: ${value} to be sent`)

@@ -8,7 +8,7 @@ WITH held AS (
   RETURNING customer_id
 )
 SELECT r.id, r.identifier, r.account_id, r.customer_id, r.event_name, r.dimensions, r.kind, r.value,
-       r.at, r.tries, r.first_tried_at, r.last_tried_at, r.refusal, r.successor,
+       r.overage_micros, r.at, r.tries, r.first_tried_at, r.last_tried_at, r.refusal, r.successor,
        t.identifier AS canceled,
        CASE WHEN t.billed_by IS NULL THEN t.state ELSE 'billed' END AS canceled_state,
        g.reason AS gone, a.meter_plan IS NOT NULL AS is_metered,

@@ -9,6 +9,7 @@ LEFT JOIN LATERAL (
   SELECT m.id, m.identifier, m.value, m.overage_micros FROM meter_reports m
   WHERE m.account_id = $1 AND m.meter = $2 AND m.dimensions = $3 AND m.slot_at = $4::timestamptz
     AND m.state = 'sent' AND m.kind = 'usage' AND m.sent_at > $5::timestamptz
-    AND m.billed_by IS NULL AND m.customer_id = $6 AND m.event_name = $7
+    AND m.billed_by IS NULL AND m.successor IS NULL
+    AND m.customer_id = $6 AND m.event_name = $7
     AND NOT EXISTS (SELECT FROM meter_reports c WHERE c.cancels = m.id)
   ORDER BY m.value DESC LIMIT 1) t ON true

@@ -5,7 +5,7 @@
 WITH told AS (
   SELECT id, overage_micros FROM meter_reports
   WHERE account_id = $1 AND event_name = $2 AND at >= $3::timestamptz AND at < $4::timestamptz
-    AND state IN ('sent', 'nothing') AND billed_by IS NULL
+    AND state IN ('sent', 'nothing') AND billed_by IS NULL AND successor IS NULL
     AND coalesce(last_tried_at, sealed_at) < $6::timestamptz + interval '1 second'
   FOR UPDATE
 ), total AS (
