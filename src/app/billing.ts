@@ -115,7 +115,7 @@ export function makeBilling(parts: BillingParts): Billing | null {
   })
   const worker = makeInboxWorker({
     inbox,
-    effect: makeEventEffect({ db, effects, mode, others: parts.others }),
+    effect: makeEventEffect({ db, effects, mode, findings, others: parts.others }),
     findings,
     hooks,
     clock,

@@ -15,6 +15,8 @@ export const STRIPE_CALL_MS_MAX = 20_000
 export const STRIPE_EVENT_LEASE_MS = 120_000
 /** Tries of one event; with the pauses below some ten hours, longer than Stripe has been away. */
 export const STRIPE_EVENT_TRIES_MAX = 20
+/** What an event names and Stripe has not is looked for so often: within half a minute. */
+export const STRIPE_GONE_TRIES = 5
 export const STRIPE_EVENT_RETRY_MS_MIN = 2_000
 export const STRIPE_EVENT_RETRY_MS_MAX = 3_600_000
 /** Events worked on at once by one process; each needs a connection only while it is written. */

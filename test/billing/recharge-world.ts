@@ -64,7 +64,8 @@ export async function makeRechargeWorld(db: Db) {
       ...{ hints: makeHints(), hooks, reader: read, findings: makeFindings(common) },
       stripe,
     })
-    return { effects, recharges, checkouts, effect: makeEventEffect({ db, effects, mode: 'test' }) }
+    const effect = makeEventEffect({ db, effects, mode: 'test', findings: makeFindings(common) })
+    return { effects, recharges, checkouts, effect }
   }
   const [one, two] = [startProcess(), startProcess()]
   const inbox = await makeInboxWorld(db, one.effect, undefined, two.effect)

@@ -37,11 +37,45 @@ test('a sync that takes not all says where the next one goes on, until all have 
   expect(kept.map(({ id }) => id).toSorted()).toEqual(all.data.map(({ id }) => id).toSorted())
 })
 
-test('the end of a thing that is gone is done; other news of it waits for a person', async () => {
-  const gone = snapshot('invoice.deleted', 'in_draft')
-  const paid = snapshot('invoice.paid', 'in_nowhere')
-  for (const event of [gone, paid]) await world.inbox.deliver(event)
+const stateOf = (id: string) => world.inbox.find(id)
+const goneFindings = (objectId: string) =>
+  own.db.query("SELECT severity FROM findings WHERE kind = 'stripe_object_gone' AND subject = $1", [
+    objectId,
+  ])
+
+test.each([
+  'invoice.created',
+  'invoice.updated',
+  'invoice.deleted',
+  'invoice.finalization_failed',
+  'customer.subscription.deleted',
+])('%s of what was deleted meanwhile is done at once', async (type) => {
+  const gone = snapshot(type, `in_draft_${type.replaceAll('.', '_')}`)
+  await world.inbox.deliver(gone)
   await world.inbox.worker.drain()
-  expect(await world.inbox.find(gone.id)).toMatchObject({ state: 'done', attempts: 1 })
-  expect(await world.inbox.find(paid.id)).toMatchObject({ state: 'pending', attempts: 1 })
+  expect(await stateOf(gone.id)).toMatchObject({
+    ...{ state: 'done', attempts: 1, outcome: 'Stripe has it no more' },
+  })
+  expect(await goneFindings(gone.data.object.id ?? '')).toEqual([])
+})
+
+test.each([
+  ['invoice.paid', 'in_nowhere', 'urgent'],
+  ['checkout.session.completed', 'cs_nowhere', 'urgent'],
+  ['refund.updated', 're_nowhere', 'review'],
+])('%s of what Stripe has not is looked for again, then done and told', async (...one) => {
+  const [type, objectId, severity] = one
+  const event = snapshot(type, objectId)
+  await world.inbox.deliver(event)
+  await world.inbox.worker.drain()
+  expect(await stateOf(event.id)).toMatchObject({ state: 'pending', attempts: 1 })
+  expect(await goneFindings(objectId)).toEqual([])
+  for (let tries = 0; tries < 8; tries += 1) {
+    world.inbox.advance(60_000)
+    await world.inbox.worker.drain()
+  }
+  expect(await stateOf(event.id)).toMatchObject({
+    ...{ state: 'done', attempts: 5, outcome: 'Stripe has it no more' },
+  })
+  expect(await goneFindings(objectId)).toEqual([{ severity }])
 })
