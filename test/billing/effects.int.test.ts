@@ -393,6 +393,17 @@ describe('refunds and disputes', () => {
     await world.tell(['radar.early_fraud_warning.created', warning])
     expect(await world.findings('stripe_early_fraud_warning')).toContain(warning)
   })
+
+  test('a fraud warning is not told where the operator said so', async () => {
+    const world = await makeWorld({ early_fraud_warning: 'ignore' })
+    const id = await world.account()
+    const { session, payment } = await world.checkout(id)
+    const warning = payment.replace('pi_', 'issfr_')
+    await world.tell(['checkout.session.completed', session])
+    await world.tell(['radar.early_fraud_warning.created', warning])
+    expect(await world.findings('stripe_early_fraud_warning')).not.toContain(warning)
+    expect(await own.db.query('SELECT FROM recharges WHERE account_id = $1', [id])).toEqual([])
+  })
 })
 
 describe('any history', () => {

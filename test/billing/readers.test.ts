@@ -347,10 +347,12 @@ test('what refunds, disputes and warnings are about is found by their charge too
   answers = {
     '/v1/refunds/re_1': { id: 're_1', payment_intent: null, charge: 'ch_1' },
     '/v1/disputes/dp_1': { id: 'dp_1', payment_intent: 'pi_2', charge: 'ch_1' },
-    '/v1/charges/ch_1': { id: 'ch_1', payment_intent: 'pi_1' },
+    '/v1/charges/ch_1': { id: 'ch_1', payment_intent: 'pi_1', customer: 'cus_1' },
     '/v1/radar/early_fraud_warnings/issfr_1': { id: 'issfr_1', charge: 'ch_1', actionable: true },
   }
   expect(await reader().paymentOfRefund('re_1')).toBe('pi_1')
   expect(await reader().paymentOfDispute('dp_1')).toBe('pi_2')
-  expect(await reader().warning('issfr_1')).toEqual({ payment: 'pi_1', actionable: true })
+  expect(await reader().warning('issfr_1')).toEqual({
+    ...{ payment: 'pi_1', customer: 'cus_1', actionable: true },
+  })
 })

@@ -291,6 +291,47 @@ describe('what happens to the card', () => {
     expect(await allow()).toBeNull()
   })
 
+  test('a fraud warning that is told again leaves what the operator decided since', async () => {
+    const { id, customer, allow } = await world.account('pm_card_visa')
+    await drain()
+    const [intent] = await world.intents(customer)
+    await world.control('warn', { payment_intent: intent?.id })
+    await world.deliver(intent?.id ?? '')
+    expect(await allow()).toBeNull()
+    await world.deliver(intent?.id ?? '')
+    expect(await stateOf(id)).toMatchObject({ state: 'on' })
+    await world.control('warn', { payment_intent: intent?.id })
+    await world.deliver(intent?.id ?? '')
+    expect(await stateOf(id)).toMatchObject({ state: 'off', reason: 'early_fraud_warning' })
+  })
+
+  test('a fraud warning of a payment that granted nothing finds its payer', async () => {
+    const { id, customer, method } = await world.account('pm_card_visa')
+    const bystander = await world.account('pm_card_visa')
+    const pay = (of: string, by: string) =>
+      world.stripe.paymentIntents.create({
+        ...{ amount: 700, currency: 'usd', customer: of, payment_method: by },
+        ...{ confirm: true, off_session: true },
+      })
+    const stranger = await world.stripe.customers.create({})
+    const card = await world.stripe.paymentMethods.attach('pm_card_visa', {
+      customer: stranger.id,
+    })
+    const [ours, theirs] = [await pay(customer, method), await pay(stranger.id, card.id)]
+    for (const { id: intent } of [ours, theirs]) {
+      await world.control('warn', { payment_intent: intent })
+      await world.deliver(intent)
+    }
+    expect(await stateOf(id)).toMatchObject({ state: 'off', reason: 'early_fraud_warning' })
+    expect(await stateOf(bystander.id)).toMatchObject({ state: 'on' })
+    const told = await world.db.query(
+      `SELECT evidence ->> 'account_id' AS account FROM findings
+       WHERE kind = 'stripe_early_fraud_warning' AND evidence ->> 'payment' = ANY ($1)`,
+      [[ours.id, theirs.id]],
+    )
+    expect(told).toEqual([{ account: id }])
+  })
+
   test.each(['before', 'after'])(
     'a fraud warning of the first purchase, %s a card is set up, is not forgotten',
     async (when) => {
@@ -327,7 +368,7 @@ describe('what happens to the card', () => {
     const owner = { actor: 'key', isOperator: false }
     const [refused] = await Promise.all([
       allow({}, owner),
-      world.db.tx((tx) => turnOffWarned(tx, id, world.clock.now())),
+      world.db.tx((tx) => turnOffWarned(tx, id, `issfr_${id}`, world.clock.now())),
     ])
     expect(refused?.code ?? 'conflict').toBe('conflict')
     expect(await stateOf(id)).toMatchObject({ state: 'off', reason: 'early_fraud_warning' })

@@ -80,7 +80,8 @@ export function makeShop() {
     paymentOfDispute: (id) =>
       Promise.resolve(ownerOf(({ disputes }) => disputes.some((dispute) => dispute.id === id))),
     isCustomerDeleted: (id) => Promise.resolve(deletedCustomers.has(id)),
-    warning: (id) => Promise.resolve({ payment: id.replace('issfr_', 'pi_'), actionable: true }),
+    warning: (id) =>
+      Promise.resolve({ payment: id.replace('issfr_', 'pi_'), customer: null, actionable: true }),
   }
   const recharges: RechargeReader = {
     attemptOf: () => Promise.resolve(null),

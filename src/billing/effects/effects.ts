@@ -6,13 +6,12 @@ import type { BillingHooks } from '../hooks.ts'
 import { lookAndWrite, type Look } from './look.ts'
 import { makeCardLooks } from './look-at-customer.ts'
 import { makeRechargeLooks, type RechargeLooksDeps } from './look-at-recharge.ts'
-import { makeLooks } from './looks.ts'
+import { makeLooks, none } from './looks.ts'
 import { makePlanLooks, type PlanLooksDeps } from './looks-of-plans.ts'
-import { turnOffWarned } from '../recharge/end.ts'
-import { accountOfPayment } from '../recharge/store.ts'
 import type { Subject } from './subject.ts'
 import { targetOf, type Target } from './target.ts'
 import { makeTurns } from './turns.ts'
+import { noteWarning } from './warnings.ts'
 import type { Written } from './write.ts'
 
 /**
@@ -39,6 +38,9 @@ export type Also = (tx: Tx, outcome: string) => Promise<void>
 export interface Effects {
   look(subject: Subject | null, also: Also): Promise<void>
 }
+
+/** The warning itself is all there is to note. */
+const NO_LOOK: Look<Written> = { write: () => Promise.resolve(none('a payment is warned of')) }
 
 /** A look, and what others make of the same thing. */
 async function watched(
@@ -83,15 +85,14 @@ export function makeEffects(deps: EffectsDeps): Effects {
   function lookAt(target: Target): Promise<Look<Written>> {
     if (target.kind === 'payment') return looks.payment(target.id, target.session)
     if (target.kind === 'recharge') return looks.recharge(target.id, target.attempt)
+    if (target.kind === 'warning') return Promise.resolve(NO_LOOK)
     return looks[target.kind](target.id)
   }
 
   /** What the subject itself says, beside what it is about. */
   async function noteTarget(tx: Tx, target: Target, nowMs: number): Promise<void> {
     for (const finding of target.findings) await deps.findings.note(finding, tx)
-    if (target.isWarned !== true) return
-    const accountId = await accountOfPayment(tx, target.id)
-    if (accountId !== null) await turnOffWarned(tx, accountId, nowMs)
+    if (target.warning !== undefined) await noteWarning(tx, deps, target, target.warning, nowMs)
   }
 
   async function tell({ accounts, grantedOfMs, isStuck, recharge }: Written): Promise<void> {

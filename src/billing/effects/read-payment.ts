@@ -1,6 +1,7 @@
 import type Stripe from 'stripe'
 import { idOf } from '../stripe.ts'
 import type { DisputeFacts, PaymentFacts, SessionFacts } from './facts.ts'
+import type { WarningFacts } from './warnings.ts'
 
 /** More refunds, disputes or lines than one payment has; past it the look fails and is told. */
 const LIST_MAX = 10_000
@@ -15,7 +16,7 @@ export interface Reader {
   paymentOfDispute(id: string): Promise<string | null>
   paymentOfCharge(id: string): Promise<string | null>
   isCustomerDeleted(id: string): Promise<boolean>
-  warning(id: string): Promise<{ readonly payment: string | null; readonly actionable: boolean }>
+  warning(id: string): Promise<Omit<WarningFacts, 'id'>>
 }
 
 /** Still counts: a refund takes its credits when it is asked for, not when it arrives. */
@@ -136,8 +137,9 @@ export function makeReader(stripe: Stripe): Reader {
     },
     async warning(id) {
       const warning = await stripe.radar.earlyFraudWarnings.retrieve(id)
-      const payment = idOf(warning.payment_intent) ?? (await ofCharge(idOf(warning.charge)))
-      return { payment, actionable: warning.actionable }
+      const charge = await stripe.charges.retrieve(idOf(warning.charge) ?? '')
+      const payment = idOf(warning.payment_intent) ?? idOf(charge.payment_intent)
+      return { payment, customer: idOf(charge.customer), actionable: warning.actionable }
     },
   }
 }

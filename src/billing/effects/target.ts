@@ -4,17 +4,20 @@ import { findAttempt } from '../recharge/store.ts'
 import type { RechargeLooksDeps } from './look-at-recharge.ts'
 import { creditNoteFinding, type PlanLooksDeps } from './looks-of-plans.ts'
 import type { Subject } from './subject.ts'
+import type { WarningFacts } from './warnings.ts'
 
 /** What to look at in the end, and what the subject itself says beside it. */
 export type Target = {
   readonly id: string
   readonly findings: readonly Finding[]
   /** Its payer may not be who it seems: nothing is charged by itself any more. */
-  readonly isWarned?: boolean
+  readonly warning?: WarningFacts
 } & (
   | { readonly kind: 'payment'; readonly session: string }
   | { readonly kind: 'recharge'; readonly attempt: string }
   | { readonly kind: 'session' | 'invoice' | 'subscription' | 'customer' | 'method' | 'setup' }
+  /** Its payment is of nothing we know, and perhaps its payer is. */
+  | { readonly kind: 'warning' }
 )
 
 export type TargetDeps = Pick<PlanLooksDeps, 'db' | 'reader' | 'invoices' | 'catalogue'> &
@@ -29,12 +32,9 @@ async function attemptOf({ db, recharges }: TargetDeps, payment: string): Promis
 }
 
 /** A payment is of a session, a recharge or an invoice; else it is none of ours: null. */
-async function ofPayment(
-  deps: TargetDeps,
-  id: string | null,
-  findings: readonly Finding[] = [],
-): Promise<Target | null> {
+async function ofPayment(deps: TargetDeps, id: string | null): Promise<Target | null> {
   const { db, reader, invoices } = deps
+  const findings: Finding[] = []
   if (id === null) return null
   const row = await checkoutRows.find(db, { paymentIntent: id })
   const session = row?.sessionId ?? (await reader.sessionOf(id))
@@ -57,12 +57,10 @@ async function ofSession(deps: TargetDeps, id: string): Promise<Target> {
 }
 
 async function ofWarning(deps: TargetDeps, id: string): Promise<Target | null> {
-  const { payment, actionable } = await deps.reader.warning(id)
-  const evidence = { payment, actionable }
-  const finding = { kind: 'stripe_early_fraud_warning', severity: 'review', subject: id } as const
-  const isTold = deps.catalogue().policies.early_fraud_warning === 'flag'
-  const target = await ofPayment(deps, payment, isTold ? [{ ...finding, evidence }] : [])
-  return target === null ? null : { ...target, isWarned: isTold }
+  const warning = { id, ...(await deps.reader.warning(id)) }
+  const target = await ofPayment(deps, warning.payment)
+  if (deps.catalogue().policies.early_fraud_warning === 'ignore') return target
+  return { ...(target ?? { kind: 'warning', id, findings: [] }), warning }
 }
 
 /** Where the money that a subject is about is to be looked at. null = it is none of ours. */

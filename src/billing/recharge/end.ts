@@ -21,6 +21,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'turn-recharge',
   'turn-off',
   'turn-off-warned',
+  'note-warning',
 ])
 
 export type Ending =
@@ -114,9 +115,19 @@ export async function turnOff(
   return rows.length > 0
 }
 
-/** Off until the operator turns it on, also where the customer sets it up only later. */
-export async function turnOffWarned(tx: Tx, accountId: string, nowMs: number): Promise<void> {
-  await tx.query(sql['turn-off-warned'], [accountId, new Date(nowMs)])
+/**
+ * Off until the operator turns it on, also where the customer sets it up only later. Once for a
+ * warning: what an operator decided since stands.
+ */
+export async function turnOffWarned(
+  tx: Tx,
+  accountId: string,
+  warning: string,
+  nowMs: number,
+): Promise<void> {
+  const now = new Date(nowMs)
+  const isNew = (await tx.query(sql['note-warning'], [warning, accountId, now])).length > 0
+  if (isNew) await tx.query(sql['turn-off-warned'], [accountId, now])
 }
 
 /** Whether an account still wants what was planned for it. Its row is locked by this. */

@@ -1,6 +1,6 @@
 import { RECHARGE_DECLINES_MAX } from '../../kernel/limits-outside.ts'
 import type { Tx } from '../../store/db.ts'
-import { textOf } from '../../store/rows.ts'
+import { orNull, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
 import { attemptRow, rechargeRow, type Attempt, type Recharge } from './rows.ts'
 
@@ -13,7 +13,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'renew-card',
   'renew-paid',
   'recharges-of-method',
-  'account-of-payment',
+  'account-of-warned',
 ])
 
 export async function findAttempt(
@@ -82,7 +82,17 @@ export async function accountsOfMethod(tx: Tx, method: string): Promise<string[]
   return rows.map((row) => textOf(row, 'account_id'))
 }
 
-export async function accountOfPayment(tx: Tx, payment: string): Promise<string | null> {
-  const [row] = await tx.query(sql['account-of-payment'], [payment])
-  return row === undefined ? null : textOf(row, 'account_id')
+/** A payment that somebody was warned of. */
+export interface WarnedPayment {
+  /** What grants: the payment itself or its invoice. */
+  readonly granting: string
+  readonly payment: string | null
+  readonly customer: string | null
+}
+
+/** null = nobody's we know. */
+export async function accountOfWarned(tx: Tx, of: WarnedPayment): Promise<string | null> {
+  const params = [of.granting, of.payment, of.customer]
+  const [row] = await tx.query(sql['account-of-warned'], params)
+  return row === undefined ? null : orNull(row, 'account_id', textOf)
 }
