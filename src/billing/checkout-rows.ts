@@ -36,6 +36,7 @@ const checkoutRow = z
     state: z.enum(CHECKOUT_STATES),
     failure: maybeText,
     expires_at: maybeNumber,
+    keeps_card: z.boolean(),
     created_at: z.number(),
     changed_at: z.number(),
   })
@@ -58,6 +59,7 @@ const checkoutRow = z
     state: row.state,
     failure: row.failure,
     expiresAtMs: row.expires_at,
+    keepsCard: row.keeps_card,
     createdAtMs: row.created_at,
     changedAtMs: row.changed_at,
   }))
@@ -77,7 +79,11 @@ export type NewCheckout = Pick<
   | 'successUrl'
   | 'cancelUrl'
   | 'requestHash'
-> & { readonly requestKey: string | null }
+> & {
+  readonly requestKey: string | null
+  /** Whether recharges may charge its card afterwards. Absent = they may not. */
+  readonly keepsCard?: boolean
+}
 
 /** What Stripe answered when the session was made. */
 export interface OpenedCheckout {
@@ -119,7 +125,7 @@ export const checkoutRows = {
     const rows = await tx.query(sql['plan-checkout'], [
       ...[one.id, one.accountId, one.itemKind, one.itemId, one.stripePrice, one.micros],
       ...[one.expiresDays, one.successUrl, one.cancelUrl, one.requestKey, one.requestHash],
-      new Date(nowMs),
+      ...[new Date(nowMs), one.keepsCard ?? false],
     ])
     return rows.length === 1
   },

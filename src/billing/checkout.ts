@@ -20,6 +20,8 @@ export interface CheckoutAsked {
   readonly cancelUrl: string
   /** The caller's Idempotency-Key; null = every call is a new checkout. */
   readonly requestKey: string | null
+  /** The card may be charged for recharges afterwards. Absent = it may not. */
+  readonly keepsCard?: boolean
 }
 
 /** Buying a pack or a plan. Source: design §8. */
@@ -95,9 +97,11 @@ function sessionParams(
     success_url: row.successUrl,
     cancel_url: row.cancelUrl,
   }
-  return row.itemKind === 'pack'
-    ? { ...common, mode: 'payment', payment_intent_data: { metadata } }
-    : { ...common, mode: 'subscription', subscription_data: { metadata } }
+  if (row.itemKind === 'plan') {
+    return { ...common, mode: 'subscription', subscription_data: { metadata } }
+  }
+  const use = row.keepsCard ? ({ setup_future_usage: 'off_session' } as const) : {}
+  return { ...common, mode: 'payment', payment_intent_data: { metadata, ...use } }
 }
 
 const isOver = ({ state, failure }: Checkout): boolean =>
@@ -122,7 +126,8 @@ async function plan(
   const id = `fbco_${ids.uuid().replaceAll('-', '')}`
   const { successUrl, cancelUrl, requestKey } = asked
   const requestHash = hashOf(asked)
-  const urls = { successUrl, cancelUrl, requestKey, requestHash }
+  const keepsCard = asked.keepsCard === true
+  const urls = { successUrl, cancelUrl, requestKey, requestHash, keepsCard }
   const isNew = await checkoutRows.plan(
     db,
     { id, accountId: account.id, ...item, ...urls },

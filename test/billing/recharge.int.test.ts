@@ -204,36 +204,81 @@ describe('a card that is declined', () => {
     expect((await attemptsOf(id))[0]).toMatchObject({ state: 'failed', link: 'told' })
   })
 
-  test('that was paid by the link goes on, until the bank asks again', async () => {
-    const { id } = await world.account('pm_card_authenticationRequired')
-    const pay = async () => {
-      const [last] = world.told.filter(({ accountId }) => accountId === id).slice(-1)
-      const url = last?.kind === 'authentication_required' ? last.data.url : ''
-      const session = url.split('/').at(-1) ?? ''
-      await world.control('pay', { session, method: 'pm_card_visa' })
-      const { payment_intent: payment } = await world.stripe.checkout.sessions.retrieve(session)
-      return async () => {
-        await world.deliver(session)
-        await world.deliver(typeof payment === 'string' ? payment : session)
-      }
+  const payByLink = async (id: string, method = 'pm_card_visa') => {
+    const [last] = world.told.filter(({ accountId }) => accountId === id).slice(-1)
+    const url = last?.kind === 'authentication_required' ? last.data.url : ''
+    const session = url.split('/').at(-1) ?? ''
+    await world.control('pay', { session, method })
+    const { payment_intent: payment } = await world.stripe.checkout.sessions.retrieve(session)
+    return async () => {
+      await world.deliver(session)
+      await world.deliver(typeof payment === 'string' ? payment : session)
     }
+  }
+
+  test('that was paid by the link goes on with the card that it was paid with', async () => {
+    const { id, customer, method } = await world.account('pm_card_authenticationRequired')
     await drain()
-    const first = await pay()
-    await first()
+    const deliver = await payByLink(id)
+    const [paid] = await world.intents(customer)
+    expect(paid).toMatchObject({ status: 'succeeded', setup_future_usage: 'off_session' })
+    await deliver()
     expect(await world.posted(id)).toBe(PACK)
     expect(await stateOf(id)).toMatchObject({ state: 'on', reason: null, declines: 0 })
     await world.spend(id, 90)
     await world.pass(60)
     await drain()
+    const [recharged] = await world.intents(customer)
+    expect(recharged).toMatchObject({ status: 'succeeded', payment_method: paid?.payment_method })
+    expect(recharged?.payment_method).not.toBe(method)
+    await world.deliver(customer)
+    expect(await stateOf(id)).toMatchObject({ state: 'on' })
+    expect(await world.posted(id)).toBe(2 * PACK - 90 * CREDIT)
+    const asked = world.told.filter((one) => one.accountId === id)
+    expect(asked.map(({ kind }) => kind)).toEqual([
+      ...['authentication_required', 'credits_received', 'credits_received'],
+    ])
+  })
+
+  test('that was paid by the link is asked for again where the bank wants it again', async () => {
+    const { id, customer, account } = await world.account('pm_card_authenticationRequired')
+    await drain()
+    const first = await payByLink(id)
+    await first()
+    const urls = { successUrl: 'https://a.example/', cancelUrl: 'https://a.example/' }
+    await world.pass(60)
+    const page = await world.one.recharges.setup(account, { ...urls, requestKey: 'k' })
+    const session = 'url' in page ? (page.url.split('/').at(-1) ?? '') : ''
+    await world.control('pay', { session, method: 'pm_card_authenticationRequired' })
+    await world.deliver(customer)
+    await world.spend(id, 90)
+    await world.pass(60)
+    await drain()
     expect(await stateOf(id)).toMatchObject({ state: 'blocked', reason: 'authentication_required' })
     expect(await attemptsOf(id)).toHaveLength(2)
+    const chosen = (await stateOf(id))?.paymentMethod
     await first() // old news of the payment before
-    expect(await stateOf(id)).toMatchObject({ state: 'blocked' })
+    expect(await stateOf(id)).toMatchObject({ state: 'blocked', paymentMethod: chosen })
     await (
-      await pay()
+      await payByLink(id)
     )()
     expect(await stateOf(id)).toMatchObject({ state: 'on' })
     expect(await world.posted(id)).toBe(2 * PACK - 90 * CREDIT)
+  })
+
+  test('keeps no card of a page that the customer opened to buy once', async () => {
+    const { id, customer, account, method } = await world.account('pm_card_visa')
+    await drain()
+    const item = { kind: 'pack', id: 'starter' } as const
+    const urls = { successUrl: 'https://a.example/', cancelUrl: 'https://a.example/' }
+    // Even under a key that looks like one of ours.
+    const requestKey = `recharge:${(await attemptsOf(id))[0]?.id ?? ''}`
+    const opened = await world.one.checkouts.open(account, { item, ...urls, requestKey })
+    if ('ok' in opened) throw new Error(opened.message)
+    await world.control('pay', { session: opened.sessionId, method: 'pm_card_visa' })
+    await world.deliver(customer)
+    expect((await world.intents(customer))[0]?.setup_future_usage ?? null).toBeNull()
+    expect((await stateOf(id))?.paymentMethod ?? method).toBe(method)
   })
 
   test('is counted by how it ended, and by the credits that it brought', async () => {

@@ -79,6 +79,7 @@ export function makeShop() {
       Promise.resolve(ownerOf(({ refunds }) => refunds.some((refund) => refund.id === id))),
     paymentOfDispute: (id) =>
       Promise.resolve(ownerOf(({ disputes }) => disputes.some((dispute) => dispute.id === id))),
+    cardKept: () => Promise.resolve(null),
     isCustomerDeleted: (id) => Promise.resolve(deletedCustomers.has(id)),
     warning: (id) =>
       Promise.resolve({ payment: id.replace('issfr_', 'pi_'), customer: null, actionable: true }),

@@ -6,7 +6,7 @@ import { loadSql } from '../../store/sql.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { checkoutRows, type Checkout } from '../checkout-rows.ts'
 import type { Findings } from '../findings.ts'
-import { renewPaid } from '../recharge/store.ts'
+import { renewPaid, saveMethod } from '../recharge/store.ts'
 import type { Tell } from '../tell.ts'
 import { checkoutStateOf, decideForeign, decideOwn, nothing, type Decision } from './decide.ts'
 import type { PaymentFacts, SessionFacts } from './facts.ts'
@@ -107,6 +107,19 @@ async function decide(deps: LooksDeps, origin: Origin, payment: PaymentFacts): P
   return { ...decision, keys: keysOfPacks(decision.sales, catalogue()) }
 }
 
+/** The card of a page that a recharge had sent its customer to; null = none is to be kept. */
+async function cardToKeep(
+  { reader }: LooksDeps,
+  { session, checkout }: Origin,
+  payment: PaymentFacts | null,
+): Promise<string | null> {
+  const { paymentIntent, customer } = session
+  if (checkout?.keepsCard !== true || payment?.isPaid !== true) return null
+  return paymentIntent === null || customer === null
+    ? null
+    : reader.cardKept(paymentIntent, customer)
+}
+
 /** Writes a payment of a session, and what becomes of the checkout behind it. */
 async function foundOf(
   deps: LooksDeps,
@@ -119,6 +132,7 @@ async function foundOf(
       ? nothing(`session is ${session.status ?? '?'}`)
       : await decide(deps, origin, payment)
   const policy = deps.catalogue().policies.dispute
+  const card = await cardToKeep(deps, origin, payment)
   return {
     async write(tx, nowMs) {
       const { email } = session
@@ -134,6 +148,9 @@ async function foundOf(
         const change = { id: checkout.id, sessionId: session.id, paymentIntent, ...state }
         await checkoutRows.change(tx, change, nowMs)
         if (state.state === 'granted') await renewPaid(tx, checkout, nowMs)
+        if (card !== null && payment !== null) {
+          await saveMethod(tx, checkout.accountId, card, payment.paidAtMs, nowMs)
+        }
       }
       return written
     },

@@ -15,6 +15,8 @@ export interface Reader {
   paymentOfRefund(id: string): Promise<string | null>
   paymentOfDispute(id: string): Promise<string | null>
   paymentOfCharge(id: string): Promise<string | null>
+  /** The card that a payment was made with, where `customer` keeps it; null = nobody does. */
+  cardKept(payment: string, customer: string): Promise<string | null>
   isCustomerDeleted(id: string): Promise<boolean>
   warning(id: string): Promise<Omit<WarningFacts, 'id'>>
 }
@@ -132,6 +134,12 @@ export function makeReader(stripe: Stripe): Reader {
       return idOf(dispute.payment_intent) ?? ofCharge(idOf(dispute.charge))
     },
     paymentOfCharge: ofCharge,
+    async cardKept(payment, customer) {
+      const asked = { expand: ['payment_method'] }
+      const { payment_method: method } = await stripe.paymentIntents.retrieve(payment, asked)
+      if (method === null || typeof method === 'string') return null
+      return idOf(method.customer) === customer ? method.id : null
+    },
     async isCustomerDeleted(id) {
       return (await stripe.customers.retrieve(id)).deleted === true
     },

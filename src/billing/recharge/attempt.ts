@@ -130,7 +130,7 @@ async function link(deps: AttemptDeps, attempt: Attempt): Promise<void> {
   const opened = await deps.checkouts.open(account, {
     item: { kind: 'pack', id: attempt.packId },
     ...{ successUrl: attempt.returnUrl, cancelUrl: attempt.returnUrl },
-    requestKey: `recharge:${attempt.id}`,
+    ...{ requestKey: `recharge:${attempt.id}`, keepsCard: true },
   })
   if ('ok' in opened) throw new Error(`no page to pay on: ${opened.message}`)
   const { url } = opened

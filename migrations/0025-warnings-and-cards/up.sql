@@ -11,3 +11,7 @@ INSERT INTO stripe_warnings (id, account_id, noted_at)
 SELECT f.subject, p.account_id, f.first_seen
 FROM findings f JOIN stripe_payments p ON p.id = f.evidence ->> 'payment'
 WHERE f.kind = 'stripe_early_fraud_warning';
+
+-- The page that a recharge sends its customer to asks for the card's use off session too. Those that
+-- are open do not: the same row must ask Stripe for the same.
+ALTER TABLE checkout_sessions ADD COLUMN keeps_card boolean NOT NULL DEFAULT false;
