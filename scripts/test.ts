@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { obtainBrowser } from './browser.ts'
+import { obtainPooler } from './pooler.ts'
 import { obtainServers, type Servers } from './servers.ts'
 
 /**
@@ -98,8 +99,8 @@ async function tests(args: readonly string[]): Promise<Tally> {
 async function main(args: readonly string[]): Promise<number> {
   const tallies: Tally[] = []
   if (args.length === 0) {
-    // It comes while the others work, and before apt-get is asked for a server: one at a time.
-    const browser = obtainBrowser()
+    // They come while the others work, and before apt-get is asked for a server: one at a time.
+    const optional = obtainBrowser().then(obtainPooler)
     // Beside each other: each is one thread that works for minutes.
     const checks = [
       check('lint', [['eslint', '.']]),
@@ -109,7 +110,7 @@ async function main(args: readonly string[]): Promise<number> {
       ]),
     ]
     tallies.push(...(await Promise.all(checks)))
-    await browser
+    await optional
   }
   tallies.push(await tests(args))
   const passed = tallies.reduce((sum, part) => sum + part.passed, 0)

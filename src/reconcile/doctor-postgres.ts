@@ -45,10 +45,16 @@ export async function checkPostgres(deps: DoctorDeps): Promise<Advice[]> {
     const detail = `${name} = off: a crash of the machine can destroy the ledger`
     advice.push(fail('postgres durability', detail, `Set ${name} = on in postgresql.conf.`))
   }
-  // Locks and settings end with their transaction, so that a transaction pooler may sit between.
-  advice.push(fine('postgres pooling', 'no session state is used; transaction poolers work'))
+  advice.push(fine('postgres pooling', (await deps.db.pooled()) ? POOLED : DIRECT))
   return advice
 }
+
+// Locks and settings end with their transaction, so that a transaction pooler may sit between.
+const DIRECT =
+  'connected directly; no session state is used, so a transaction pooler may come between'
+const POOLED =
+  'a pooler sits between: no session state is used, so transaction mode is right; statements are ' +
+  'not kept prepared, and are planned each time'
 
 /** Clocks of this process, Postgres and the engine: changes are found by time (`changed_at`). */
 export async function checkClocks(deps: DoctorDeps): Promise<Advice[]> {

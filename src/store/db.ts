@@ -34,5 +34,7 @@ export interface Db extends Tx {
    * No network call inside `run` (style rule 7), and no use of the Db itself, only of `tx`.
    */
   tx<T>(run: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
+  /** Whether a pooler or proxy that shares connections sits between. Throws as `query`. */
+  pooled(): Promise<boolean>
   close(): Promise<void>
 }

@@ -53,6 +53,7 @@ function makeDb(pglite: PGlite, unlock: () => void): Db {
   }
   return {
     kind: 'pglite',
+    pooled: () => Promise.resolve(false),
     async query(sql, params) {
       assertOpen()
       return runOn(pglite, sql, params)

@@ -18,8 +18,8 @@ export interface PostgresOptions {
   /** Default STATEMENT_MS_MAX. */
   readonly statementMs?: number
   /**
-   * Keep statements prepared by name. Default true: turned off by itself when a transaction
-   * pooler without support for them answers that it does not know one.
+   * Keep statements prepared by name. Default true: turned off by itself where a pooler sits
+   * between, which may give each transaction another connection than the one that knows them.
    */
   readonly prepare?: boolean
 }
@@ -30,9 +30,17 @@ export function openPostgres(options: PostgresOptions): Db {
   const pool = makePool(options, statementMs)
   const names = makeNames(options.prepare ?? true, options.log)
 
+  let isPooled: boolean | null = null
+
+  /** Known from the first connection on, before any statement is prepared. */
   async function connect(): Promise<pg.PoolClient> {
     try {
-      return await pool.connect()
+      const client = await pool.connect()
+      if (isPooled === null) {
+        isPooled = await isShared(client)
+        if (isPooled) names.giveUp('a pooler sits before Postgres')
+      }
+      return client
     } catch (error) {
       throw new StoreAwayError(`no connection: ${describeError(error)}`, { cause: error })
     }
@@ -57,7 +65,25 @@ export function openPostgres(options: PostgresOptions): Db {
     query,
     tx: async (run, txOptions) =>
       transact(await connect(), names, run, { statementMs, ...txOptions }),
+    async pooled() {
+      if (isPooled === null) (await connect()).release()
+      return isPooled === true
+    },
     close: () => pool.end(),
+  }
+}
+
+/**
+ * A pooler names a process of its own to its clients; Postgres names the one that serves. Gives the
+ * connection back where it fails.
+ */
+async function isShared(client: pg.PoolClient): Promise<boolean> {
+  try {
+    const [row] = await send(client, { text: 'SELECT pg_backend_pid() AS pid' }, undefined)
+    return !('processID' in client) || client.processID !== row?.pid
+  } catch (error) {
+    client.release(true)
+    throw error
   }
 }
 
@@ -90,6 +116,8 @@ interface Names {
   of(sql: string, params: readonly Param[] | undefined): Statement
   /** True when the error says that names do not work here; they are not used from then on. */
   lost(error: unknown): boolean
+  /** They are not used from now on. */
+  giveUp(why: string): void
 }
 
 interface Statement {
@@ -102,7 +130,12 @@ interface Statement {
 function makeNames(prepare: boolean, log: Log): Names {
   const known = new Map<string, string>()
   let enabled = prepare
+  const giveUp = (why: string): void => {
+    if (enabled) log.info({ why }, 'statements are not kept prepared')
+    enabled = false
+  }
   return {
+    giveUp,
     of(text, params) {
       if (!enabled || params === undefined) return { text }
       const kept = known.get(text)
@@ -115,8 +148,7 @@ function makeNames(prepare: boolean, log: Log): Names {
     lost(error) {
       const state = sqlState(error)
       const isLost = state === '26000' || state === '42P05' // unknown name, name taken
-      if (isLost && enabled) log.warn({ state }, 'prepared statements do not last here; not used')
-      if (isLost) enabled = false
+      if (isLost) giveUp(`Postgres answered ${state}`)
       return isLost
     },
   }

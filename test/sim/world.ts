@@ -258,6 +258,7 @@ export class World {
       kind: real.kind,
       query: (sql, params) => guarded('query', () => real.query(sql, params)),
       tx: (run, options) => guarded('tx', () => real.tx(run, options)),
+      pooled: () => real.pooled(),
       close: () => Promise.resolve(),
     }
   }

@@ -1,5 +1,13 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createConnection, createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -340,6 +348,70 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     },
     down: (signal = 'INT') => end(signal, 'keep'),
     stop: () => end('QUIT', 'remove'),
+  }
+}
+
+export const findPooler = (): string | null => findProgram(['pgbouncer'], SYSTEM_FOLDERS)
+
+export interface Pooler {
+  /** Of a database behind it. */
+  url(database: string): string
+  /** kill -9: every connection through it breaks. `restart` brings it back. */
+  kill(): Promise<void>
+  restart(): Promise<void>
+  /** Ends it and removes its files. May be called twice. */
+  stop(): Promise<void>
+}
+
+/** A private pgbouncer in transaction mode, with `connections` to the server for each database. */
+export async function startPooler(server: string, connections: number): Promise<Pooler> {
+  const command = findPooler()
+  if (command === null) throw new Error('pgbouncer is not installed')
+  const owner = unprivileged()
+  const dir = mkdtempSync(join(tmpdir(), 'farebox-pooler-'))
+  const { hostname, port: serverPort, username, password } = new URL(server)
+  const user = username === '' ? 'postgres' : username
+  const secret = password === '' ? '' : ` password=${decodeURIComponent(password)}`
+  const start = (port: number): Promise<Guarded> => {
+    const file = join(dir, 'pgbouncer.ini')
+    const settings = {
+      listen_addr: '127.0.0.1',
+      listen_port: port,
+      unix_socket_dir: '',
+      auth_type: 'any',
+      pool_mode: 'transaction',
+      default_pool_size: connections,
+      max_client_conn: 500,
+    }
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`)
+    const target = `* = host=${hostname} port=${serverPort || '5432'} user=${user}${secret}`
+    writeFileSync(file, ['[databases]', target, '[pgbouncer]', ...lines, ''].join('\n'))
+    if (owner !== undefined) for (const one of [dir, file]) chownSync(one, owner.uid, owner.gid)
+    return startGuarded({
+      command,
+      args: [file],
+      dir,
+      owner,
+      ready: () => postgresServes(`postgres://${user}@127.0.0.1:${port}/postgres`),
+      lastSignal: 'KILL',
+    })
+  }
+  const { port, guarded } = await onFreePort(start)
+  let running: Guarded | null = guarded
+  const end = async (files: 'keep' | 'remove'): Promise<void> => {
+    const ending = running
+    running = null
+    await ending?.end('KILL', files)
+    settleFiles(dir, files)
+  }
+  return {
+    url: (database) => `postgres://${user}@127.0.0.1:${port}/${database}`,
+    kill: () => end('keep'),
+    async restart() {
+      await end('keep')
+      running = await start(port)
+    },
+    stop: () => end('remove'),
   }
 }
 

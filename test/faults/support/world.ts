@@ -33,6 +33,8 @@ export interface FaultWorldOptions {
   readonly redis?: RedisOptions
   /** A private cluster, where Postgres itself goes away. Default: a database of the shared one. */
   readonly postgres?: PostgresServer
+  /** A database made elsewhere, or a way to it. */
+  readonly databaseUrl?: string
   readonly config?: Readonly<Record<string, unknown>>
   /** Of the gateways, beside what every one has. */
   readonly env?: Readonly<Record<string, string>>
@@ -43,8 +45,9 @@ export async function startFaultWorld(options: FaultWorldOptions = {}): Promise<
   const upstream = await startUpstream()
   serveJobs(upstream)
   const redisServer = await startRedis(options.redis)
-  const database = options.postgres === undefined ? await freshDatabase() : null
-  const databaseUrl = options.postgres?.url ?? database?.url ?? ''
+  const given = options.postgres?.url ?? options.databaseUrl
+  const database = given === undefined ? await freshDatabase() : null
+  const databaseUrl = given ?? database?.url ?? ''
   const redis = new Redis(redisServer.url, { retryStrategy: () => 20, maxRetriesPerRequest: null })
   redis.on('error', () => undefined)
   const config = {
