@@ -158,6 +158,7 @@ export function createFarebox(options: FareboxOptions): Farebox {
           ...{ method: 'POST', path: '/farebox/v1/checkout', idempotencyKey: keyOf(opts) },
           body: given({
             ...{ subject_ref: wanted.subjectRef, pack: wanted.pack, plan: wanted.plan },
+            ...{ interval: wanted.interval, price: wanted.price },
             ...{ success_url: wanted.successUrl, cancel_url: wanted.cancelUrl },
             ...{ name: wanted.name, email: wanted.email },
           }),

@@ -92,6 +92,9 @@ export interface Hold {
 export interface NewCheckout extends Subject {
   pack?: string
   plan?: string
+  /** Of a plan with several prices, which: by how often it is billed, or by Stripe's id. */
+  interval?: 'day' | 'week' | 'month' | 'year'
+  price?: string
   successUrl: string
   cancelUrl: string
   name?: string
@@ -103,6 +106,7 @@ export interface Checkout {
   /** "granted" is the only proof of purchase; a redirect to the success page is none. */
   state: 'pending' | 'granted' | 'failed'
   failure: string | null
+  item: { kind: 'pack' | 'plan'; id: string; price: string }
   account_id: string
   session_id: string | null
   /** Where the buyer pays; null once it is over. */

@@ -11,11 +11,16 @@ import type { Catalogue } from './catalogue.ts'
 import { checkoutRows, type Checkout, type NewCheckout } from './checkout-rows.ts'
 import type { EnsureCustomer } from './customers.ts'
 import type { Effects } from './effects/effects.ts'
-import { linesOfPlan, type LineAsked } from './plan-lines.ts'
+import { choosePrice, linesOfPlan, type LineAsked, type PriceChoice } from './plan-lines.ts'
 import { refusalOfStripe } from './refusals.ts'
 
 export interface CheckoutAsked {
-  readonly item: { readonly kind: 'pack' | 'plan'; readonly id: string }
+  readonly item: {
+    readonly kind: 'pack' | 'plan'
+    readonly id: string
+    /** Which of a plan's prices; absent = the first. */
+    readonly choice?: PriceChoice
+  }
   readonly successUrl: string
   readonly cancelUrl: string
   /** The caller's Idempotency-Key; null = every call is a new checkout. */
@@ -50,21 +55,31 @@ export interface CheckoutsDeps {
 
 type Item = Pick<NewCheckout, 'itemKind' | 'itemId' | 'stripePrice' | 'micros' | 'expiresDays'>
 
-function itemOf(catalogue: Catalogue, { kind, id }: CheckoutAsked['item']): Item | null {
+/** What is sold, by the configuration; asks Stripe only which of a plan's prices is meant. */
+async function itemOf(
+  { stripe, catalogue }: CheckoutsDeps,
+  { kind, id, choice }: CheckoutAsked['item'],
+): Promise<Item | Refusal> {
+  const unknown = refuse('not_found', `There is no ${kind} named ${id} here.`)
   if (kind === 'pack') {
-    const pack = catalogue.pack(id)
-    if (pack === null) return null
+    const pack = catalogue().pack(id)
+    if (pack === null) return unknown
     const { stripe_price: stripePrice, credits, expires_days: expiresDays = null } = pack
     return { itemKind: kind, itemId: id, stripePrice, micros: credits, expiresDays }
   }
-  const stripePrice = catalogue.plan(id)?.stripe_prices[0]
-  if (stripePrice === undefined) return null
+  const names = catalogue().plan(id)?.stripe_prices ?? []
+  const [first] = names
+  if (first === undefined) return unknown
+  const stripePrice = choice === undefined ? first : await choosePrice(stripe, id, names, choice)
+  if (typeof stripePrice !== 'string') return stripePrice
   return { itemKind: kind, itemId: id, stripePrice, micros: null, expiresDays: null }
 }
 
+const choiceIn = ({ choice }: CheckoutAsked['item']) => (choice === undefined ? [] : [choice])
+
 const hashOf = ({ item, successUrl, cancelUrl }: CheckoutAsked): string =>
   createHash('sha256')
-    .update(JSON.stringify([item.kind, item.id, successUrl, cancelUrl]))
+    .update(JSON.stringify([item.kind, item.id, successUrl, cancelUrl, ...choiceIn(item)]))
     .digest('hex')
 
 /** Of a plan, the price of the row first, then what else the plan is sold by today. */
@@ -119,13 +134,14 @@ async function plan(
   asked: CheckoutAsked,
 ): Promise<Checkout | Refusal> {
   const { db, clock, ids } = deps
-  const item = itemOf(deps.catalogue(), asked.item)
-  if (item === null) {
-    return refuse('not_found', `There is no ${asked.item.kind} named ${asked.item.id} here.`)
-  }
-  const id = `fbco_${ids.uuid().replaceAll('-', '')}`
   const { successUrl, cancelUrl, requestKey } = asked
   const requestHash = hashOf(asked)
+  const known =
+    requestKey === null ? null : await checkoutRows.find(db, { accountId: account.id, requestKey })
+  if (known !== null) return known.requestHash === requestHash ? known : REUSED
+  const item = await itemOf(deps, asked.item)
+  if ('ok' in item) return item
+  const id = `fbco_${ids.uuid().replaceAll('-', '')}`
   const keepsCard = asked.keepsCard === true
   const urls = { successUrl, cancelUrl, requestKey, requestHash, keepsCard }
   const isNew = await checkoutRows.plan(
@@ -177,9 +193,9 @@ export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
 
   return {
     async open(account, asked) {
-      const row = await plan(deps, account, asked)
-      if ('ok' in row || row.sessionId !== null) return row
       try {
+        const row = await plan(deps, account, asked)
+        if ('ok' in row || row.sessionId !== null) return row
         return await openAt(deps, account, row)
       } catch (error) {
         return refused(error, 'checkout')

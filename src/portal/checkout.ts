@@ -9,6 +9,7 @@ import { nothing, registerSurface, route, type Route } from '../access/http/rout
 import type { Account } from '../access/rows.ts'
 import type { Checkout } from '../billing/checkout-rows.ts'
 import type { Checkouts } from '../billing/checkout.ts'
+import { PLAN_INTERVALS } from '../billing/plan-lines.ts'
 import { authenticate, secretOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
@@ -40,6 +41,9 @@ const openBody = z
   .strictObject({
     pack: z.string().min(1).max(63).optional(),
     plan: z.string().min(1).max(63).optional(),
+    /** Of a plan with several prices, which; absent = its first. */
+    interval: z.enum(PLAN_INTERVALS).optional(),
+    price: z.string().min(1).max(250).optional(),
     success_url: webUrl,
     cancel_url: webUrl,
     /** With a backend key: for whom. Who is new gets an account. */
@@ -51,12 +55,20 @@ const openBody = z
     error: 'name a pack or a plan',
     path: ['pack'],
   })
+  .refine(({ pack, interval, price }) => pack === undefined || (interval ?? price) === undefined, {
+    error: 'only a plan has several prices',
+    path: ['interval'],
+  })
+  .refine(({ interval, price }) => interval === undefined || price === undefined, {
+    error: 'name a price or interval, not both',
+    path: ['interval'],
+  })
 
 const checkoutView = z.object({
   id: z.string(),
   state: z.enum(['pending', 'granted', 'failed']),
   failure: z.string().nullable(),
-  item: z.object({ kind: z.enum(['pack', 'plan']), id: z.string() }),
+  item: z.object({ kind: z.enum(['pack', 'plan']), id: z.string(), price: z.string() }),
   account_id: z.string(),
   session_id: z.string().nullable(),
   url: z.string().nullable(),
@@ -69,7 +81,7 @@ function viewCheckout(row: Checkout): z.infer<typeof checkoutView> {
     id: row.id,
     state: row.state === 'granted' || row.state === 'failed' ? row.state : 'pending',
     failure: row.failure,
-    item: { kind: row.itemKind, id: row.itemId },
+    item: { kind: row.itemKind, id: row.itemId, price: row.stripePrice },
     account_id: row.accountId,
     session_id: row.sessionId,
     url: isOpen ? row.url : null,
@@ -112,6 +124,12 @@ async function buyerOf(
   return 'ok' in created ? refuse('conflict', 'subject_ref is taken.') : created.account
 }
 
+/** Which price of a plan; nothing = its first. */
+function choiceOf({ interval, price }: z.output<typeof openBody>) {
+  if (interval !== undefined) return { choice: { interval } }
+  return price === undefined ? {} : { choice: { price } }
+}
+
 function openCheckout(deps: CheckoutDeps): Route<Caller> {
   return route({
     method: 'POST',
@@ -127,7 +145,8 @@ function openCheckout(deps: CheckoutDeps): Route<Caller> {
       if ('ok' in account) return account
       const { pack, plan = '', success_url: successUrl, cancel_url: cancelUrl } = body
       const kind = pack === undefined ? 'plan' : 'pack'
-      const asked = { item: { kind, id: pack ?? plan }, successUrl, cancelUrl, requestKey } as const
+      const item = { kind, id: pack ?? plan, ...choiceOf(body) } as const
+      const asked = { item, successUrl, cancelUrl, requestKey }
       const opened = await deps.checkouts.open(account, asked)
       return 'ok' in opened ? opened : { status: 201, body: viewCheckout(opened) }
     },

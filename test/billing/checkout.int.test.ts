@@ -37,6 +37,8 @@ describe('checkout', async () => {
     await priceOf({ ...metered, interval: 'year' }),
   ]
   const payg = await priceOf(metered)
+  const [current, archived] = [await priceOf({}), await priceOf({ interval: 'year' })]
+  await sim.stripe.prices.update(archived, { active: false })
   const database = await freshDatabase()
   const gateway = await startGateway({
     databaseUrl: database.url,
@@ -47,6 +49,7 @@ describe('checkout', async () => {
         { id: 'pro', stripe_prices: ['price_demo_pro'], included_credits: '500' },
         { id: 'hybrid', stripe_prices: [usage, base, yearly, usageYearly] },
         { id: 'payg', stripe_prices: [payg] },
+        { id: 'gone', stripe_prices: [current, archived] },
       ],
     },
     env: {
@@ -119,6 +122,41 @@ describe('checkout', async () => {
     if (typeof subscription !== 'string') throw new Error('no subscription')
     const { items } = await sim.stripe.subscriptions.retrieve(subscription)
     expect(items.data.map(({ price }) => price.id)).toEqual(prices)
+  })
+
+  const plan = (fields: object, key?: string) =>
+    buy(buyer.secret, key, { pack: undefined, plan: 'hybrid', ...fields })
+
+  test.each([
+    ['by its interval', { interval: 'year' }],
+    ['by its price', { price: yearly }],
+  ])(
+    'of the yearly price of a plan, %s, sells it and what is metered by the year',
+    async (_name, which) => {
+      const opened = await plan(which, 'yearly')
+      expect(opened).toMatchObject({ status: 201, body: { item: { id: 'hybrid', price: yearly } } })
+      const id = String(opened.body.session_id)
+      const { data: lines } = await sim.stripe.checkout.sessions.listLineItems(id)
+      expect(lines.map(({ price }) => price?.id)).toEqual([yearly, usageYearly])
+      expect((await plan(which, 'yearly')).body.session_id).toBe(id)
+      const other = await plan({ interval: 'month' }, 'yearly')
+      expect(other.body).toMatchObject({ error: { code: 'idempotency_key_reused' } })
+    },
+  )
+
+  test.each([
+    ['a price that another plan has', { price: payg }, 400, 'hybrid is not sold by'],
+    ['an interval that it is not sold by', { interval: 'week' }, 400, 'month or year'],
+    ['what is charged beside its base price', { price: usageYearly }, 400, 'beside'],
+    ['both a price and an interval', { price: yearly, interval: 'year' }, 400, 'price or interval'],
+    ['an interval of a pack', { plan: undefined, pack: 'starter', interval: 'year' }, 400, 'plan'],
+    ['a price that is archived', { plan: 'gone', price: archived }, 400, 'not for sale'],
+    ['an interval of a price that is archived', { plan: 'gone', interval: 'year' }, 400, 'month'],
+  ])('%s is refused, and nothing is planned', async (_name, fields, status, words) => {
+    const refused = await plan(fields, 'refused')
+    expect(refused.status).toBe(status)
+    expect(JSON.stringify(refused.body)).toContain(words)
+    expect((await plan({}, 'refused')).status).toBe(201)
   })
 
   test('polled by the success page, grants without any webhook', async () => {
