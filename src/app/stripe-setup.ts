@@ -57,6 +57,7 @@ export async function setUp(
   const config = loadConfig(withoutPrices(environment))
   const { catalogue } = config.stripe
   const meters = metersOf(config).map(({ eventName }) => eventName)
-  const asked = { catalogue, meters, url, isDryRun }
+  const planPrices = config.plans.flatMap((plan) => plan.stripe_prices)
+  const asked = { catalogue, meters, planPrices, url, isDryRun }
   return setUpStripe(makeStripe(environment.stripe), asked)
 }

@@ -12,6 +12,7 @@ import { checkoutRows, type Checkout, type NewCheckout } from './checkout-rows.t
 import type { EnsureCustomer } from './customers.ts'
 import type { Effects } from './effects/effects.ts'
 import { choosePrice, linesOfPlan, type LineAsked, type PriceChoice } from './plan-lines.ts'
+import { makeOpenPortal } from './portal.ts'
 import { refusalOfStripe } from './refusals.ts'
 
 export interface CheckoutAsked {
@@ -170,7 +171,8 @@ async function openAt(deps: CheckoutsDeps, account: Account, row: Checkout): Pro
 }
 
 export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
-  const { stripe, db, ensureCustomer, effects, clock, log } = deps
+  const { db, ensureCustomer, effects, clock, log } = deps
+  const openPortal = makeOpenPortal(deps)
 
   function refused(error: unknown, what: string): Refusal {
     const refusal = refusalOfStripe(error)
@@ -210,10 +212,7 @@ export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
     },
     async portal(account, returnUrl) {
       try {
-        const customer = await ensureCustomer(account)
-        const params = { customer, return_url: returnUrl }
-        const { url } = await stripe.billingPortal.sessions.create(params)
-        return { url }
+        return await openPortal(await ensureCustomer(account), returnUrl)
       } catch (error) {
         return refused(error, 'portal')
       }

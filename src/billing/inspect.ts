@@ -1,5 +1,6 @@
 import Stripe from 'stripe'
 import { describeError } from '../kernel/log.ts'
+import { findPortals, type PortalsFound } from './portal-settings.ts'
 import { idOf } from './stripe.ts'
 
 /** More endpoints or meters than an account may have. */
@@ -17,9 +18,11 @@ export interface PriceFactsOf {
   readonly id: string
   readonly isActive: boolean
   readonly isRecurring: boolean
+  readonly isMetered: boolean
   readonly currency: string
   readonly amount: number | null
   readonly interval: string | null
+  readonly intervalCount: number
   readonly lookupKey: string | null
   readonly product: string | null
 }
@@ -42,8 +45,8 @@ export interface StripeInspection {
   readonly meters: readonly MeterFacts[]
   /** Those asked for that exist. */
   readonly prices: ReadonlyMap<string, PriceFactsOf>
-  /** Without one no portal session can be made. */
-  readonly hasPortal: boolean
+  /** Without any no portal session can be made. */
+  readonly portals: PortalsFound
 }
 
 export type Inspect = (prices: readonly string[]) => Promise<StripeInspection>
@@ -52,9 +55,11 @@ export const readPrice = (price: Stripe.Price): PriceFactsOf => ({
   id: price.id,
   isActive: price.active,
   isRecurring: price.type === 'recurring',
+  isMetered: price.recurring?.usage_type === 'metered',
   currency: price.currency,
   amount: price.unit_amount,
   interval: price.recurring?.interval ?? null,
+  intervalCount: price.recurring?.interval_count ?? 1,
   lookupKey: price.lookup_key,
   product: idOf(price.product),
 })
@@ -103,7 +108,8 @@ export async function listMeters(stripe: Stripe): Promise<readonly MeterFacts[]>
   return all.map(readMeter)
 }
 
-async function priceOrNull(stripe: Stripe, id: string): Promise<PriceFactsOf | null> {
+/** null = there is none. */
+export async function priceOrNull(stripe: Stripe, id: string): Promise<PriceFactsOf | null> {
   try {
     return readPrice(await stripe.prices.retrieve(id))
   } catch (error) {
@@ -119,12 +125,11 @@ export function makeInspect(stripe: Stripe): Inspect {
       listEndpoints(stripe),
       listThin(stripe),
       listMeters(stripe),
-      stripe.billingPortal.configurations.list({ is_default: true, active: true, limit: 1 }),
+      findPortals(stripe),
       Promise.all(prices.map((id) => priceOrNull(stripe, id))),
     ])
     const known = found.flatMap((price) => (price === null ? [] : [[price.id, price] as const]))
-    const hasPortal = portals.data.length > 0
-    return { endpoints, thin, meters, prices: new Map(known), hasPortal }
+    return { endpoints, thin, meters, prices: new Map(known), portals }
   }
 }
 

@@ -1,7 +1,15 @@
 import Stripe from 'stripe'
 import type { CatalogueEntry } from './config.ts'
 import { SNAPSHOT_EVENTS, THIN_EVENTS, WEBHOOK_API_VERSION } from './handled-events.ts'
-import { listEndpoints, listMeters, listThin, readPrice, type PriceFactsOf } from './inspect.ts'
+import {
+  listEndpoints,
+  listMeters,
+  listThin,
+  priceOrNull,
+  readPrice,
+  type PriceFactsOf,
+} from './inspect.ts'
+import { ensurePortal } from './portal-settings.ts'
 import { WEBHOOK_PATH } from './webhook.ts'
 
 export interface SetupStep {
@@ -23,6 +31,8 @@ export interface SetupAsked {
   readonly catalogue: readonly CatalogueEntry[]
   /** Event names of the meters that are reported to. */
   readonly meters: readonly string[]
+  /** Prices of the plans; those that are made now by their variable: price_STRIPE_PRICE_…. */
+  readonly planPrices: readonly string[]
   /** Where Stripe reaches this deployment; null = no webhooks are made. */
   readonly url: string | null
   readonly isDryRun: boolean
@@ -182,13 +192,19 @@ async function ensureThin(
   return step(kind, url, 'changed', known.id, SECRET_KNOWN)
 }
 
-async function checkPortal(stripe: Stripe): Promise<SetupStep> {
-  const params = { is_default: true, active: true, limit: 1 }
-  const [known] = (await stripe.billingPortal.configurations.list(params)).data
-  const todo = 'Save the settings of the customer portal once in the Dashboard.'
-  return known === undefined
-    ? step('portal', 'customer portal', 'missing', null, todo)
-    : step('portal', 'customer portal', 'found', known.id)
+async function setUpPortal(
+  stripe: Stripe,
+  { planPrices, isDryRun }: SetupAsked,
+  environment: Environment,
+): Promise<SetupStep> {
+  const names = planPrices.map((name) => environment[name.replace(/^price_/, '')] ?? name)
+  const found = await Promise.all(names.map((name) => priceOrNull(stripe, name)))
+  const prices = found.filter((price) => price !== null)
+  // What is offered is not changed by half of the plans.
+  const isWhole = prices.length === names.length
+  const made = await ensurePortal(stripe, prices, isDryRun || !isWhole)
+  const todo = isWhole ? made.differences.join(', ') : 'Prices of plans are missing: run again.'
+  return step('portal', 'customer portal', made.action, made.id, todo)
 }
 
 /**
@@ -212,6 +228,6 @@ export async function setUpStripe(stripe: Stripe, asked: SetupAsked): Promise<Se
       steps.push(await ensureThin(stripe, url, isDryRun, environment))
     }
   }
-  steps.push(await checkPortal(stripe))
+  steps.push(await setUpPortal(stripe, asked, environment))
   return { steps, environment }
 }

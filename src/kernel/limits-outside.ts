@@ -151,5 +151,9 @@ export const RENEWAL_AGAIN_LATER_MS = 3_600_000
 export const RENEWAL_SOON_MS = 3_600_000
 /** The end of a trial is told so long before, as Stripe's own event of it comes. */
 export const TRIAL_NOTICE_MS = 3 * 24 * 3_600_000
+/** So many products Stripe lets customers change between in its portal. */
+export const PORTAL_PRODUCTS_MAX = 10
+/** How long a process goes on with the portal's settings that it found: they change by hand. */
+export const PORTAL_FOUND_MS = 300_000
 /** Past this nobody waits for the news of a period any more; reconciliation compares the rest. */
 export const RENEWAL_GIVEN_UP_MS = 3 * 24 * 3_600_000

@@ -1,6 +1,7 @@
 import type { Inspect, StripeInspection } from '../billing/inspect.ts'
 import { wordsOf } from '../billing/inspect.ts'
 import { SNAPSHOT_EVENTS, THIN_EVENTS, WEBHOOK_API_VERSION } from '../billing/handled-events.ts'
+import { portalDifferences, portalFeatures } from '../billing/portal-settings.ts'
 import { WEBHOOK_PATH } from '../billing/webhook.ts'
 import { whyHidden, whyUnfit, type ExpectedMeter } from '../reporting/fit.ts'
 import { fail, fine, warn } from './advice.ts'
@@ -111,6 +112,21 @@ function checkPrices({ packs, plans }: StripeExpected, found: StripeInspection):
     : [fine('stripe prices', `${found.prices.size} as they should be`)]
 }
 
+function checkPortal({ plans }: StripeExpected, { portals, prices }: StripeInspection): Advice {
+  const name = 'stripe portal'
+  const { ours, hasDefault } = portals
+  if (ours === null) {
+    const detail = hasDefault
+      ? 'opened with the settings of the Dashboard, which may offer what is not followed here'
+      : 'not set up: it cannot be opened'
+    return warn(name, detail, 'Run farebox stripe setup.')
+  }
+  const sold = plans.flatMap((plan) => plan.stripe_prices.flatMap((id) => prices.get(id) ?? []))
+  const differences = portalDifferences(ours.features, portalFeatures(sold))
+  if (differences.length === 0) return fine(name, ours.id)
+  return warn(name, `otherwise than here: ${differences.join(', ')}`, 'Run farebox stripe setup.')
+}
+
 /** What Stripe has against what the configuration expects; each line says what to do. */
 export async function checkStripe(expected: StripeExpected | null): Promise<Advice[]> {
   if (expected === null) {
@@ -128,14 +144,11 @@ export async function checkStripe(expected: StripeExpected | null): Promise<Advi
     const fix = 'Check STRIPE_SECRET_KEY, its permissions and the way to api.stripe.com.'
     return [...checkKey(expected), fail('stripe', wordsOf(error), fix)]
   }
-  const portal = found.hasPortal
-    ? fine('stripe portal', 'set up')
-    : warn('stripe portal', 'not set up', 'Save its settings once in the Dashboard.')
   return [
     ...checkKey(expected),
     ...checkEndpoint(found),
     ...checkMeters(expected, found),
     ...checkPrices(expected, found),
-    portal,
+    checkPortal(expected, found),
   ]
 }

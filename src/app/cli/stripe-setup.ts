@@ -36,7 +36,7 @@ function reportText({ steps, environment }: z.output<typeof report>): string {
 export function stripeSetupCommand(stripe: Command, { deps, run, show }: Cli): void {
   stripe
     .command('setup')
-    .description('make products, prices, meters and webhooks for farebox.yaml, or find them')
+    .description('make prices, meters, webhooks and the portal for farebox.yaml, or find them')
     .option('--public-url <url>', 'where Stripe reaches this; without it no webhooks are made')
     .option('--dry-run', 'only say what is missing')
     .option('--live', 'allow a live account to be changed')
