@@ -1,50 +1,138 @@
 import type Stripe from 'stripe'
 import type { Clock } from '../kernel/clock.ts'
-import { STRIPE_EVENTS_KEPT_MS, STRIPE_SYNC_EVENTS_MAX } from '../kernel/limits-outside.ts'
+import {
+  STRIPE_EVENTS_KEPT_MS,
+  STRIPE_EVENTS_SURE_MS,
+  STRIPE_GROUP_EVENTS_MAX,
+  STRIPE_SYNC_LISTED_MAX,
+} from '../kernel/limits-outside.ts'
 import { readEvent } from './event.ts'
 import type { Inbox } from './inbox.ts'
+import { eventOf, objectLists, type ObjectList } from './sync-objects.ts'
 import { whyIgnored } from './webhook.ts'
 
-export interface SyncReport {
-  /** Events that Stripe has of that time. */
+export interface Fetched {
+  /** What Stripe has of that time. */
   readonly seen: number
-  /** Of those, the ones that had never arrived. */
+  /** Of those, what the inbox did not have. */
   readonly added: number
-  /** There were more than one sync takes: sync again with this as its end. null = all seen. */
+}
+
+export interface SyncReport extends Fetched {
+  /** Objects of the time that Stripe has no events of any more, listed themselves. */
+  readonly objects: Fetched
+  /** There was more than one sync takes: sync again with this as its end. null = all seen. */
   readonly moreBeforeMs: number | null
 }
 
 /**
- * Fetches Stripe's events since `sinceMs` (at most 30 days back, which is what Stripe keeps),
- * newest first, and puts those that never arrived into the inbox. `untilMs` null = to the newest.
- * Both are Unix ms, and the seconds they are in count. Safe at any time and any number of times.
+ * Fetches what was never delivered since `sinceMs` into the inbox, newest first: Stripe's events,
+ * which it keeps for 30 days, and of the time before that the objects themselves, those included
+ * that were made earlier and may have changed since. `untilMs` null = to the newest. Both are Unix
+ * ms, and the seconds they are in count. Safe at any time and any number of times.
+ * Source: issue 4 §1 (events list, then objects).
  */
 export type Sync = (sinceMs: number, untilMs: number | null) => Promise<SyncReport>
 
-export function makeSync(deps: {
-  readonly stripe: Pick<Stripe, 'events'>
+export interface SyncDeps {
+  readonly stripe: Parameters<typeof objectLists>[0] & Pick<Stripe, 'events'>
   readonly inbox: Pick<Inbox, 'store'>
   readonly mode: 'test' | 'live'
   readonly clock: Clock
-  /** Events that one sync takes. */
+  /** Of each list, what one sync takes. */
   readonly max?: number
-}): Sync {
-  const { stripe, inbox, mode, clock, max = STRIPE_SYNC_EVENTS_MAX } = deps
-  return async (sinceMs, untilMs) => {
-    const from = Math.max(sinceMs, clock.now() - STRIPE_EVENTS_KEPT_MS)
-    const until = untilMs === null ? {} : { lte: Math.floor(untilMs / 1000) }
-    const created = { gte: Math.floor(from / 1000), ...until }
-    let [seen, added] = [0, 0]
-    for await (const raw of stripe.events.list({ created, limit: 100 })) {
-      if (seen === max) return { seen, added, moreBeforeMs: raw.created * 1000 }
-      seen += 1
-      const payload = JSON.stringify(raw)
-      const event = readEvent(payload)
-      if (event === null) continue
-      const ignored = whyIgnored(event, mode)
-      const { isNew } = await inbox.store({ event, payload, source: 'sync', ignored }, clock.now())
-      if (isNew) added += 1
+}
+
+interface Walked extends Fetched {
+  readonly moreBeforeMs: number | null
+}
+
+interface Item {
+  readonly created: number
+  readonly payload: string
+}
+
+const secondsOf = (ms: number): number => Math.floor(ms / 1000)
+
+/** Puts the first of a list into the inbox, some at a time: many are stored with one commit. */
+async function take(deps: SyncDeps, items: AsyncIterable<Item>): Promise<Walked> {
+  const { inbox, mode, clock, max = STRIPE_SYNC_LISTED_MAX } = deps
+  let [seen, added] = [0, 0]
+  let some: Promise<boolean>[] = []
+
+  async function store(payload: string): Promise<boolean> {
+    const event = readEvent(payload)
+    if (event === null) return false
+    const ignored = whyIgnored(event, mode)
+    const kept = await inbox.store({ event, payload, source: 'sync', ignored }, clock.now())
+    return kept.isNew
+  }
+  async function settle(): Promise<void> {
+    const stored = await Promise.all(some)
+    added += stored.filter((isNew) => isNew).length
+    some = []
+  }
+
+  for await (const { created, payload } of items) {
+    if (seen === max) {
+      await settle()
+      return { seen, added, moreBeforeMs: created * 1000 }
     }
-    return { seen, added, moreBeforeMs: null }
+    seen += 1
+    some.push(store(payload))
+    if (some.length === STRIPE_GROUP_EVENTS_MAX) await settle()
+  }
+  await settle()
+  return { seen, added, moreBeforeMs: null }
+}
+
+async function* eventsOf(
+  { stripe }: SyncDeps,
+  created: { readonly gte: number; readonly lte?: number },
+): AsyncGenerator<Item> {
+  for await (const raw of stripe.events.list({ created, limit: 100 })) {
+    yield { created: raw.created, payload: JSON.stringify(raw) }
+  }
+}
+
+async function* objectsOf(
+  { mode }: SyncDeps,
+  of: ObjectList,
+  sinceMs: number,
+  untilMs: number,
+): AsyncGenerator<Item> {
+  const { type, changesMs } = of
+  const from = changesMs === null ? {} : { gte: secondsOf(sinceMs - changesMs) }
+  const params = { limit: 100, created: { ...from, lte: secondsOf(untilMs) } }
+  for await (const one of of.list(params)) {
+    if (one.endedAt !== null && one.endedAt < secondsOf(sinceMs)) continue
+    yield { created: one.created, payload: eventOf(type, one, mode === 'live') }
+  }
+}
+
+export function makeSync(deps: SyncDeps): Sync {
+  return async (sinceMs, untilMs) => {
+    const nowMs = deps.clock.now()
+    const fromMs = Math.max(sinceMs, nowMs - STRIPE_EVENTS_KEPT_MS)
+    const until = untilMs === null ? {} : { lte: secondsOf(untilMs) }
+    const isPast = untilMs !== null && untilMs < fromMs
+    const events = isPast
+      ? { seen: 0, added: 0, moreBeforeMs: null }
+      : await take(deps, eventsOf(deps, { gte: secondsOf(fromMs), ...until }))
+    const bounds = [events.moreBeforeMs]
+    const sureMs = nowMs - STRIPE_EVENTS_SURE_MS
+    const objects = { seen: 0, added: 0 }
+    for (const list of sinceMs < sureMs ? objectLists(deps.stripe) : []) {
+      const upTo = Math.min(untilMs ?? sureMs, sureMs)
+      const walked = await take(deps, objectsOf(deps, list, sinceMs, upTo))
+      objects.seen += walked.seen
+      objects.added += walked.added
+      bounds.push(walked.moreBeforeMs)
+    }
+    const moreBeforeMs = Math.max(...bounds.map((bound) => bound ?? Number.NEGATIVE_INFINITY))
+    return {
+      ...{ seen: events.seen, added: events.added, objects },
+      moreBeforeMs: Number.isFinite(moreBeforeMs) ? moreBeforeMs : null,
+    }
   }
 }

@@ -25,10 +25,15 @@ export const STRIPE_EVENTS_AT_ONCE_MAX = 8
 export const STRIPE_INBOX_POLL_MS = 200
 /** Looks at one object in a row while other processes look at it too; each has one at a time. */
 export const STRIPE_LOOKS_MAX = 16
-/** Events fetched by one sync: a month of a large account; the rest is a second sync. */
-export const STRIPE_SYNC_EVENTS_MAX = 200_000
+/** Taken of each of Stripe's lists by one sync: 100 calls, half a minute. The rest comes next. */
+export const STRIPE_SYNC_LISTED_MAX = 10_000
 /** Stripe keeps events this long. Source: Stripe, API reference, events. */
 export const STRIPE_EVENTS_KEPT_MS = 30 * 24 * 3_600_000
+/** Events of this time are all there; of before, objects are listed. A day less, for edges. */
+export const STRIPE_EVENTS_SURE_MS = 29 * 24 * 3_600_000
+/** What was made longer ago changes no more: invoices are tried again for two months, and refunds
+ * that fail do so within weeks. Disputes have a time of their own. */
+export const STRIPE_CHANGES_MS = 62 * 24 * 3_600_000
 /** One mail or webhook: a receiver that is slower is tried again. */
 export const NOTIFICATION_SEND_MS_MAX = 10_000
 /** Who sends one longer than this is taken for gone: a mail has three steps of the above. */

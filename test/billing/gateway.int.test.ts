@@ -1,4 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { runCli } from '../../src/cli.ts'
+import { makeStripe } from '../../src/billing/stripe.ts'
+import { serveStripe } from '../../src/demo/stripe/server.ts'
 import { ADMIN_TOKEN, startGateway, type Gateway } from '../support/gateway.ts'
 import { freshDatabase, redisUrl } from '../support/stores.ts'
 import { until } from '../support/until.ts'
@@ -22,16 +25,38 @@ async function deliver(gateway: Gateway, event: object): Promise<number> {
   return (await fetch(url, { method: 'POST', headers, body })).status
 }
 
+/** As a person in a terminal would see it. */
+async function farebox(gateway: Gateway, args: readonly string[]) {
+  const lines = { out: [] as string[], err: [] as string[] }
+  const code = await runCli(args, {
+    ...{ url: gateway.url, adminToken: ADMIN_TOKEN, quickstart: null, version: '0.0.0-test' },
+    ...{ serve: () => Promise.resolve(0), migrate: null, openLocal: null, fetch },
+    setUpStripe: () => Promise.resolve({ steps: [], environment: {} }),
+    replay: () => Promise.reject(new Error('not here')),
+    newReference: () => 'made-up',
+    out: (text) => lines.out.push(text),
+    err: (text) => lines.err.push(text),
+  })
+  return { code, out: lines.out.join('\n'), err: lines.err.join('\n') }
+}
+
 describe('a gateway with a Stripe key', async () => {
   const database = await freshDatabase()
+  const startS = Math.floor(Date.now() / 1000) - 3_600
+  const longAgoS = startS - 50 * 86_400
+  const sim = await serveStripe({ port: 0, seed: 5, frozenAtS: longAgoS, wallMs: Date.now })
   const gateway = await startGateway({
     databaseUrl: database.url,
     redisUrl: redisUrl(),
     config: {},
-    env: { STRIPE_SECRET_KEY: 'sk_test_x', STRIPE_WEBHOOK_SECRET: `whsec_other, ${SECRET}` },
+    env: {
+      ...{ STRIPE_SECRET_KEY: 'sk_test_x', STRIPE_WEBHOOK_SECRET: `whsec_other, ${SECRET}` },
+      STRIPE_API_BASE: sim.simulator.world.base,
+    },
   })
   afterAll(async () => {
     await gateway.end()
+    await sim.stop()
     await database.drop()
   })
   const list = (query: string) => call(gateway, 'GET', `/admin/v1/stripe/events?${query}`)
@@ -67,6 +92,48 @@ describe('a gateway with a Stripe key', async () => {
     expect(metrics).toMatch(/farebox_stripe_deliveries_total{result="stored"} [34]\b/)
     expect(metrics).toContain('farebox_stripe_deliveries_total{result="malformed"} 1')
     expect(metrics).toContain('farebox_stripe_events{state="dead"} 0')
+  })
+
+  test('a sync fetches what was never delivered, from a moment on and up to another', async () => {
+    const { base } = sim.simulator.world
+    const stripe = makeStripe({ secretKey: 'sk_test_x', apiBase: base })
+    const advance = (seconds: number) =>
+      fetch(`${base}/_control/advance`, { method: 'POST', body: JSON.stringify({ seconds }) })
+    const old = await stripe.paymentIntents.create({ amount: 500, currency: 'usd' })
+    await advance(startS - longAgoS)
+    const made: string[] = []
+    for (const at of [0, 1, 2]) {
+      await stripe.customers.create({ name: `c${at}` })
+      await advance(600)
+      made.push((await stripe.events.list({ limit: 1 })).data[0]?.id ?? '')
+    }
+    const iso = (s: number): string => new Date(s * 1000).toISOString()
+    const ids = async () => {
+      const { body } = await list('type=customer.created')
+      const { data } = body as { data: { id: string; source: string }[] }
+      return data.map(({ id }) => id).toReversed()
+    }
+    const args = ['stripe', 'sync', '--since', iso(startS - 60)]
+    const first = await farebox(gateway, [...args, '--before', iso(startS + 300)])
+    expect(first).toMatchObject({
+      ...{ code: 0, err: '' },
+      out: 'Stripe has 1 events of that time; 1 had never arrived.',
+    })
+    expect(await ids()).toEqual(made.slice(0, 1))
+    const all = await farebox(gateway, args)
+    expect(all.out).toBe('Stripe has 3 events of that time; 2 had never arrived.')
+    expect((await ids()).toSorted()).toEqual(made.toSorted())
+    expect((await farebox(gateway, args)).out).toContain('; 0 had never arrived.')
+    const older = await farebox(gateway, ['stripe', 'sync', '--since', iso(longAgoS)])
+    expect(older.out).toBe(
+      'Stripe has 3 events of that time; 0 had never arrived.\n' +
+        'Of before its oldest event it has 1 objects; 1 are looked at.',
+    )
+    const synced = await list('type=payment_intent.synced')
+    expect(synced.body).toMatchObject({ data: [{ object_id: old.id, source: 'sync' }] })
+    for (const bad of [['--since', 'yesterday'], [], ['--since', iso(startS), '--before', 'x']]) {
+      expect((await farebox(gateway, ['stripe', 'sync', ...bad])).code).not.toBe(0)
+    }
   })
 })
 

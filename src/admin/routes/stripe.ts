@@ -68,21 +68,23 @@ function replayEvent(deps: AdminDeps): Route<Operator> {
   })
 }
 
+const fetched = { seen: z.int(), added: z.int() }
+
 function syncEvents(deps: AdminDeps): Route<Operator> {
   return route({
     method: 'POST',
     path: '/stripe/sync',
-    summary: 'Fetch events that were never delivered, and work them off.',
+    summary: 'Fetch what was never delivered: events, and objects of before Stripe’s oldest event.',
     params: nothing,
     query: nothing,
     body: z.strictObject({ since: fields.moment, before: fields.moment.optional() }),
-    answer: z.object({ seen: z.int(), added: z.int(), more_before: time }),
+    answer: z.object({ ...fetched, objects: z.object(fetched), more_before: time }),
     async run({ body: { since, before }, who }) {
       if (deps.stripe === null) return OFF
       const detail = { since: isoOrNull(since), before: isoOrNull(before ?? null) }
       await audit(deps, { actor: who.actor, action: 'stripe.sync', subject: 'stripe', detail })
-      const { seen, added, moreBeforeMs } = await deps.stripe.sync(since, before ?? null)
-      return { status: 200, body: { seen, added, more_before: isoOrNull(moreBeforeMs) } }
+      const { moreBeforeMs, ...report } = await deps.stripe.sync(since, before ?? null)
+      return { status: 200, body: { ...report, more_before: isoOrNull(moreBeforeMs) } }
     },
   })
 }

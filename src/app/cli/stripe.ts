@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AdminClient } from './client.ts'
 import { OK, optionsOf, UsageError, type Cli } from './context.ts'
 import { stripeSetupCommand } from './stripe-setup.ts'
 import { table } from './table.ts'
@@ -14,9 +15,10 @@ const event = z.object({
   received_at: z.string().nullable(),
 })
 const list = z.object({ data: z.array(event), next_cursor: z.string().nullable() })
+const fetched = { seen: z.number(), added: z.number() }
 const report = z.object({
-  seen: z.number(),
-  added: z.number(),
+  ...fetched,
+  objects: z.object(fetched),
   more_before: z.string().nullable(),
 })
 
@@ -51,9 +53,32 @@ const syncOptions = z.object({
   before: z.string().optional(),
 })
 
-function syncText({ seen, added, more_before: more }: z.output<typeof report>): string {
-  const rest = more === null ? '' : `\nNot all: Stripe has older ones. Go on with --before ${more}`
-  return `Stripe has ${seen} events of that time; ${added} had never arrived.${rest}`
+function syncText({ seen, added, objects, more_before: more }: z.output<typeof report>): string {
+  const events = `Stripe has ${seen} events of that time; ${added} had never arrived.`
+  const known = `Of before its oldest event it has ${objects.seen} objects`
+  const older = objects.seen === 0 ? '' : `\n${known}; ${objects.added} are looked at.`
+  const rest = more === null ? '' : `\nNot all: too much within one second of ${more}.`
+  return `${events}${older}${rest}`
+}
+
+/** Sync after sync until all has been seen: the server takes only so much at once. */
+async function syncAll(
+  client: AdminClient,
+  { since, before }: z.output<typeof syncOptions>,
+): Promise<z.output<typeof report>> {
+  const total = { seen: 0, added: 0, objects: { seen: 0, added: 0 } }
+  let until = before
+  for (;;) {
+    const body = { since, ...(until === undefined ? {} : { before: until }) }
+    const part = report.parse(await client.send('POST', '/stripe/sync', body))
+    total.seen += part.seen
+    total.added += part.added
+    total.objects.seen += part.objects.seen
+    total.objects.added += part.objects.added
+    const { more_before: more } = part
+    if (more === null || more === until) return { ...total, more_before: more }
+    until = more
+  }
 }
 
 /** `farebox stripe setup | events | replay | sync`. */
@@ -86,13 +111,13 @@ export function stripeCommands(cli: Cli): void {
     )
   stripe
     .command('sync')
-    .description('fetch events that were never delivered (Stripe keeps 30 days)')
+    .description('fetch what was never delivered: events of 30 days, objects of before')
     .requiredOption('--since <time>', 'a day or moment, like 2027-01-31T12:00:00Z')
-    .option('--before <time>', 'where an earlier sync came to; absent = now')
+    .option('--before <time>', 'its end, a day or moment; absent = now')
     .action((given: unknown) =>
       run(async () => {
-        const body = optionsOf(syncOptions, given)
-        show(await client().send('POST', '/stripe/sync', body), report, syncText)
+        const asked = optionsOf(syncOptions, given)
+        show(await syncAll(client(), asked), report, syncText)
         return OK
       }),
     )

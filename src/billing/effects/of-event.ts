@@ -15,7 +15,7 @@ export type Others = (
 ) => Promise<((tx: Tx) => Promise<string>) | null>
 
 /** Of drafts, which anybody may delete. */
-const OF_DRAFTS = /^invoice\.(?:created|updated|finalization_failed)$|\.deleted$/
+const OF_DRAFTS = /^invoice\.(?:created|updated|synced|finalization_failed)$|\.deleted$/
 /** Of money that came in: that it is nowhere is not to be had without a reason. */
 const OF_MONEY = /^invoice\.paid$|\.async_payment_succeeded$|^checkout\.session\.completed$/
 
