@@ -4,7 +4,7 @@ import { openCsv, type CsvFile } from './csv.ts'
 import { AUDIT_KINDS, judge, type AuditFinding, type AuditKind } from './judge.ts'
 import { NO_NOTES, readNotes } from './notes.ts'
 import type { Money } from './standing.ts'
-import { readStripe } from './stripe-side.ts'
+import { readStripe, type AmountReading } from './stripe-side.ts'
 import { makeOddities } from './tally.ts'
 import type { Words } from './values.ts'
 
@@ -23,6 +23,8 @@ export interface AuditInput {
 export interface FileReading {
   readonly name: string
   readonly separator: string
+  /** How its amounts were read; null = it has none. */
+  readonly amounts: AmountReading | null
   readonly rows: number
   readonly used: readonly FieldChoice[]
   readonly unused: readonly string[]
@@ -79,10 +81,15 @@ function count(findings: Iterable<AuditFinding>): KindCount[] {
 
 const fileOf = (
   file: CsvFile,
-  side: { readonly rows: number; readonly reading: Pick<FileReading, 'used' | 'unused'> },
+  side: {
+    readonly rows: number
+    readonly amounts?: AmountReading | null
+    readonly reading: Pick<FileReading, 'used' | 'unused'>
+  },
 ): FileReading => {
   const { used, unused } = side.reading
-  return { name: file.name, separator: file.separator, rows: side.rows, used, unused }
+  const { rows, amounts = null } = side
+  return { name: file.name, separator: file.separator, amounts, rows, used, unused }
 }
 
 /**
@@ -105,7 +112,7 @@ export async function audit(input: AuditInput): Promise<Audit> {
   const sum = (of: (one: KindCount) => number): number =>
     counts.reduce((total, one) => total + of(one), 0)
   const sizes = { subscriptions: stripe.subscriptions, customers: stripe.customers }
-  const linked = app.accounts - app.loose.length
+  const linked = app.accounts - app.loose.size
   return {
     stripe: { ...fileOf(stripeFile, stripe), ...sizes },
     app: { ...fileOf(appFile, app), accounts: app.accounts, linked },

@@ -1,6 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { CsvError, parse } from 'csv-parse'
+import { CsvError, parse, type Options } from 'csv-parse'
+import { parse as parseNow } from 'csv-parse/sync'
+import { z } from 'zod'
 import { CSV_HEAD_BYTES, CSV_RECORD_BYTES_MAX } from '../../kernel/limits-books.ts'
 
 /** What a file cannot be read for, for people. */
@@ -13,6 +15,8 @@ export interface CsvFile {
   readonly name: string
   readonly separator: string
   readonly heading: readonly string[]
+  /** The first rows, as far as CSV_HEAD_BYTES go. */
+  readonly sample: readonly (readonly string[])[]
   /** Once only. Throws AuditInputError where the text is no CSV; its message names the line. */
   readonly rows: AsyncIterable<readonly string[]>
 }
@@ -80,6 +84,19 @@ async function* rowsOf(
   }
 }
 
+const records = z.array(z.array(z.string()))
+
+/** The rows of a head, without its heading and the row in which it was cut. */
+function sampleOf(text: string, options: Options): readonly (readonly string[])[] {
+  const cut = Math.max(text.lastIndexOf('\n'), text.lastIndexOf('\r'))
+  const isWhole = text.length < CSV_HEAD_BYTES / 2
+  try {
+    return records.parse(parseNow(isWhole ? text : text.slice(0, cut), options)).slice(1)
+  } catch {
+    return [] // cut within quotes, or no CSV: reading the rows says so
+  }
+}
+
 /**
  * Opens a CSV: any of four separators, quotes, BOM, UTF-16 of Excel, any line ends. Rows shorter or
  * longer than the heading are given as they are. Throws AuditInputError.
@@ -90,17 +107,19 @@ export async function openCsv(path: string): Promise<CsvFile> {
     throw new AuditInputError(`${path} cannot be read: ${why}`)
   })
   const { separator, skip } = separatorOf(head.text)
-  const parser = parse({
-    ...{ bom: true, delimiter: separator, from_line: 1 + skip, encoding: head.encoding },
+  const options = {
+    ...{ bom: true, delimiter: separator, from_line: 1 + skip },
     ...{ relax_column_count: true, relax_quotes: true, skip_empty_lines: true, trim: true },
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: CSV_RECORD_BYTES_MAX,
-  })
+  }
+  const parser = parse({ ...options, encoding: head.encoding })
   const source = createReadStream(path)
   source.on('error', (error) => parser.destroy(error))
   const records: AsyncIterator<readonly string[]> = source.pipe(parser)[Symbol.asyncIterator]()
   const rows = rowsOf(path, records)
   const first = await rows.next()
   if (first.done === true) throw new AuditInputError(`${path} is empty`)
-  return { name: path, separator, heading: first.value, rows }
+  const sample = sampleOf(head.text, options)
+  return { name: path, separator, heading: first.value, sample, rows }
 }

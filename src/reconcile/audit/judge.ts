@@ -46,6 +46,7 @@ type Draft = Pick<AuditFinding, 'kind' | 'severity' | 'direction' | 'detail'> & 
 }
 
 const IDS_SHOWN_MAX = 5
+const REVIEW = { severity: 'review', direction: null } as const
 
 /** "a, b and 3 more". */
 export function listed(ids: readonly string[]): string {
@@ -109,6 +110,14 @@ const saying: Readonly<Record<Standing, string>> = {
   unknown: 'its status is not known',
 }
 
+/** Who pays, and some account that is theirs or another customer's. */
+function mayBeTheirs(one: Case, maybe: readonly AppAccount[], excuse: Excuse | null): AuditFinding {
+  const ids = listed(maybe.map(({ id }) => id))
+  const detail = `${saying[one.standing]}; their e-mail is that of several customers, and of ${ids}`
+  const atStake = total(inForce(one.subscriptions))
+  return about(one, maybe, { ...REVIEW, kind: 'ambiguous', detail, atStake }, excuse)
+}
+
 /** Who pays and has no access; urgent where it is money, not a trial. */
 function blocked(deps: JudgeDeps, one: Case, excuse: Excuse | null): AuditFinding | null {
   const { standing, subscriptions } = one
@@ -117,10 +126,13 @@ function blocked(deps: JudgeDeps, one: Case, excuse: Excuse | null): AuditFindin
   if (!accounts.every(({ access }) => access === 'blocked')) return null
   const atStake = total(inForce(subscriptions)) ?? subscriptions[0]?.money ?? null
   const isOrphan = accounts.length === 0
+  const maybe = deps.app.maybe.get(one.customer) ?? []
+  if (isOrphan && maybe.length > 0) return mayBeTheirs(one, maybe, excuse)
   const whose = isOrphan ? 'no account is theirs' : 'the account has no access'
   const draft: Draft = {
     kind: isOrphan ? 'orphaned' : 'paid_but_blocked',
-    severity: standing === 'paid' ? 'urgent' : 'review',
+    // One that is told twice, differently, may have ended.
+    severity: standing === 'paid' && !one.customer.isContradictory ? 'urgent' : 'review',
     direction: 'paid_but_blocked',
     detail: `${saying[standing]}, and ${whose}`,
     atStake,
@@ -145,17 +157,18 @@ function* unpaid(deps: JudgeDeps, one: Case): Generator<AuditFinding> {
 function ambiguities(customer: Customer, standing: Standing): string[] {
   const { accounts } = customer
   const of = (access: string) => accounts.filter((one) => one.access === access)
-  const mayMatter = standing !== 'none' || of('active').length > 0
+  const unclear = of('unknown')
+  const isTwice = unclear.some((one) => one.isContradictory)
+  const mayMatter = standing !== 'none' || of('active').length > 0 || isTwice
   const texts: string[] = []
   if (standing === 'unknown') texts.push('the subscription has a status that is not known')
   if (customer.isContradictory) texts.push('the export tells a subscription twice, differently')
-  if (mayMatter && of('unknown').length > 0)
-    texts.push('the access of the account is not understood')
+  if (mayMatter && unclear.length > 0) {
+    const whys = [...new Set(unclear.map(({ why }) => why))]
+    texts.push(`the access of ${listed(unclear.map(({ id }) => id))} is unclear: ${listed(whys)}`)
+  }
   if (of('active').length > 0 && of('blocked').length > 0 && standing === 'paid') {
     texts.push(`of its accounts ${listed(of('blocked').map(({ id }) => id))} have no access`)
-  }
-  if (accounts.some((one) => one.isContradictory)) {
-    texts.push('the account is listed twice, differently')
   }
   if (accounts.filter(({ link }) => link === 'email').length > 1)
     texts.push('several accounts have this e-mail')
@@ -169,8 +182,6 @@ function caseOf(deps: JudgeDeps, customer: Customer): Case {
   const names = deps.notes.count === 0 ? [] : [id, email, ...subscriptions.map((one) => one.id)]
   return { customer, standing, subscriptions, names }
 }
-
-const REVIEW = { severity: 'review', direction: null } as const
 
 function* ofCustomer(deps: JudgeDeps, customer: Customer): Generator<AuditFinding> {
   const one = caseOf(deps, customer)
@@ -187,7 +198,8 @@ function* ofCustomer(deps: JudgeDeps, customer: Customer): Generator<AuditFindin
     yield about(one, accounts, { ...draft, atStake: total(going.slice(1)) }, ignored)
   }
   for (const detail of ambiguities(customer, one.standing)) {
-    yield about(one, accounts, { ...REVIEW, kind: 'ambiguous', detail }, ignored)
+    const atStake = one.standing === 'paid' ? total(going) : null
+    yield about(one, accounts, { ...REVIEW, kind: 'ambiguous', detail, atStake }, ignored)
   }
   if (going.length === 0 || customer.id === '' || wronged !== null) return
   for (const account of accounts.filter(({ link }) => link === 'email')) {
@@ -200,8 +212,10 @@ function* ofCustomer(deps: JudgeDeps, customer: Customer): Generator<AuditFindin
 /** An account that is nobody's customer. */
 function ofLoose(deps: JudgeDeps, account: AppAccount): AuditFinding | null {
   const excuse = deps.notes.excuse(namesOf([account]), 'unpaid_but_active', deps.nowMs)
-  if (account.link === 'ambiguous') {
-    const detail = 'several customers have this e-mail, and the account names none of them'
+  if (account.link === 'ambiguous' || account.isContradictory) {
+    const detail = account.isContradictory
+      ? `the access of the account is unclear: ${account.why}`
+      : 'several customers have this e-mail, and the account names none of them'
     const draft = { kind: 'ambiguous', severity: 'review', direction: null, detail } as const
     return about(null, [account], draft, excuse)
   }

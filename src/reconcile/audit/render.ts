@@ -3,6 +3,7 @@ import type { Audit, FileReading } from './audit.ts'
 import { csvLine } from './csv-line.ts'
 import type { AuditFinding } from './judge.ts'
 import type { Money } from './standing.ts'
+import type { AmountReading } from './stripe-side.ts'
 import { amountText } from './values.ts'
 
 /** "20.00 usd/month". */
@@ -14,13 +15,22 @@ export function moneyText(money: Money | null): string {
 
 const SEPARATOR_NAMES: Readonly<Record<string, string>> = { '\t': 'tab', ',': 'comma' }
 
+/** How amounts were read, with what shows it. */
+function amountsText({ decimal, sure }: AmountReading): string {
+  const mark = decimal === ',' ? 'comma: 1.000 is a thousand' : 'point: 1.000 is one'
+  const why = sure === null ? 'as files parted like this are written' : `as "${sure}" shows`
+  return `amounts with a decimal ${mark} (${why})`
+}
+
 function readingLines(side: string, file: FileReading, counts: string): string[] {
   const separator = SEPARATOR_NAMES[file.separator] ?? `"${file.separator}"`
   const used = file.used.map(({ field, column }) => `${field} = "${column}"`).join(', ')
   const unused = file.unused.length === 0 ? '' : `\n  not read: ${file.unused.join(', ')}`
+  const amounts = file.amounts === null ? [] : [`  ${amountsText(file.amounts)}`]
   return [
     `${side}: ${file.name}, ${file.rows} rows (${separator}), ${counts}`,
     `  ${used}${unused}`,
+    ...amounts,
   ]
 }
 

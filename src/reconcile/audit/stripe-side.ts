@@ -1,8 +1,9 @@
+import { decimalOf, readAmount, type Decimal } from './amounts.ts'
 import { readHeading, requireFields, STRIPE_FIELDS, type Chosen, type Reading } from './columns.ts'
 import type { CsvFile } from './csv.ts'
 import { isKnownStatus, moneyOf, ranked, sumOf, type Money, type Subscription } from './standing.ts'
 import { makePool, type Oddities } from './tally.ts'
-import { readAmount, readTime } from './values.ts'
+import { readTime } from './values.ts'
 import type { AppAccount } from './app-side.ts'
 
 /** A customer of Stripe's with all of its subscriptions, and the accounts that are theirs. */
@@ -17,7 +18,16 @@ export interface Customer {
   isContradictory: boolean
 }
 
+/** By which decimal mark the amounts of a file were read, and which of them told it. */
+export interface AmountReading {
+  readonly decimal: Decimal
+  /** null = none did: the separator of the file decided. */
+  readonly sure: string | null
+}
+
 export interface StripeSide {
+  /** null = the export has no amounts. */
+  readonly amounts: AmountReading | null
   readonly reading: Reading<typeof STRIPE_FIELDS>
   readonly rows: number
   readonly subscriptions: number
@@ -33,7 +43,7 @@ const SCANNED_MAX = 16
 
 type Cells = (field: keyof typeof STRIPE_FIELDS) => string
 
-function makeReadSubscription(oddities: Oddities) {
+function makeReadSubscription(oddities: Oddities, decimal: Decimal) {
   const words = makePool<string>()
   const moneys = makePool<Money>()
   const pool = (text: string): string => words(text, text)
@@ -49,7 +59,7 @@ function makeReadSubscription(oddities: Oddities) {
       .replaceAll(/[\s-]+/g, '_')
     if (!isKnownStatus(status)) oddities.note('subscriptions with an unknown status', status)
     const text = cells('amount')
-    const micros = readAmount(text)
+    const micros = readAmount(text, decimal)
     if (text !== '' && micros === null) oddities.note('rows whose amount is no amount', text)
     const minor = /^\d{1,12}$/.test(cells('minor_amount')) ? Number(cells('minor_amount')) : null
     const quantity = /^\d{1,9}$/.test(cells('quantity')) ? Number(cells('quantity')) : 1
@@ -67,8 +77,9 @@ function makeReadSubscription(oddities: Oddities) {
   }
 }
 
-const isSame = (a: Subscription, b: Subscription): boolean =>
-  a.status === b.status && a.plan === b.plan && a.money?.micros === b.money?.micros
+/** What makes a row another item of its subscription. */
+const itemOf = ({ plan, money }: Subscription): string =>
+  [plan, money?.micros, money?.currency, money?.interval].join('\0')
 
 /** Shared by all that have none: an empty array of their own would cost 200 000 times. */
 const NOBODY: AppAccount[] = []
@@ -84,6 +95,8 @@ interface Books {
   readonly byId: Map<string, Customer>
   /** Of customers with many: place of each subscription in their list. */
   readonly places: Map<Customer, Map<string, number>>
+  /** Of subscriptions with more than one row: which items were counted. */
+  readonly items: Map<string, Set<string>>
 }
 
 /** Where a customer's subscription of that id is; -1 = nowhere. */
@@ -97,19 +110,29 @@ function placeOf({ places }: Books, customer: Customer, id: string): number {
 }
 
 /** A row of a subscription that is there: the same again, another item of it, or another story. */
-function addAgain(customer: Customer, at: number, next: Subscription, oddities: Oddities): void {
+function addAgain(
+  { items }: Books,
+  customer: Customer,
+  at: number,
+  next: Subscription,
+  oddities: Oddities,
+): void {
   const known = customer.subscriptions[at]
   if (known === undefined) return
   if (known.status !== next.status) {
     oddities.note('subscriptions listed twice, differently', next.id)
     customer.isContradictory = true
     customer.subscriptions[at] = ranked([known, next])[0] ?? next
-  } else if (isSame(known, next)) {
-    oddities.note('rows that repeat another', next.id)
-  } else {
-    const money = sumOf(known.money, next.money)
-    customer.subscriptions[at] = { ...known, money }
+    return
   }
+  const counted = items.get(next.id) ?? new Set([itemOf(known)])
+  items.set(next.id, counted)
+  if (counted.has(itemOf(next))) {
+    oddities.note('rows that repeat another', next.id)
+    return
+  }
+  counted.add(itemOf(next))
+  customer.subscriptions[at] = { ...known, money: sumOf(known.money, next.money) }
 }
 
 /** One row's subscription, under its customer. Answers whether it is a new one. */
@@ -129,7 +152,7 @@ function add(
   if (known.email === '') known.email = email
   const at = placeOf(books, known, next.id)
   if (at !== -1) {
-    addAgain(known, at, next, oddities)
+    addAgain(books, known, at, next, oddities)
     return false
   }
   books.places.get(known)?.set(next.id, known.subscriptions.length)
@@ -161,6 +184,14 @@ function once<Value>(make: () => Value): () => Value {
   return () => (made ??= { value: make() }).value
 }
 
+function amountsOf(file: CsvFile, column: number | null): AmountReading | null {
+  if (column === null) return null
+  return decimalOf(
+    file.sample.map((row) => row[column] ?? ''),
+    file.separator,
+  )
+}
+
 /** Reads Stripe's export. Throws AuditInputError. Memory: a few hundred bytes a subscription. */
 export async function readStripe(
   file: CsvFile,
@@ -170,8 +201,9 @@ export async function readStripe(
   const reading = readHeading(file, STRIPE_FIELDS, chosen)
   const { columns } = reading
   requireFields(file, 'stripe', columns, [['status'], ['customer', 'email']])
-  const books: Books = { byId: new Map(), places: new Map() }
-  const read = makeReadSubscription(oddities)
+  const books: Books = { byId: new Map(), places: new Map(), items: new Map() }
+  const amounts = amountsOf(file, columns.amount)
+  const read = makeReadSubscription(oddities, amounts?.decimal ?? '.')
   let [rows, subscriptions] = [0, 0]
   for await (const row of file.rows) {
     rows += 1
@@ -191,7 +223,7 @@ export async function readStripe(
   const emails = once(() => byEmail(all()))
   const owners = once(() => bySubscription(all()))
   return {
-    ...{ reading, rows, subscriptions, customers: books.byId.size, all },
+    ...{ reading, rows, amounts, subscriptions, customers: books.byId.size, all },
     ofId: (id) => books.byId.get(id) ?? null,
     ofSubscription: (id) => owners().get(id) ?? null,
     ofEmail: (email) => {

@@ -1,21 +1,3 @@
-/** Micro-units of a currency: 20.00 is 20 000 000. Exact; null = not an amount. */
-export function readAmount(text: string): number | null {
-  const digits = text.replaceAll(/[^\d.,-]/g, '')
-  if (!/\d/.test(digits)) return null
-  const comma = digits.lastIndexOf(',')
-  const dot = digits.lastIndexOf('.')
-  const last = Math.max(comma, dot)
-  const rest = digits.length - last - 1
-  // "1,234" is a thousand; "1.234" and "12,50" are not.
-  const isGrouping =
-    (last === comma && rest === 3) || (last !== -1 && digits.split(digits[last] ?? '').length > 2)
-  const [whole, part] =
-    last === -1 || isGrouping ? [digits, ''] : [digits.slice(0, last), digits.slice(last + 1)]
-  const sign = whole.startsWith('-') ? -1 : 1
-  const micros = Number(whole.replaceAll(/\D/g, '') + part.slice(0, 6).padEnd(6, '0'))
-  return Number.isSafeInteger(micros) && /^\d*$/.test(part) ? sign * micros : null
-}
-
 /** Stripe counts these in whole units. Source: docs.stripe.com/currencies. */
 const WHOLE = new Set('bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf'.split(' '))
 const THOUSANDTHS = new Set('bhd jod kwd omr tnd'.split(' '))
@@ -68,7 +50,9 @@ const NO = new Set(
     'incomplete_expired paused unsubscribed lapsed free basic_free pending'
   ).split(' '),
 )
-const FREE = new Set(['', 'free', 'none', 'null', 'nil', 'no plan', 'hobby', 'basic_free', '0'])
+const FREE = new Set(['free', 'none', 'no_plan', 'hobby', 'basic_free', '0'])
+/** How a plan that was never set is exported. */
+const UNSET = new Set(['', 'null', 'nil'])
 
 /** Words that the operator adds to those known. */
 export interface Words {
@@ -109,4 +93,10 @@ export function isFreePlan(text: string, words: Words): boolean {
   const word = wordOf(text)
   if (words.active.has(word)) return false
   return FREE.has(word) || words.blocked.has(word)
+}
+
+/** Whether there is no name of a plan at all: that may mean none, or that nobody kept it there. */
+export function isEmptyPlan(text: string, words: Words): boolean {
+  const word = wordOf(text)
+  return UNSET.has(word) && !words.active.has(word) && !words.blocked.has(word)
 }

@@ -82,6 +82,83 @@ describe('two exports of one customer', () => {
   })
 })
 
+describe('what nobody can tell is for review, with its reason, and never urgent', () => {
+  const paying = (fields: Partial<SubscriptionRow> = {}) =>
+    nowRow({ status: 'active', customer: 'cus_1', email: 'a@x.io', ...fields })
+  const judged = async (stripe: string[], ...app: string[]) =>
+    (await files({ 'stripe.csv': lines(NOW_HEADING, ...stripe), 'app.csv': lines(...app) })).json()
+
+  test.each([
+    ['a plan that is not there', 'id,customer,plan', '1,cus_1,', /its plan is empty/],
+    ['a plan that was never set', 'id,customer,plan', '1,cus_1,NULL', /its plan is empty/],
+    ['an end in days of some country', 'id,customer,access_until', '1,cus_1,3/4/2027', /"3\/4\/2027"/],
+    [
+      'the same beside a plan',
+      'id,customer,plan,access_until',
+      '1,cus_1,pro,3.4.27',
+      /"3.4.27" is no time/,
+    ],
+    ['a word of its own', 'id,customer,status', '1,cus_1,gold', /"gold" is no word/],
+  ])('%s', async (_, heading, row, reason) => {
+    const found = await judged([paying()], heading, row)
+    expect(found).toMatchObject({ code: 0, kinds: ['review ambiguous'] })
+    expect(found.findings[0]?.detail).toMatch(reason)
+    expect(found.findings[0]?.at_stake).toMatchObject({ amount: '20.00' })
+  })
+
+  test('another column that tells it rules', async () => {
+    const heading = 'id,customer,plan,access_until,status'
+    expect((await judged([paying()], heading, '1,cus_1,,3/4/2027,active')).kinds).toEqual([])
+    for (const row of ['1,cus_1,,,blocked', '1,cus_1,,2026-11-14,active', '1,cus_1,free,,active']) {
+      expect((await judged([paying()], heading, row)).kinds, row).toEqual([
+        'urgent paid_but_blocked',
+      ])
+    }
+    const until = await judged([paying()], 'id,customer,plan,access_until', '1,cus_1,,2027-01-01')
+    expect(until.kinds).toEqual([])
+  })
+
+  test.each([
+    ['blocked first', [BLOCKED, ACTIVE]],
+    ['blocked last', [ACTIVE, BLOCKED]],
+    ['blocked twice', [BLOCKED, ACTIVE, BLOCKED]],
+  ])('an account whose rows contradict, %s', async (_, app) => {
+    const found = await judged([paying()], APP, ...app)
+    expect(found).toMatchObject({ code: 0, kinds: ['review ambiguous'] })
+    expect(found.findings[0]?.detail).toContain('its rows say different things')
+  })
+
+  test('an account whose rows name two customers, of whom nobody is orphaned', async () => {
+    const stripe = [paying(), paying({ customer: 'cus_2', email: 'b@x.io' })]
+    const found = await judged(stripe, APP, BLOCKED, BLOCKED.replace('cus_1', 'cus_2'))
+    expect(found.kinds).toEqual(['review ambiguous', 'review ambiguous'])
+  })
+
+  test('an account whose rows contradict and that is nobody’s customer', async () => {
+    const found = await judged([paying()], APP, ACTIVE, 'u2,,,pro,active', 'u2,,,pro,blocked')
+    expect(found.kinds).toEqual(['review ambiguous'])
+  })
+
+  test('customers who share an e-mail with each other and with one account', async () => {
+    const stripe = [paying(), paying({ customer: 'cus_2' })]
+    for (const access of ['active', 'blocked']) {
+      const found = await judged(stripe, APP, `u1,a@x.io,,pro,${access}`)
+      expect(found.code).toBe(0)
+      expect(found.kinds).toEqual(Array.from({ length: 3 }, () => 'review ambiguous'))
+      expect(found.findings.map(({ account }) => account)).toEqual(['u1', 'u1', 'u1'])
+    }
+    const named = await judged(stripe, APP, 'u1,a@x.io,cus_1,pro,active')
+    expect(named.kinds).toEqual(['urgent orphaned'])
+  })
+
+  test('a subscription that the export tells twice, differently', async () => {
+    const row = { id: 'sub_a', customer: 'cus_1' }
+    const found = await judged([paying(row), paying({ ...row, status: 'unpaid' })], APP, BLOCKED)
+    expect(found.code).toBe(0)
+    expect(found.kinds).toEqual(['review ambiguous', 'review paid_but_blocked'])
+  })
+})
+
 describe('exceptions of the notes file', () => {
   test.each([
     ['comped', 'unpaid', ACTIVE],
@@ -190,6 +267,14 @@ describe('links between the two sides', () => {
     expect(items.findings[0]?.at_stake).toMatchObject({ amount: '25.50' })
   })
 
+  test('an item that comes again after another one counts once', async () => {
+    const row = { id: 'sub_a', status: 'active', customer: 'cus_1' }
+    const other = { ...row, amount: '5.50' }
+    const found = await judged(stripe(row, other, row, other, row), BLOCKED)
+    expect(found.findings[0]?.at_stake).toMatchObject({ amount: '25.50' })
+    expect(found.report.oddities).toEqual(['3 rows that repeat another (sub_a, …)'])
+  })
+
   test('many accounts of one customer and many subscriptions take no square of time', async () => {
     const rows = Array.from({ length: 20_000 }, () => ({
       status: 'canceled',
@@ -259,6 +344,27 @@ describe('files as people have them', () => {
       const { findings } = await made.json()
       expect(findings[0]?.at_stake, written).toMatchObject({ amount })
     }
+  })
+
+  test.each([
+    [';', ['1.000'], '1000.00', /decimal comma: 1.000 is a thousand \(as files parted like this/],
+    [';', ['1.000,50'], '1000.50', /decimal comma.*as "1.000,50" shows/],
+    [';', ['12,50', '1.000'], '1012.50', /decimal comma/],
+    [';', ['12.50', '1.000'], '13.50', /decimal point: 1.000 is one \(as "12.50" shows/],
+    ['\t', ['1.000'], '1.00', /decimal point/],
+    [',', ['"12,50"', '1.000'], '1012.50', /decimal comma/],
+    [',', ['"1,000"'], '1000.00', /decimal point/],
+  ])('amounts of a file parted by "%s": %j', async (separator, written, amount, told) => {
+    const rows = written.map((one, at) =>
+      [`sub_1`, 'cus_1', `p${at}`, one, 'active'].join(separator),
+    )
+    const heading = ['id', 'Customer ID', 'Plan', 'Amount', 'Status'].join(separator)
+    const made = await files({
+      'stripe.csv': lines(heading, ...rows),
+      'app.csv': lines(APP, BLOCKED),
+    })
+    expect((await made.json()).findings[0]?.at_stake).toMatchObject({ amount })
+    expect((await made.run()).out).toMatch(told)
   })
 
   test('columns are told, and can be named by hand', async () => {
