@@ -37,6 +37,14 @@ export const RECONCILE_LOOKS_MAX = 25
 export const RECONCILE_LISTED_MAX = 2_000
 /** Subscriptions of ours in one page: each that Stripe's list does not have is one call. */
 export const RECONCILE_SUBSCRIPTIONS_MAX = 100
+/** Entries or receipts that one statement of a check reads: 100 ms, a second where all is busy. */
+export const LEDGER_CHECK_ROWS_MAX = 10_000
+/** A statement of a check of the ledger: ten times what so many rows take at the worst. */
+export const LEDGER_CHECK_MS_MAX = 10_000
+/** A statement that compares a table, or a page of accounts: apart from the request path. */
+export const RECONCILE_STATEMENT_MS_MAX = 60_000
+/** Accounts whose spend by key and day is summed in memory at once. */
+export const KEY_SPEND_ACCOUNTS_MAX = 25
 /** Events of the quarantine's ten minutes that are read: 100 calls, while the lease lasts. */
 export const QUARANTINE_EVENTS_MAX = 10_000
 /** A dispute moves money this long after it began: card networks take up to four months. */

@@ -1,13 +1,13 @@
 import { PAGE_MAX } from '../kernel/limits.ts'
-import { checkLedger, type Breach } from '../ledger/checks.ts'
+import { checkLedger, type Breach, type CheckedPage, type SaidTwice } from '../ledger/checks.ts'
 import type { Db } from '../store/db.ts'
-import { microsOf, numberOf, textOf } from '../store/rows.ts'
+import { textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
 import type { Drift } from './drift.ts'
 import { judgeAccount, type VerifyDeps } from './verify.ts'
 
-const sql = loadSql(new URL('./sql/', import.meta.url), ['account-page', 'twice-lines'])
+const sql = loadSql(new URL('./sql/', import.meta.url), ['account-page'])
 
 const LEDGER_KINDS = { I1: 'ledger_balance', I9: 'ledger_hold' } as const
 
@@ -21,46 +21,40 @@ const ledgerDrift = ({ invariant, accountId, subject, detail }: Breach): Drift =
   repair: null,
 })
 
-/** I1 and I9: ledger ↔ lots ↔ usage. Each statement sees one moment. */
-export const checkOfLedger = (db: Db): Check => ({
-  name: 'ledger',
-  kinds: Object.values(LEDGER_KINDS),
-  isOfTime: false,
-  async page(cursor) {
-    const { breaches, accounts, cursor: next } = await checkLedger(db, cursor, PAGE_MAX)
-    return { drifts: breaches.map(ledgerDrift), seen: accounts, next }
-  },
-})
-
-const lineDrift = (subject: string, evidence: Drift['evidence']): Drift => ({
-  kind: 'ledger_lines',
-  severity: 'review',
-  direction: null,
-  subject,
-  atStakeMicros: null,
-  evidence,
+const twiceDrift = (
+  kind: 'ledger_lines' | 'fields_differ',
+  subject: string,
+  evidence: Drift['evidence'],
+): Drift => ({
+  ...{ kind, severity: 'review', direction: null, subject, atStakeMicros: null, evidence },
   repair: null,
 })
 
-/** Debt, overage and version of an account: each is the sum or the newest of other rows. */
-export const checkOfLines = (db: Db): Check => ({
-  name: 'lines',
-  kinds: ['ledger_lines'],
+const lineDrift = ({ accountId, said, counted }: SaidTwice): Drift =>
+  twiceDrift('ledger_lines', accountId, { account_id: accountId, account: said, entries: counted })
+
+/** What entries say of a lot’s expiry: found where they are summed, told as a pair of fields. */
+const expiryDrift = (one: CheckedPage['expiries'][number]): Drift =>
+  twiceDrift('fields_differ', `lot-expiry ${one.lotId}`, {
+    ...{ pair: 'lot-expiry', account_id: one.accountId, one: one.said, other: one.counted },
+  })
+
+/**
+ * I1 and I9: ledger ↔ lots ↔ usage, and what accounts and lots keep of their sums. A page sees one
+ * moment; its statements are short, however much an account has.
+ */
+export const checkOfLedger = (db: Db): Check => ({
+  name: 'ledger',
+  kinds: [...Object.values(LEDGER_KINDS), 'ledger_lines'],
   isOfTime: false,
   async page(cursor) {
-    const rows = await db.query(sql['twice-lines'], [cursor ?? '', PAGE_MAX])
-    const drifts = rows.flatMap((row) => {
-      const of = (column: string): number => microsOf(row, column)
-      const [debt, overage] = [of('debt_micros'), of('overage_micros')]
-      const [debtOf, overageOf] = [of('entries_debt'), of('entries_overage')]
-      const [version, newest] = [numberOf(row, 'version'), numberOf(row, 'receipts_version')]
-      if (debt === debtOf && overage === overageOf && version >= newest) return []
-      const account = { debt_micros: debt, overage_micros: overage, version }
-      const entries = { debt_micros: debtOf, overage_micros: overageOf, receipts_version: newest }
-      return [lineDrift(textOf(row, 'id'), { account, entries })]
-    })
-    const last = rows.length < PAGE_MAX ? undefined : rows.at(-1)
-    return { drifts, seen: rows.length, next: last === undefined ? null : textOf(last, 'id') }
+    const { breaches, lines, expiries, ...page } = await checkLedger(db, cursor, PAGE_MAX)
+    const twice = [...lines.map(lineDrift), ...expiries.map(expiryDrift)]
+    return {
+      drifts: [...breaches.map(ledgerDrift), ...twice],
+      seen: page.accounts,
+      next: page.cursor,
+    }
   },
 })
 

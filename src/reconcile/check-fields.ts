@@ -1,5 +1,5 @@
 import { PAGE_MAX } from '../kernel/limits.ts'
-import type { Db, Row } from '../store/db.ts'
+import type { Row, Tx } from '../store/db.ts'
 import { orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
@@ -11,7 +11,7 @@ import type { Drift } from './drift.ts'
  */
 export const FIELD_PAIRS = [
   ...['fields-plan-overage', 'fields-meter-plan', 'fields-next-change', 'fields-lot-grant'],
-  ...['fields-lot-expiry', 'fields-answer', 'fields-work', 'fields-checkout', 'fields-sale'],
+  ...['fields-answer', 'fields-work', 'fields-checkout', 'fields-sale'],
   ...['fields-payment', 'fields-dispute', 'fields-recharge', 'fields-recharge-month'],
   'fields-claim',
 ] as const
@@ -32,7 +32,7 @@ const driftOf = (pair: FieldPair, row: Row): Drift => ({
 })
 
 /** Every pair for a page of accounts. Each statement sees one moment. */
-export const checkOfFields = (db: Db): Check => ({
+export const checkOfFields = (db: Tx): Check => ({
   name: 'fields',
   kinds: ['fields_differ'],
   isOfTime: false,

@@ -2,7 +2,7 @@ import type { Difference, DryLook } from '../billing/effects/dry-look.ts'
 import type { MoneyBackThing, PaidThing, Walk, WalkPage } from '../billing/walk.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { RECONCILE_LOOKS_MAX, RECONCILE_PAUSE_MS } from '../kernel/limits-books.ts'
-import type { Db } from '../store/db.ts'
+import type { Tx } from '../store/db.ts'
 import { microsOf, numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check, CheckPage, Scope } from './check.ts'
@@ -12,7 +12,7 @@ import { settled, type Quarantine } from './quarantine.ts'
 const sql = loadSql(new URL('./sql/', import.meta.url), ['payment-page'])
 
 export interface PaymentDeps extends Quarantine {
-  readonly db: Db
+  readonly db: Tx
   readonly clock: Clock
   readonly walk: Walk
   readonly look: DryLook

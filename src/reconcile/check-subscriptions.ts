@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { SeenSubscription, Walk } from '../billing/walk.ts'
 import { RECONCILE_SUBSCRIPTIONS_MAX } from '../kernel/limits-books.ts'
-import type { Db } from '../store/db.ts'
+import type { Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check, CheckPage, Scope } from './check.ts'
 import type { Drift } from './drift.ts'
@@ -11,7 +11,7 @@ import { settled, type Quarantine } from './quarantine.ts'
 const sql = loadSql(new URL('./sql/', import.meta.url), ['our-subscription', 'subscription-page'])
 
 export interface SubscriptionDeps extends Quarantine {
-  readonly db: Db
+  readonly db: Tx
   readonly walk: Pick<Walk, 'subscriptions' | 'subscription' | 'missing'>
   readonly planOf: PlanOf
 }

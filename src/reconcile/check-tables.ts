@@ -1,54 +1,22 @@
-import { PAGE_MAX } from '../kernel/limits.ts'
 import { RECONCILE_ROWS_MAX } from '../kernel/limits-books.ts'
-import type { Db, Row } from '../store/db.ts'
-import { microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
+import type { Row, Tx } from '../store/db.ts'
+import { microsOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check } from './check.ts'
 import type { Drift, DriftKind } from './drift.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
-  'key-page',
-  'twice-key-spend',
   'twice-sales',
   'twice-checkouts',
   'twice-customers',
   'several-subscriptions',
 ])
 
-const DAY_MS = 86_400_000
-
 type Part = Pick<Drift, 'kind' | 'subject' | 'evidence'> & Partial<Drift>
 
 const drift = (part: Part): Drift => ({
   ...{ severity: 'review', direction: null, atStakeMicros: null, repair: null },
   ...part,
-})
-
-/** Spend of keys by day ↔ their receipts. Days before the scope are left to longer runs. */
-export const checkOfKeySpend = (db: Db): Check => ({
-  name: 'key spend',
-  kinds: ['key_spend_differs'],
-  isOfTime: true,
-  async page(cursor, { sinceMs }) {
-    const from = sinceMs === null ? 0 : Math.ceil(sinceMs / DAY_MS)
-    const params = [cursor ?? '', PAGE_MAX]
-    const [page] = await db.query(sql['key-page'], params)
-    const rows = await db.query(sql['twice-key-spend'], [...params, from])
-    const drifts = rows.map((row) =>
-      drift({
-        kind: 'key_spend_differs',
-        subject: `${textOf(row, 'key_id')} day ${numberOf(row, 'day')}`,
-        evidence: {
-          receipts_micros: microsOf(row, 'receipts_micros'),
-          kept_micros: microsOf(row, 'kept_micros'),
-          created_ms: numberOf(row, 'day') * DAY_MS,
-        },
-      }),
-    )
-    const seen = page === undefined ? 0 : numberOf(page, 'keys')
-    const isLast = page === undefined || seen < PAGE_MAX
-    return { drifts, seen, next: isLast ? null : textOf(page, 'id') }
-  },
 })
 
 function saleDrift(row: Row): Drift {
@@ -108,7 +76,7 @@ const severalDrift = (row: Row): Drift =>
   })
 
 /** Tables of our own that say the same thing twice, each in one statement. */
-export function checksOfTables(db: Db): readonly Check[] {
+export function checksOfTables(db: Tx): readonly Check[] {
   const of = (
     name: string,
     text: string,
@@ -126,7 +94,6 @@ export function checksOfTables(db: Db): readonly Check[] {
   const sales = ['sale_without_lot', 'lot_without_sale', 'sale_amount_differs'] as const
   const several = sql['several-subscriptions']
   return [
-    checkOfKeySpend(db),
     of('sales', sql['twice-sales'], sales, saleDrift),
     of('checkouts', sql['twice-checkouts'], ['checkout_state_differs'], checkoutDrift),
     of('customers', sql['twice-customers'], ['customer_link_differs'], customerDrift),

@@ -16,3 +16,17 @@ export function readOnly(db: Db, statementMs: number): Tx {
       ),
   }
 }
+
+/**
+ * Several statements that see one moment and can write nothing, as Postgres itself makes sure, and
+ * posting goes on meanwhile. One transaction, so that a transaction pooler may stand before it.
+ * `statementMs` bounds each.
+ */
+export const snapshot = <T>(db: Db, statementMs: number, run: (tx: Tx) => Promise<T>): Promise<T> =>
+  db.tx(
+    async (tx) => {
+      await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      return run(tx)
+    },
+    { statementMs },
+  )

@@ -1,25 +1,24 @@
--- I9: what a hold's revs moved is its highest rev's amount. Reversals by an operator count apart
--- (reference type 'reversal'), and what a hold reinstated or expired moves no charge.
--- Parameters: $1 account id to start after, $2 last account id. Result: the holds where it is not;
--- charged_micros is null where entries have no receipt. Cost: reads usage and entries of those
--- accounts.
-WITH charged AS (
-  SELECT DISTINCT ON (hold_id) hold_id::text AS hold_id, account_id, micros
+-- I9 for a range of holds: what a hold's revs moved is its highest rev's amount. Reversals by an
+-- operator count apart (reference type 'reversal'), and what a hold reinstated or expired moves no
+-- charge.
+-- Parameters: $1 account id and $2 hold id to start after, $3 account id and $4 hold id of the
+-- last. Result: the holds where it is not. Cost: an index range, and a probe for each hold.
+SELECT c.account_id, c.hold_id::text AS hold_id, c.micros AS charged_micros,
+       coalesce(m.micros, 0) AS moved_micros
+FROM (
+  SELECT DISTINCT ON (account_id, hold_id) account_id, hold_id, micros
   FROM usage
-  WHERE account_id > $1 AND account_id <= $2
-  ORDER BY hold_id, rev DESC
-), moved AS (
-  SELECT reference_id AS hold_id, account_id, -sum(micros)::bigint AS micros
-  FROM ledger_entries
-  WHERE account_id > $1 AND account_id <= $2
-    AND reference_type = 'usage' AND movement_type IN ('usage', 'reversal')
-  GROUP BY reference_id, account_id
-)
-SELECT coalesce(c.account_id, m.account_id) AS account_id,
-       coalesce(c.hold_id, m.hold_id) AS hold_id,
-       c.micros AS charged_micros, coalesce(m.micros, 0) AS moved_micros
-FROM charged c
-FULL JOIN moved m ON m.hold_id = c.hold_id AND m.account_id = c.account_id
-WHERE c.micros IS DISTINCT FROM coalesce(m.micros, 0)
-ORDER BY 1, 2
+  WHERE (account_id, hold_id) > ($1, $2::uuid) AND (account_id, hold_id) <= ($3, $4::uuid)
+  ORDER BY account_id, hold_id, rev DESC
+) c
+CROSS JOIN LATERAL (
+  SELECT -sum(e.micros)::bigint AS micros
+  FROM ledger_entries e
+  WHERE e.op_id >= c.hold_id::text || ':' COLLATE "C"
+    AND e.op_id < c.hold_id::text || ';' COLLATE "C"
+    AND e.account_id = c.account_id AND e.reference_type = 'usage'
+    AND e.movement_type IN ('usage', 'reversal')
+) m
+WHERE c.micros <> coalesce(m.micros, 0)
+ORDER BY c.account_id, c.hold_id
 LIMIT 1000

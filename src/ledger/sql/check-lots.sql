@@ -1,15 +1,9 @@
--- I1 lot by lot: what the entries say is on a lot is what is on it.
--- Parameters: $1 account id to start after, $2 last account id. Result: the lots where it is not.
--- Cost: reads all entries and lots of those accounts.
-SELECT l.account_id, l.id, l.remaining_micros, coalesce(e.micros, 0) AS entries_micros
-FROM lots l
-LEFT JOIN (
-  SELECT lot_id, sum(micros)::bigint AS micros
-  FROM ledger_entries
-  WHERE account_id > $1 AND account_id <= $2 AND lot_id IS NOT NULL
-  GROUP BY lot_id
-) e ON e.lot_id = l.id
-WHERE l.account_id > $1 AND l.account_id <= $2
-  AND coalesce(e.micros, 0) <> l.remaining_micros
-ORDER BY l.account_id, l.id
-LIMIT 1000
+-- Lots of some accounts that say something: what is on them, and what their expiry took.
+-- Parameters: $1 account id and $2 lot id to start after, $3 last account id, $4 most rows.
+-- Result: account_id, id, remaining_micros, expired_micros. Cost: the lots of those accounts.
+SELECT account_id, id, remaining_micros, expired_micros
+FROM lots
+WHERE (account_id, id) > ($1, $2::uuid) AND account_id <= $3
+  AND (remaining_micros > 0 OR expired_micros > 0)
+ORDER BY account_id, id
+LIMIT $4

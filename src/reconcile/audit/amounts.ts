@@ -19,8 +19,8 @@ function toldBy(text: string): Decimal | null {
 }
 
 /**
- * The decimal mark of a file: that of the amounts in its head that can be read in one way only, else
- * that of its separator, because a comma cannot be both. `sure`: an amount that told it; null = none.
+ * The decimal mark of a file: that of amounts in its head that can be read in one way only, else
+ * that of its separator: a comma cannot be both. `sure`: an amount that told it; null = none.
  */
 export function decimalOf(
   amounts: readonly string[],

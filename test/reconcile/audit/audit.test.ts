@@ -91,7 +91,12 @@ describe('what nobody can tell is for review, with its reason, and never urgent'
   test.each([
     ['a plan that is not there', 'id,customer,plan', '1,cus_1,', /its plan is empty/],
     ['a plan that was never set', 'id,customer,plan', '1,cus_1,NULL', /its plan is empty/],
-    ['an end in days of some country', 'id,customer,access_until', '1,cus_1,3/4/2027', /"3\/4\/2027"/],
+    [
+      'an end in days of some country',
+      'id,customer,access_until',
+      '1,cus_1,3/4/2027',
+      /"3\/4\/2027"/,
+    ],
     [
       'the same beside a plan',
       'id,customer,plan,access_until',
