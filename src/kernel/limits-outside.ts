@@ -71,6 +71,8 @@ export const METER_RETRY_MS_MIN = 1_000
 export const METER_RETRY_MS_MAX = 600_000
 /** Where the key is wrong or the meter does not exist, a person must act; this often is enough. */
 export const METER_WAIT_MS = 300_000
+/** A lane tells what it finds of its meter every METER_WAIT_MS. Untold for so long it is gone. */
+export const METER_QUIET_MS = 3_600_000
 /** Stripe knows an identifier for at least 24 h; less, for clocks and calls that hang. */
 export const METER_IDENTIFIER_MS = 20 * 3_600_000
 /** Stripe cancels events within 24 h of taking them; an hour less, for clocks. */

@@ -1,11 +1,16 @@
 import { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
-import { METER_CHECK_GROUPS_MAX, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
+import {
+  METER_CHECK_GROUPS_MAX,
+  METER_KEPT_MS,
+  METER_QUIET_MS,
+  METER_SUMMARY_LAG_MS,
+} from '../kernel/limits-outside.ts'
 import type { Db, Row } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { MeterDirectory, StripeMeter } from './directory.ts'
-import type { NoteFinding } from './findings.ts'
+import type { MeterFinding, NoteFinding } from './findings.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'take-checks',
@@ -14,6 +19,11 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'refuse-named',
   'list-stops',
   'unstop-meter',
+  'sent-in-hour',
+  'open-differences',
+  'close-difference',
+  'close-told',
+  'close-meters',
 ])
 
 export interface CheckDeps {
@@ -56,18 +66,62 @@ async function checkGroup(deps: CheckDeps, meter: StripeMeter, row: Row): Promis
   const [identifiers, values] = [texts.parse(row.identifiers), texts.parse(row.vals)]
   const told = identifiers.map((identifier, at) => ({ identifier, value: Number(values[at]) }))
   const marked = missingOf(told, known - stripe) ?? []
-  const hour = new Date(hourMs).toISOString()
-  const evidence = { event_name: meter.eventName, customer_id: customer, hour, known, stripe }
-  const subject = `${meter.eventName}:${customer}:${hour}`
   await deps.db.tx(async (tx) => {
     if (marked.length > 0) {
       const notes = marked.map(() => 'missing from the summaries after an error report')
       await tx.query(sql['refuse-named'], [marked, notes])
     }
-    const finding = { kind: 'meter_difference', severity: 'urgent' } as const
-    await deps.note({ ...finding, subject, evidence: { ...evidence, marked } }, tx)
+    const of = { eventName: meter.eventName, customer, hourMs }
+    await deps.note(differenceOf(of, { known, stripe, marked }), tx)
   })
   return true
+}
+
+interface Hour {
+  readonly eventName: string
+  readonly customer: string
+  readonly hourMs: number
+}
+
+const subjectOf = ({ eventName, customer, hourMs }: Hour): string =>
+  `${eventName}:${customer}:${new Date(hourMs).toISOString()}`
+
+function differenceOf(
+  of: Hour,
+  said: { readonly known: number; readonly stripe: number; readonly marked: readonly string[] },
+): MeterFinding {
+  const hour = new Date(of.hourMs).toISOString()
+  const evidence = { event_name: of.eventName, customer_id: of.customer, hour, ...said }
+  return { kind: 'meter_difference', severity: 'urgent', subject: subjectOf(of), evidence }
+}
+
+/** An hour that differed, and nobody knows by which reports: now and then it is looked at again. */
+async function compareAgain({ db, directory, note }: CheckDeps, row: Row): Promise<void> {
+  const of: Hour = {
+    eventName: textOf(row, 'event_name'),
+    customer: textOf(row, 'customer_id'),
+    hourMs: numberOf(row, 'hour_at'),
+  }
+  const meter = await directory.byEvent(of.eventName)
+  if (meter === null) return
+  const startS = of.hourMs / 1000
+  const sums = await directory.summaries(meter.id, of.customer, startS, startS + HOUR_S)
+  const window = [new Date(of.hourMs), new Date((startS + HOUR_S) * 1000)]
+  const [sent] = await db.query(sql['sent-in-hour'], [of.customer, of.eventName, ...window])
+  const [known, stripe] = [sent === undefined ? 0 : numberOf(sent, 'value'), sums.get(startS) ?? 0]
+  if (known === stripe) await db.query(sql['close-difference'], [subjectOf(of)])
+  else await note(differenceOf(of, { known, stripe, marked: [] }))
+}
+
+/** Closes findings whose cause is gone, whoever ended it. */
+async function closeFindings(deps: CheckDeps): Promise<void> {
+  const { db, clock } = deps
+  const nowMs = clock.now()
+  await db.query(sql['close-told'])
+  const since = [new Date(nowMs - METER_QUIET_MS), new Date(nowMs - METER_KEPT_MS)]
+  await db.query(sql['close-meters'], since)
+  const again = [new Date(nowMs - METER_SUMMARY_LAG_MS), CHECKS_MAX]
+  for (const row of await db.query(sql['open-differences'], again)) await compareAgain(deps, row)
 }
 
 async function runOne(deps: CheckDeps, row: Row): Promise<void> {
@@ -87,7 +141,8 @@ async function runOne(deps: CheckDeps, row: Row): Promise<void> {
 
 /**
  * Compares the times of error reports that named only some of the refused events, and lets meters
- * go on that are active again though no event said so. To be called now and then.
+ * go on that are active again though no event said so. Closes findings whose cause is gone. To be
+ * called now and then.
  */
 export function makeChecks(deps: CheckDeps) {
   const { db, directory, clock } = deps
@@ -103,5 +158,6 @@ export function makeChecks(deps: CheckDeps) {
       const meter = await directory.byEvent(name)
       if (meter?.isActive === true) await db.query(sql['unstop-meter'], [name, now])
     }
+    await closeFindings(deps)
   }
 }

@@ -319,10 +319,11 @@ async function toldTooLate(seal = true) {
 }
 const evidenceOf = async (kind: string, subject: string) => {
   const [row] = await own.db.query(
-    'SELECT evidence, at_stake_micros FROM findings WHERE kind = $1 AND subject = $2',
+    'SELECT evidence, at_stake_micros, state FROM findings WHERE kind = $1 AND subject = $2',
     [kind, subject],
   )
-  return { ...(row?.evidence as Record<string, unknown> | undefined), stake: row?.at_stake_micros }
+  const { evidence, at_stake_micros: stake, state } = row ?? {}
+  return { ...(evidence as Record<string, unknown> | undefined), stake, state }
 }
 const second = async (one: Subscriber) => {
   await goTo(one.endMs + 33 * DAY)
@@ -357,10 +358,11 @@ test.each([2 * HOUR, 26 * HOUR])(
     ])
     await world.advance(3 * HOUR)
     for (const hour of await world.compare(one)) expect(hour.accepted).toBe(hour.stripe)
-    // Looked at again, the first invoice has nothing to say of it.
-    await own.db.query('DELETE FROM findings')
+    // Nothing waits any more, and looked at again the first invoice has nothing to say of it.
+    expect((await evidenceOf('meter_unsent_at_final', subject)).state).toBe('open')
+    await world.process.check()
     await look(final.id)
-    expect(await world.findings()).toEqual([])
+    expect((await evidenceOf('meter_unsent_at_final', subject)).state).toBe('gone')
     expect((await second(one)).total).toBe(5)
     expect(await billed(one)).toMatchObject([[expect.stringContaining('billed:'), 5]])
     expect(await overageOf(one)).toBe(0)
@@ -403,9 +405,17 @@ test('what an invoice bills is not moved', async () => {
 })
 
 test('usage that was not even sealed when its invoice was final is told, with what it is worth', async () => {
-  const { subject } = await toldTooLate(false)
+  const { one, subject } = await toldTooLate(false)
   expect(await evidenceOf('meter_unsent_at_final', subject)).toMatchObject({
     ...{ reports: 0, receipts: 1, unsealed_value: '5', overage_micros: 5 * CREDIT },
     stake: 5 * CREDIT,
   })
+  await world.process.check()
+  expect((await evidenceOf('meter_unsent_at_final', subject)).state).toBe('open')
+  // Sealed it is usage of the next invoice.
+  await world.nextHour()
+  await send()
+  await world.process.check()
+  expect((await evidenceOf('meter_unsent_at_final', subject)).state).toBe('gone')
+  expect((await second(one)).total).toBe(5)
 })

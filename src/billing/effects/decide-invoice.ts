@@ -2,9 +2,17 @@ import { micros, microsFromBigInt, subMicros, type Micros } from '../../kernel/m
 import { INCLUDED_OVERLAP_MS } from '../../kernel/limits.ts'
 import type { Plan } from '../../access/plans/config.ts'
 import type { Catalogue } from '../catalogue.ts'
-import type { Finding } from '../findings.ts'
+import type { Finding, Judged } from '../findings.ts'
 import { turnAfter } from './calendar.ts'
-import { expiryAfter, nothing, unknownPrice, type Decision, type SaleItem } from './decide.ts'
+import {
+  expiryAfter,
+  isGivenBack,
+  knownPrice,
+  nothing,
+  unknownPrice,
+  type Decision,
+  type SaleItem,
+} from './decide.ts'
 import type { InvoiceFacts, InvoiceLine, PriceFacts, SubscriptionFacts } from './read-invoice.ts'
 
 export interface InvoiceInput {
@@ -211,22 +219,32 @@ function wrongWith({ invoice, accountId }: InvoiceInput): Finding[] {
   return found
 }
 
+/** What is looked for at the lines of a paid invoice. */
+const judgedOf = ({ invoice, catalogue }: InvoiceInput): readonly Judged[] =>
+  invoice.lines.flatMap(({ id, price, isProration }): Judged[] => [
+    ...(isProration ? [{ kind: 'stripe_change_not_granted', subject: id }] : []),
+    ...(price !== null && catalogue.planOf(price) !== null ? [knownPrice(price)] : []),
+  ])
+
 /** What a paid invoice grants, line by line. Source: stripe/facts.md §3 (invoice.paid). */
 export function decideInvoice(input: InvoiceInput): Decision {
   const { invoice, accountId } = input
   const findings = wrongWith(input)
   if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`, findings)
   const sales = invoice.lines.flatMap((line) => saleOf(input, line, findings) ?? [])
+  const judged = judgedOf(input)
   if (sales.length === 0) {
     const why = 'invoice paid: it grants nothing'
-    return { ...nothing(why, findings), accountId: isOurs(input) ? accountId : null }
+    return { ...nothing(why, findings), accountId: isOurs(input) ? accountId : null, judged }
   }
-  if (accountId !== null) return { accountId, sales, why: 'invoice paid', findings }
+  if (accountId !== null) return { accountId, sales, why: 'invoice paid', findings, judged }
+  const why = 'paid by nobody we know'
+  if (isGivenBack(invoice)) return { ...nothing(why, findings), judged }
   const finding: Finding = {
     kind: 'stripe_no_account',
     severity: 'urgent',
     subject: invoice.id,
     evidence: { customer: invoice.customer },
   }
-  return nothing('paid by nobody we know', [...findings, finding])
+  return { ...nothing(why, [...findings, finding]), judged }
 }

@@ -1,9 +1,10 @@
 import { micros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Catalogue } from '../catalogue.ts'
 import type { Checkout } from '../checkout-rows.ts'
-import type { Finding } from '../findings.ts'
+import type { Finding, Judged } from '../findings.ts'
 import type { PaymentFacts, SessionFacts } from './facts.ts'
 import type { KeyItem } from './keys.ts'
+import type { MoneyBack } from './share.ts'
 
 /** One lot that a payment grants. */
 export interface SaleItem {
@@ -26,6 +27,8 @@ export interface Decision {
   /** What became of it, for people. */
   readonly why: string
   readonly findings: readonly Finding[]
+  /** What was looked for beside what is always looked for; absent = nothing. */
+  readonly judged?: readonly Judged[]
 }
 
 export const nothing = (why: string, findings: readonly Finding[] = []): Decision => ({
@@ -47,6 +50,10 @@ const notGranted = (kind: string, subject: string, evidence: Finding['evidence']
   subject,
   evidence,
 })
+
+/** Nobody waits for credits of money that all went back. */
+export const isGivenBack = ({ paid, refunded, withdrawn }: MoneyBack): boolean =>
+  paid > 0 && refunded + withdrawn >= paid
 
 /** How what was paid differs from what was asked for; null = it does not. */
 function differenceOf(
@@ -76,7 +83,8 @@ export function decideOwn(
     const asked = { price: stripePrice, amount, currency }
     const evidence = { difference, asked, session: { ...session }, paid: payment.paid }
     const finding = notGranted('stripe_amount_differs', payment.id, evidence)
-    return nothing(`paid otherwise than asked: ${difference}`, [finding])
+    const findings = isGivenBack(payment) ? [] : [finding]
+    return nothing(`paid otherwise than asked: ${difference}`, findings)
   }
   const sale = {
     key: `checkout:${session.id}`,
@@ -99,12 +107,14 @@ export function decideForeign(
   if (!payment.isPaid) return nothing(`payment is ${payment.status}`)
   const sales: SaleItem[] = []
   const findings: Finding[] = []
+  const judged: Judged[] = []
   for (const { id, price, quantity } of session.lines) {
     const pack = price === null ? null : catalogue.packOf(price)
     if (pack === null) {
       findings.push(unknownPrice(price ?? 'none', { session: session.id }))
       continue
     }
+    judged.push(knownPrice(price))
     const amount = timesOf(pack.credits, quantity)
     if (amount === ZERO) continue
     sales.push({
@@ -116,12 +126,20 @@ export function decideForeign(
       expiresAtMs: expiryAfter(payment.paidAtMs, pack.expires_days),
     })
   }
-  if (sales.length === 0) return nothing('nothing of ours was bought', findings)
-  if (accountId !== null) return { accountId, sales, why: 'session paid', findings }
+  if (sales.length === 0) return { ...nothing('nothing of ours was bought', findings), judged }
+  if (accountId !== null) return { accountId, sales, why: 'session paid', findings, judged }
   const evidence = { session: session.id, customer: session.customer }
-  const finding = notGranted('stripe_no_account', payment.id, evidence)
-  return nothing('paid by nobody we know', [...findings, finding])
+  if (!isGivenBack(payment)) {
+    findings.push(notGranted('stripe_no_account', payment.id, evidence))
+  }
+  return { ...nothing('paid by nobody we know', findings), judged }
 }
+
+/** A price that something of ours has by now. */
+export const knownPrice = (price: string | null): Judged => ({
+  kind: 'stripe_unknown_price',
+  subject: price ?? 'none',
+})
 
 /** A price that no pack or plan has. One for each price, however often it is paid. */
 export const unknownPrice = (price: string, evidence: Finding['evidence']): Finding => ({

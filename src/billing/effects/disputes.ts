@@ -14,6 +14,8 @@ const sql = loadSql(new URL('../sql/', import.meta.url), [
 
 /** No money moved, or all of it came back. */
 const HARMLESS = /^(warning_\w+|won|prevented)$/
+/** Nobody has to do anything about it any more. */
+const OVER = /^(warning_closed|won|prevented)$/
 const FREEZING = /^(needs_response|under_review|lost|appeal_\w+)$/
 
 /** Whether a dispute keeps its account from reserving; a status of tomorrow does where it took. */
@@ -72,11 +74,13 @@ async function noteDispute(
   { id, status, amount, withdrawn }: DisputeFacts,
 ): Promise<void> {
   const isInquiry = status.startsWith('warning_')
+  const judged = ['stripe_inquiry', 'stripe_dispute'].map((kind) => ({ kind, subject: id }))
+  const isOver = OVER.test(status) && withdrawn === 0
   const finding = {
     kind: isInquiry ? 'stripe_inquiry' : 'stripe_dispute',
     severity: isInquiry ? 'info' : 'review',
     subject: id,
     evidence: { account_id: of.accountId, payment: of.paymentId, status, amount, withdrawn },
   } as const
-  await findings.note(finding, tx)
+  await findings.settle(judged, isOver ? [] : [finding], tx)
 }

@@ -91,7 +91,7 @@ export function makeEffects(deps: EffectsDeps): Effects {
 
   /** What the subject itself says, beside what it is about. */
   async function noteTarget(tx: Tx, target: Target, nowMs: number): Promise<void> {
-    for (const finding of target.findings) await deps.findings.note(finding, tx)
+    await deps.findings.settle(target.judged ?? [], target.findings, tx)
     if (target.warning !== undefined) await noteWarning(tx, deps, target, target.warning, nowMs)
   }
 

@@ -1,5 +1,5 @@
 import { checkoutRows } from '../checkout-rows.ts'
-import type { Finding } from '../findings.ts'
+import type { Finding, Judged } from '../findings.ts'
 import { findAttempt } from '../recharge/store.ts'
 import type { RechargeLooksDeps } from './look-at-recharge.ts'
 import { creditNoteFinding, type PlanLooksDeps } from './looks-of-plans.ts'
@@ -10,6 +10,8 @@ import type { WarningFacts } from './warnings.ts'
 export type Target = {
   readonly id: string
   readonly findings: readonly Finding[]
+  /** What was looked for at the subject; absent = nothing. */
+  readonly judged?: readonly Judged[]
   /** Its payer may not be who it seems: nothing is charged by itself any more. */
   readonly warning?: WarningFacts
 } & (
@@ -89,7 +91,8 @@ export async function targetOf(deps: TargetDeps, { kind, id }: Subject): Promise
       const note = await invoices.creditNote(id)
       const isTold = deps.catalogue().policies.credit_note === 'finding'
       const findings = isTold ? creditNoteFinding(id, note) : []
-      return note.invoice === '' ? null : { kind: 'invoice', id: note.invoice, findings }
+      const judged = [{ kind: 'stripe_credit_note', subject: id }]
+      return note.invoice === '' ? null : { kind: 'invoice', id: note.invoice, findings, judged }
     }
   }
 }

@@ -27,6 +27,7 @@ export async function noteWarning(
   if (account === null && target.kind === 'warning') return
   const evidence = { account_id: account, payment, actionable }
   const finding = { kind: 'stripe_early_fraud_warning', severity: 'review', subject: id } as const
-  await findings.note({ ...finding, evidence }, tx)
+  // Refunded or disputed it is told by that.
+  await findings.settle([finding], actionable ? [{ ...finding, evidence }] : [], tx)
   if (account !== null) await turnOffWarned(tx, account, id, nowMs)
 }

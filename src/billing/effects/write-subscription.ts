@@ -36,8 +36,9 @@ export async function writeSubscription(
     ...[new Date(it.startedAtMs), new Date(nowMs)],
     ...[it.invoiceStatus, dateOf(it.owedSinceMs), it.payUrl],
   ])
-  if (plan === null && item !== undefined) {
-    await deps.findings.note(unknownPrice(item.price, { subscription: it.id }), tx)
+  if (item !== undefined) {
+    const unknown = unknownPrice(item.price, { subscription: it.id })
+    await deps.findings.settle([unknown], plan === null ? [unknown] : [], tx)
   }
   if (plan !== null) {
     const to = { purchase: purchaseOfPlan(it.id), itemId: plan.id, limits: plan.issue_key ?? null }

@@ -4,7 +4,7 @@ import type { Ids } from '../../kernel/ids.ts'
 import { settleSales, type Sale } from '../../ledger/sale.ts'
 import type { Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
-import type { Findings } from '../findings.ts'
+import type { Findings, Judged } from '../findings.ts'
 import type { RechargeEnd } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
 import type { Decision, SaleItem } from './decide.ts'
@@ -94,6 +94,17 @@ export interface WriteDeps extends DisputeWriter {
   readonly tell?: Tell
 }
 
+/** What is looked for at every payment, and at the invoice that stands for one. */
+const KINDS = [
+  ...['stripe_amount_differs', 'stripe_no_account'],
+  ...['stripe_invoice_overpaid', 'stripe_invoice_not_finalised'],
+]
+
+const judgedOf = ({ id }: PaymentFacts, { judged = [] }: Decision): readonly Judged[] => [
+  ...KINDS.map((kind) => ({ kind, subject: id })),
+  ...judged,
+]
+
 /** Brings ledger, sales and disputes to what was seen of a payment, in one transaction. */
 export async function writePayment(
   tx: Tx,
@@ -102,7 +113,7 @@ export async function writePayment(
   decision: Decision,
   nowMs: number,
 ): Promise<Written> {
-  for (const finding of decision.findings) await deps.findings.note(finding, tx)
+  await deps.findings.settle(judgedOf(payment, decision), decision.findings, tx)
   const { accountId, sales, why } = decision
   const isStuck = decision.findings.some(({ severity }) => severity === 'urgent')
   if (accountId === null) {

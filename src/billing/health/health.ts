@@ -19,6 +19,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'read-counts',
   'drop-counts',
   'close-findings',
+  'close-settled',
 ])
 
 /** Counts what billing does, over all processes, and finds what operators must know. */
@@ -113,6 +114,7 @@ export function makeHealth(deps: {
       const counts = rows.map((row) => [textOf(row, 'name'), numberOf(row, 'count')] as const)
       for (const finding of judge(Object.fromEntries(counts))) await findings.note(finding)
       await db.query(sql['close-findings'], [KINDS, new Date(nowMs - BILLING_QUIET_MS)])
+      await db.query(sql['close-settled'])
       await db.query(sql['drop-counts'], [new Date(nowMs - BILLING_COUNTS_KEPT_MS)])
     },
   }

@@ -1,4 +1,4 @@
-import { expiryAfter, nothing, type Decision } from '../effects/decide.ts'
+import { expiryAfter, isGivenBack, nothing, type Decision } from '../effects/decide.ts'
 import type { Ending } from './end.ts'
 import type { Failure } from './consequence.ts'
 import type { RechargeFacts } from './read.ts'
@@ -24,6 +24,7 @@ export function decideRecharge(attempt: Attempt, payment: RechargeFacts): Decisi
     const evidence = { difference, asked, paid: payment.paid, paid_in: payment.currency }
     const finding = { kind: 'stripe_amount_differs', severity: 'urgent' } as const
     const why = `paid otherwise than asked: ${difference}`
+    if (isGivenBack(payment)) return nothing(why)
     return nothing(why, [{ ...finding, subject: payment.id, evidence }])
   }
   const sale = {
