@@ -22,9 +22,9 @@ export interface Asked {
 }
 
 const CHAT: Asked = { path: '/v1/chat/completions', body: REQUEST }
-const TICKS_PER_S = 100
+export const TICKS_PER_S = 100
 
-const cpuTicks = (pid: number): number => {
+export const cpuTicks = (pid: number): number => {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return Number(fields[11]) + Number(fields[12])
 }

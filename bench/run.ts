@@ -18,7 +18,7 @@ const quick = values.quick
 const benches: Record<string, () => Promise<void>> = {
   json: () => benchJson(quick ? 4 : 10, quick ? 1 : 3),
   endpoints: () => benchEndpoints(quick ? 4 : 10),
-  streams: () => benchStreams(quick ? 200 : 1_000, 200),
+  streams: () => benchStreams(quick ? 200 : 1_000, quick ? 40 : 200),
   pairs: () => benchPairs(quick ? 3 : 10),
   webhooks: () => benchWebhooks(quick ? 5 : 20),
   posting: () => benchPosting(quick ? 200_000 : 5_000_000),

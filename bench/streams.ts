@@ -1,11 +1,17 @@
-import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { startFarebox } from './farebox.ts'
-import { startNode } from './programs.ts'
+import { cpuTicks, TICKS_PER_S } from './load.ts'
+import { startNode, type Program } from './programs.ts'
 import { number, print } from './table.ts'
 
 const EVENT_PAUSE_MS = 250
+/** Until all streams are open and flowing, or all has been put away after them. */
+const SETTLING_MS = 8_000
 const report = z.object({
   events: z.number(),
   p50Ms: z.number(),
@@ -13,66 +19,83 @@ const report = z.object({
   failed: z.number(),
 })
 
-function openStreams(url: string, key: string, count: number): Promise<z.infer<typeof report>> {
-  const args = ['bench/stream-client.ts', url, key, String(count)]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  let output = ''
-  child.stdout.on('data', (part: Buffer) => (output += part.toString()))
-  return new Promise((resolve, reject) => {
-    child.once('exit', () => {
-      try {
-        resolve(report.parse(JSON.parse(output)))
-      } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)))
-      }
-    })
+const startClient = (url: string, key: string, count: number): ChildProcess =>
+  spawn(process.execPath, ['bench/stream-client.ts', url, key, String(count)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
+
+async function openStreams(program: Program, key: string, count: number) {
+  const before = cpuTicks(program.pid)
+  const child = startClient(program.url, key, count)
+  let output = ''
+  child.stdout?.on('data', (part: Buffer) => (output += part.toString()))
+  await new Promise((resolve) => child.once('exit', resolve))
+  const seen = report.parse(JSON.parse(output))
+  const cpuUs = ((cpuTicks(program.pid) - before) / TICKS_PER_S / seen.events) * 1e6
+  return { ...seen, cpuUs }
 }
 
-const memoryKb = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
+/** Has the gateway collect, and reads what it then keeps, bytes. */
+async function liveBytes(pid: number, file: string): Promise<number> {
+  rmSync(file, { force: true })
+  process.kill(pid, 'SIGUSR2')
+  while (!existsSync(file) || readFileSync(file, 'utf8') === '') await delay(50)
+  return Number(readFileSync(file, 'utf8'))
+}
 
-/** Simultaneous SSE streams: how much later an event arrives through the gateway. */
+/** What a gateway keeps for each open stream, bytes. */
+async function memoryOf(farebox: Program, key: string, count: number, file: string) {
+  await delay(SETTLING_MS)
+  const idle = await liveBytes(farebox.pid, file)
+  const client = startClient(farebox.url, key, count)
+  await delay(SETTLING_MS)
+  const busy = await liveBytes(farebox.pid, file)
+  client.kill()
+  return (busy - idle) / count
+}
+
+/** Simultaneous SSE streams: how much later an event arrives, and what a stream costs. */
 export async function benchStreams(count: number, events: number): Promise<void> {
-  const upstream = await startNode('upstream', 'bench/upstream-sse.ts', [
+  const dir = mkdtempSync(join(tmpdir(), 'farebox-bench-'))
+  const file = join(dir, 'memory')
+  const pause = String(EVENT_PAUSE_MS)
+  const upstream = await startNode('upstream alone', 'bench/upstream-sse.ts', [
     String(events),
-    String(EVENT_PAUSE_MS),
+    pause,
   ])
-  const farebox = await startFarebox(upstream.url)
-  const key = farebox.customer.apiKey
+  const name = 'plain @fastify/http-proxy'
+  const plain = await startNode(name, 'bench/plain-proxy.ts', [upstream.url, String(count)])
+  const probe = new URL('live-memory.ts', import.meta.url).href
+  const farebox = await startFarebox(upstream.url, {
+    NODE_OPTIONS: `--expose-gc --import=${probe}`,
+    BENCH_MEMORY_FILE: file,
+  })
+  const programs = [upstream, plain, farebox]
+  const { apiKey } = farebox.customer
   try {
-    await openStreams(farebox.url, key, Math.ceil(count / 10)) // warms code and connections
-    const direct = await openStreams(upstream.url, key, count)
-    const beforeKb = memoryKb(farebox.pid)
-    let peakKb = beforeKb
-    const watch = setInterval(() => (peakKb = Math.max(peakKb, memoryKb(farebox.pid))), 500)
-    const through = await openStreams(farebox.url, key, count)
-    clearInterval(watch)
-    const row = (name: string, of: typeof direct): string[] => [
-      name,
-      String(of.events),
-      number(of.p50Ms, 2),
-      number(of.p99Ms, 2),
-      String(of.failed),
-    ]
+    for (const program of programs) await openStreams(program, apiKey, Math.ceil(count / 10)) // warms
+    const rows: string[][] = []
+    for (const program of programs) {
+      const {
+        events: seen,
+        p50Ms,
+        p99Ms,
+        failed,
+        cpuUs,
+      } = await openStreams(program, apiKey, count)
+      rows.push([program.name, String(seen), ...[p50Ms, p99Ms, cpuUs].map((n) => number(n, 2))])
+      rows.at(-1)?.push(String(failed))
+    }
+    const heads = ['events', 'delay p50 ms', 'delay p99 ms', 'CPU µs an event', 'failed streams']
     print(
       `${count} simultaneous streams of ${events} events, one each ${EVENT_PAUSE_MS} ms`,
-      ['', 'events', 'delay p50 ms', 'delay p99 ms', 'failed streams'],
-      [
-        row('upstream alone', direct),
-        row('through Farebox', through),
-        [
-          'added',
-          '',
-          number(through.p50Ms - direct.p50Ms, 2),
-          number(through.p99Ms - direct.p99Ms, 2),
-          '',
-        ],
-      ],
+      ['', ...heads],
+      rows,
     )
-    console.log(`\nMemory: ${number((peakKb - beforeKb) / count, 1)} KB a stream at the peak`)
+    const bytes = await memoryOf(farebox, apiKey, count, file)
+    console.log(`\nKept for each open stream: ${number(bytes / 1024, 1)} KB`)
   } finally {
-    await farebox.stop()
-    await upstream.stop()
+    for (const program of programs.reverse()) await program.stop()
+    rmSync(dir, { recursive: true, force: true })
   }
 }
