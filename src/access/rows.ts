@@ -105,3 +105,15 @@ export const keyLimits = z.object({
 export type Key = z.infer<typeof keyRow>
 /** What a key is called and may do; null = no limit. */
 export type KeyLimits = Key['limits']
+
+/** A key that may do what its account may. */
+export const NO_LIMITS: KeyLimits = {
+  name: '',
+  models: null,
+  endpoints: null,
+  budget: null,
+  requestsPerMinute: null,
+  tokensPerMinute: null,
+  maxConcurrency: null,
+  expiresAtMs: null,
+}

@@ -1,4 +1,4 @@
-import type { KeyLimits } from '../access/rows.ts'
+import { NO_LIMITS } from '../access/rows.ts'
 import { hashSecret } from '../access/secrets.ts'
 import type { App } from '../app.ts'
 import { systemClock } from '../kernel/clock.ts'
@@ -9,16 +9,6 @@ import type { QuickstartSetup } from './quickstart.ts'
 
 /** More customers than a quickstart makes; the rest cannot buy until they are new. */
 const CUSTOMERS_MAX = 1_000
-
-const UNLIMITED: Omit<KeyLimits, 'name'> = {
-  models: null,
-  endpoints: null,
-  budget: null,
-  requestsPerMinute: null,
-  tokensPerMinute: null,
-  maxConcurrency: null,
-  expiresAtMs: null,
-}
 
 /** Quickstart through the same doors as the admin API. */
 export function quickstartSetup(app: App): QuickstartSetup {
@@ -62,7 +52,7 @@ export function quickstartSetup(app: App): QuickstartSetup {
       return found.length === 1
     },
     createKey: async (accountId) => {
-      const limits = { ...UNLIMITED, name: 'quickstart' }
+      const limits = { ...NO_LIMITS, name: 'quickstart' }
       const created = await keys.create({ id: null, accountId, limits, actor })
       const secret = created?.secret ?? null
       if (secret === null) throw new Error(`no key could be made for ${accountId}`)

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { refuse, type Refusal } from '../kernel/errors.ts'
 import {
   ANSWER_BUFFER_BYTES_MAX,
   ANSWER_METER_BYTES_MAX,
@@ -13,7 +12,7 @@ import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
 import { sendRefusal, sendWhole } from './reply.ts'
-import { answerToKeep, own, release, settle, waitPosted, type Charged } from './settle.ts'
+import { answerToKeep, own, settle, waitPosted, type Charged } from './settle.ts'
 
 /** What is known of an answer whose body is not at hand: everything must be estimated. */
 export const unknownReport = (chars: number): MeterReport => ({
@@ -125,65 +124,4 @@ function endBroken(exchange: Exchange, failure: Error): void {
   const { out, protocol, id } = exchange
   if (out.headersSent) out.destroy()
   else sendRefusal(out, protocol.family, id, upstreamFailure(failure))
-}
-
-const OPERATOR_TROUBLE = new Set([401, 402, 403])
-const OPERATOR_QUOTA =
-  /insufficient_quota|billing_hard_limit|credit balance is too low|API_KEY_INVALID/i
-
-/** An upstream's error that is about the operator's own account, not about the request. */
-function operatorTrouble(status: number, body: Buffer): Refusal | null {
-  const quota =
-    status === 429 || status === 400 ? OPERATOR_QUOTA.test(body.toString('utf8')) : false
-  if (!OPERATOR_TROUBLE.has(status) && !quota) return null
-  return refuse('upstream_unavailable', 'The model provider is not available here right now.')
-}
-
-/** An error of the upstream: nothing is charged, it passes as it came. Source: providers.md §2. */
-export function makeErrorSink(
-  deps: GatewayDeps,
-  exchange: Exchange,
-  status: number,
-  upstream: IncomingHttpHeaders,
-  flow: Flow,
-  done: (status: number, charged: Charged | null) => void,
-): BodySink {
-  const { out, protocol, id, times } = exchange
-  const parts: Buffer[] = []
-  let bytes = 0
-  const finish = async (refusal: Refusal | null): Promise<void> => {
-    times.endedMs = deps.clock.monotonicMs()
-    await release(deps, exchange)
-    const body = Buffer.concat(parts)
-    const trouble = refusal ?? operatorTrouble(status, body)
-    if (trouble !== null) {
-      deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
-      sendRefusal(out, protocol.family, id, trouble)
-    } else {
-      sendWhole(out, status, clientHeaders(upstream, id, requestIdHeader(protocol.family)), body)
-    }
-    done(trouble === null ? status : 503, null)
-  }
-  let ended = false
-  const once = (refusal: Refusal | null): void => {
-    if (ended) return
-    ended = true
-    own(deps, exchange, finish(refusal))
-  }
-  return {
-    data(chunk) {
-      bytes += chunk.length
-      if (bytes <= ANSWER_BUFFER_BYTES_MAX) parts.push(chunk)
-      else {
-        once(refuse('upstream_error', 'The model provider sent an error that is too large.'))
-        flow.abort()
-      }
-    },
-    end: () => {
-      once(null)
-    },
-    fail: (error) => {
-      once(upstreamFailure(error))
-    },
-  }
 }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { CreatedKey } from '../../access/keys.ts'
-import type { Key, KeyLimits } from '../../access/rows.ts'
+import { NO_LIMITS, type Key, type KeyLimits } from '../../access/rows.ts'
 import { refuse } from '../../kernel/errors.ts'
 import { viewCredits } from '../../kernel/money.ts'
 import { noAccount, noKey, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
@@ -89,17 +89,6 @@ const NO_BUDGET = refuse(
   'invalid_request',
   'budget: a backend key has none. Limit the account (credits), or give it a client key.',
 )
-
-const NO_LIMITS: KeyLimits = {
-  name: '',
-  models: null,
-  endpoints: null,
-  budget: null,
-  requestsPerMinute: null,
-  tokensPerMinute: null,
-  maxConcurrency: null,
-  expiresAtMs: null,
-}
 
 /** What is left out stays, what is null goes. */
 const orKept = <T>(given: T | undefined, kept: T): T => (given === undefined ? kept : given)

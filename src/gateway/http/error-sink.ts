@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { ANSWER_BUFFER_BYTES_MAX } from '../../kernel/limits.ts'
-import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
+import { gatherError } from '../error-sink.ts'
+import type { BodySink, Flow } from '../forward.ts'
 import { clientHeaders } from '../headers.ts'
 import { sendRefusal, sendWhole } from '../reply.ts'
 import { own, release } from '../settle.ts'
@@ -21,39 +21,18 @@ export function makeHttpErrorSink(
 ): BodySink {
   const { status, headers, flow } = answer
   const { out, id, times } = exchange
-  const parts: Buffer[] = []
-  let bytes = 0
-  let isOver = false
-  const finish = async (refusal: Refusal | null): Promise<void> => {
+  const isTrouble = OPERATOR_TROUBLE.has(status)
+  const finish = async (body: Buffer, refusal: Refusal | null): Promise<void> => {
     times.endedMs = deps.clock.monotonicMs()
     await release(deps, exchange)
-    if (refusal === null) {
-      sendWhole(out, status, clientHeaders(headers, id, 'x-request-id'), Buffer.concat(parts))
-    } else sendRefusal(out, 'openai', id, refusal)
+    if (refusal === null) sendWhole(out, status, clientHeaders(headers, id, 'x-request-id'), body)
+    else sendRefusal(out, 'openai', id, refusal)
     done(out.statusCode)
   }
-  const over = (refusal: Refusal | null): void => {
-    if (isOver) return
-    isOver = true
-    own(deps, exchange, finish(refusal))
-  }
-  return {
-    data(chunk) {
-      bytes += chunk.length
-      if (bytes <= ANSWER_BUFFER_BYTES_MAX) parts.push(chunk)
-      else {
-        over(TOO_LARGE)
-        flow.abort()
-      }
-    },
-    end: () => {
-      if (OPERATOR_TROUBLE.has(status)) {
-        deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
-      }
-      over(OPERATOR_TROUBLE.has(status) ? NOT_AVAILABLE : null)
-    },
-    fail: (error) => {
-      over(upstreamFailure(error))
-    },
-  }
+  return gatherError(flow, TOO_LARGE, (body, failed) => {
+    if (isTrouble) {
+      deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
+    }
+    own(deps, exchange, finish(body, failed ?? (isTrouble ? NOT_AVAILABLE : null)))
+  })
 }
