@@ -5,6 +5,8 @@ import type { Pack, Policies } from './config.ts'
 export interface Catalogue {
   readonly policies: Policies
   readonly packs: readonly Pack[]
+  /** Something follows from Stripe's own entitlements. */
+  readonly hasStripeFeatures: boolean
   pack(id: string): Pack | null
   plan(id: string): Plan | null
   packOf(price: string): Pack | null
@@ -15,6 +17,7 @@ export function makeCatalogue(config: {
   readonly packs: readonly Pack[]
   readonly plans: readonly Plan[]
   readonly stripe: { readonly policies: Policies }
+  readonly access?: { readonly stripe_features: Readonly<Record<string, unknown>> }
 }): Catalogue {
   const { packs, plans } = config
   const packsById = new Map(packs.map((pack) => [pack.id, pack]))
@@ -25,6 +28,7 @@ export function makeCatalogue(config: {
   return {
     policies: config.stripe.policies,
     packs,
+    hasStripeFeatures: Object.keys(config.access?.stripe_features ?? {}).length > 0,
     pack: (id) => packsById.get(id) ?? null,
     plan: (id) => plansById.get(id) ?? null,
     packOf: (price) => packsByPrice.get(price) ?? null,

@@ -27,6 +27,18 @@ const maybeId = z
 /** End of the year 9999: what every store can write as a time. */
 const SECONDS_MAX = 253_402_300_799
 
+/** Summaries of entitlements have no id: there is one of each customer. */
+const OF_CUSTOMER = 'entitlements.active_entitlement_summary'
+
+function namedBy(
+  it:
+    | { id?: string | null | undefined; object?: string | null | undefined; customer?: unknown }
+    | undefined,
+): string | null {
+  if (it?.object === OF_CUSTOMER) return typeof it.customer === 'string' ? it.customer : null
+  return it?.id ?? null
+}
+
 const snapshotEvent = z
   .object({
     id,
@@ -40,12 +52,14 @@ const snapshotEvent = z
       .regex(/^[\x21-\x7e]{1,64}$/)
       .nullish()
       .catch(null),
-    data: z.object({ object: z.looseObject({ id: maybeId }) }).optional(),
+    data: z
+      .object({ object: z.looseObject({ id: maybeId, object: maybeId, customer: maybeId }) })
+      .optional(),
   })
   .transform((event): IncomingEvent => ({
     id: event.id,
     type: event.type,
-    objectId: event.data?.object.id ?? null,
+    objectId: namedBy(event.data?.object),
     stripeAccount: event.account ?? null,
     apiVersion: event.api_version ?? null,
     livemode: event.livemode,

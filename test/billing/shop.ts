@@ -35,6 +35,7 @@ export function makeShop() {
   const subscriptions = new Map<string, SubscriptionFacts>()
   const prices = new Map<string, PriceFacts>()
   const notes = new Map<string, { invoice: string; status: string; elsewhere: number }>()
+  const features = new Map<string, readonly string[]>()
   const deletedCustomers = new Set<string>()
   const readHooks: (() => Promise<void>)[] = []
 
@@ -102,6 +103,7 @@ export function makeShop() {
     invoice: (id) => known(invoices, id),
     subscription: (id) => known(subscriptions, id),
     price: (id) => Promise.resolve(prices.get(id) ?? MONTHLY),
+    features: (customer) => Promise.resolve(features.get(customer) ?? []),
     invoiceOf: (id) =>
       Promise.resolve(invoices.has(id.replace('pi_', 'in_')) ? id.replace('pi_', 'in_') : null),
     creditNote: (id) => known(notes, id),
@@ -114,6 +116,7 @@ export function makeShop() {
     subscriptions,
     prices,
     notes,
+    features,
     deletedCustomers,
     sessions,
     payments,

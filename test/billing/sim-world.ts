@@ -39,6 +39,7 @@ async function catalogue(world: StripeWorld) {
   const year = await recurringPrice(world, 20_000, 'year')
   const prices = { pack: pack.id, small: small.id, large: large.id, year: year.id }
   const config = configSchema.parse({
+    access: { stripe_features: { sso: { sso: true, seats: 50 }, gone: { never: true } } },
     packs: [{ id: 'pack', stripe_price: prices.pack, credits: SOLD.pack }],
     plans: [
       { id: 'free', models: ['gpt-small'], rates: { requests_per_minute: 3 } },

@@ -42,6 +42,8 @@ const keptBook = z.object({
   suspend_ms: z.number(),
   slack_ms: z.number(),
   pause_collection: z.enum(['keep', 'suspend']).default('keep'),
+  /** What Stripe's features give, by their lookup keys. */
+  stripe_features: z.record(z.string(), featuresSchema).default({}),
 })
 type KeptBook = z.infer<typeof keptBook>
 
@@ -92,6 +94,7 @@ function keptOf({ plans, access, stripe }: BookConfig, before: PlanBook): KeptBo
     suspend_ms: access.grace.suspend_days * DAY_MS,
     slack_ms: access.slack_minutes * 60_000,
     pause_collection: stripe.policies.pause_collection,
+    stripe_features: access.stripe_features,
   }
 }
 

@@ -94,6 +94,10 @@ export const accessConfigSchema = z.strictObject({
     .default('allow')
     .describe('Had a plan, and there is neither fallback nor default: as above.'),
   grace: graceSchema.prefault({}),
+  stripe_features: z
+    .record(z.string().min(1).max(80), featuresSchema)
+    .default({})
+    .describe('What features of Stripe’s own entitlements give, by their lookup keys.'),
   slack_minutes: z
     .int()
     .min(10)

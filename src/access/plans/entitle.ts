@@ -15,6 +15,7 @@ import {
   subscriptionsOf,
   type SubscriptionRow,
 } from './rows.ts'
+import { stripeFeaturesOf } from './stripe-features.ts'
 import { noticesOf, type PlanNotice } from './notices.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
@@ -109,7 +110,9 @@ export function makeEntitle(deps: EntitleDeps): Entitle {
     const subscriptions = await subscriptionsOf(tx, accountId)
     const overrides = await overridesOf(tx, accountId)
     const book = await books.ruling(tx)
-    const entitlements = resolve({ subscriptions, overrides, book, nowMs })
+    const isAsked = Object.keys(book.stripe_features).length > 0
+    const stripeFeatures = isAsked ? await stripeFeaturesOf(tx, accountId) : []
+    const entitlements = resolve({ subscriptions, overrides, book, stripeFeatures, nowMs })
     return { entitlements, subscriptions, overrides, book }
   }
 

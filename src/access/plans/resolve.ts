@@ -1,6 +1,7 @@
 import { ZERO, type Micros } from '../../kernel/money.ts'
 import type { PlanBook, PlanRule } from './book.ts'
 import type { Override } from './overrides.ts'
+import { withMore, type Features } from './stripe-features.ts'
 import {
   paidThrough,
   phasesOf,
@@ -39,6 +40,8 @@ export interface ResolveInput<Subscription = SubscriptionState> {
   /** None that were removed. */
   readonly overrides: readonly Override[]
   readonly book: PlanBook
+  /** Lookup keys of what Stripe itself entitles the account to; absent = nothing. */
+  readonly stripeFeatures?: readonly string[]
   readonly nowMs: number
 }
 
@@ -66,7 +69,10 @@ export function rank<Subscription extends SubscriptionState>({
   subscriptions,
   book,
   nowMs,
-}: Omit<ResolveInput<Subscription>, 'overrides'>): readonly Standings<Subscription>[] {
+}: Omit<
+  ResolveInput<Subscription>,
+  'overrides' | 'stripeFeatures'
+>): readonly Standings<Subscription>[] {
   const rankOf = ({ planId }: SubscriptionState): number => book.plans.get(planId)?.rank ?? 0
   return subscriptions
     .map((it): Standings<Subscription> => {
@@ -180,6 +186,21 @@ function patched(allowance: Allowance, patch: Override['patch']): Allowance {
   }
 }
 
+const STANDS = new Set<Ruled['state']>(['active', 'trialing', 'grace', 'comped'])
+
+/** Stripe's features count while the plan does: the ladder and a lapse take them with it. */
+function withStripe(
+  allowance: Allowance,
+  { state }: Ruled,
+  { stripeFeatures = [], book }: ResolveInput,
+): Allowance {
+  if (!STANDS.has(state)) return allowance
+  const given = stripeFeatures.flatMap((key): Features[] =>
+    Object.hasOwn(book.stripe_features, key) ? [book.stripe_features[key] ?? {}] : [],
+  )
+  return { ...allowance, features: given.reduce(withMore, allowance.features) }
+}
+
 const earliest = (times: readonly (number | null)[]): number | null => {
   const known = times.filter((time) => time !== null)
   return known.length === 0 ? null : Math.min(...known)
@@ -203,7 +224,7 @@ export function resolve(input: ResolveInput): Entitlements {
   const own = isCounted && first.standing !== 'pending' ? first.it.planId : null
   const ruled = withExceptions(ruledBy(first, had, book), own, patches)
   const plan = ruled.planId === null ? undefined : book.plans.get(ruled.planId)
-  const allowance = patches.reduce(patched, allowanceOf(plan))
+  const allowance = patches.reduce(patched, withStripe(allowanceOf(plan), ruled, input))
   return {
     ...ruled,
     subscriptionId: isCounted ? first.it.id : null,

@@ -72,6 +72,7 @@ export function makeDryLook(deps: EffectsDeps): DryLook {
       case 'customer':
       case 'method':
       case 'setup':
+      case 'entitlements':
       case 'warning':
       default:
         return null

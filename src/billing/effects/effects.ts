@@ -4,6 +4,7 @@ import { describeError, type Log } from '../../kernel/log.ts'
 import type { Tx } from '../../store/db.ts'
 import type { BillingHooks } from '../hooks.ts'
 import { lookAndWrite, type Look } from './look.ts'
+import { makeEntitlementLooks } from './look-at-entitlements.ts'
 import { makeCardLooks } from './look-at-customer.ts'
 import { makeRechargeLooks, type RechargeLooksDeps } from './look-at-recharge.ts'
 import { makeLooks, none } from './looks.ts'
@@ -78,6 +79,7 @@ export function makeEffects(deps: EffectsDeps): Effects {
     ...makePlanLooks(deps),
     ...makeRechargeLooks(deps),
     ...makeCardLooks(deps),
+    ...makeEntitlementLooks(deps),
   }
   const turns = makeTurns()
   const now = (): number => clock.now()

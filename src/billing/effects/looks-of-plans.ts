@@ -7,6 +7,7 @@ import type { Finding } from '../findings.ts'
 import { decideInvoice, isOurs, pricesToRead, underStoredKeys } from './decide-invoice.ts'
 import { nothing } from './decide.ts'
 import { noteEmail } from './email.ts'
+import { readFeatures } from './look-at-entitlements.ts'
 import { keysOfPacks, keysOfPlans } from './keys.ts'
 import { readLook, takeLook, type Look } from './look.ts'
 import { accountOfCustomer, none, withStored, type LooksDeps } from './looks.ts'
@@ -144,8 +145,10 @@ async function lookAtSubscription(deps: PlanLooksDeps, id: string): Promise<Look
   const it = await deps.invoices.subscription(id)
   const accountId = await accountOfCustomer(deps.db, it.customer)
   if (accountId === null) return { write: () => Promise.resolve(none('of nobody we know')) }
+  const keepFeatures = await readFeatures(deps, it.customer, accountId)
   return {
     async write(tx, nowMs) {
+      await keepFeatures?.(tx, nowMs)
       const ended = await endIncluded(tx, deps, { subscription: it, accountId }, nowMs)
       const changed = await writeSubscription(tx, deps, it, accountId, nowMs)
       const accounts = ended || changed ? [accountId] : []

@@ -83,6 +83,8 @@ export interface InvoiceReader {
   invoice(id: string): Promise<InvoiceFacts>
   subscription(id: string): Promise<SubscriptionFacts>
   price(id: string): Promise<PriceFacts>
+  /** Lookup keys of the features that Stripe entitles a customer to, all of them. */
+  features(customer: string): Promise<readonly string[]>
   /** The invoice that a payment is of; null = none. */
   invoiceOf(payment: string): Promise<string | null>
   creditNote(id: string): Promise<{
@@ -201,6 +203,12 @@ export function makeInvoiceReader(stripe: Stripe): InvoiceReader {
     async price(id) {
       const { recurring } = await stripe.prices.retrieve(id)
       return { isMetered: recurring?.usage_type === 'metered', period: periodOf(recurring) }
+    },
+    async features(customer) {
+      const active = await stripe.entitlements.activeEntitlements
+        .list({ customer, limit: 100 })
+        .autoPagingToArray({ limit: LIST_MAX })
+      return active.map(({ lookup_key: key }) => key)
     },
     async invoiceOf(payment) {
       const which = { type: 'payment_intent', payment_intent: payment } as const

@@ -13,6 +13,7 @@ export interface Subject {
     | 'customer'
     | 'method'
     | 'setup'
+    | 'entitlements'
   readonly id: string
 }
 
@@ -34,6 +35,7 @@ const KINDS: readonly (readonly [string, Subject['kind'] | null])[] = [
   ['customer.updated', 'customer'],
   ['payment_method.', 'method'],
   ['setup_intent.succeeded', 'setup'],
+  ['entitlements.active_entitlement_summary.', 'entitlements'],
 ]
 
 /** null = there is nothing to look at. Source: stripe/facts.md §3. */

@@ -17,7 +17,10 @@ export type Target = {
 } & (
   | { readonly kind: 'payment'; readonly session: string }
   | { readonly kind: 'recharge'; readonly attempt: string }
-  | { readonly kind: 'session' | 'invoice' | 'subscription' | 'customer' | 'method' | 'setup' }
+  | {
+      readonly kind:
+        'session' | 'invoice' | 'subscription' | 'customer' | 'method' | 'setup' | 'entitlements'
+    }
   /** Its payment is of nothing we know, and perhaps its payer is. */
   | { readonly kind: 'warning' }
 )
@@ -86,6 +89,7 @@ export async function targetOf(deps: TargetDeps, { kind, id }: Subject): Promise
     case 'customer':
     case 'method':
     case 'setup':
+    case 'entitlements':
       return { kind, id, findings: [] }
     case 'credit_note': {
       const note = await invoices.creditNote(id)

@@ -46,15 +46,17 @@ export function emit(world: World, type: string, source: Obj, previous: Obj = {}
   })
   world.outbox.push({ type, eventId: text(event, 'id') })
   const url = URLS[text(source, 'object')]
-  if (url === undefined || source.id === undefined) return
-  emitThin(world, `v1.${type}`, {
-    related_object: {
-      id: text(source, 'id'),
-      type: text(source, 'object'),
-      url: `${url}/${text(source, 'id')}`,
-    },
-    snapshot_event: text(event, 'id'),
-  })
+  if (url !== undefined && source.id !== undefined) {
+    emitThin(world, `v1.${type}`, {
+      related_object: {
+        id: text(source, 'id'),
+        type: text(source, 'object'),
+        url: `${url}/${text(source, 'id')}`,
+      },
+      snapshot_event: text(event, 'id'),
+    })
+  }
+  for (const watch of world.watchers) watch(type, source)
 }
 
 /** A v2 event. `values.data` is only seen by who fetches it. */

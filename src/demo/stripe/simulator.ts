@@ -10,6 +10,7 @@ import { settleSession } from './checkout-pay.ts'
 import { checkoutRoutes, linesOf } from './checkout.ts'
 import { customerRoutes } from './customers.ts'
 import { disputeRoutes, makeDispute, makeWarning } from './disputes.ts'
+import { entitlementRoutes, watchSubscriptions } from './entitlements.ts'
 import { endpointRoutes } from './endpoints.ts'
 import type { Includes } from './expand.ts'
 import { ref, text, type Json, type Obj } from './json.ts'
@@ -50,6 +51,7 @@ function includesOf(biller: Biller): Includes {
 
 export function makeSimulator(options: WorldOptions): Simulator {
   const world = makeWorld(options)
+  watchSubscriptions(world)
   const payments = makePayments(world, {
     settled(intent, paid) {
       settleInvoice(biller, intent, paid)
@@ -82,6 +84,7 @@ export function makeSimulator(options: WorldOptions): Simulator {
       ...creditNoteRoutes(biller),
       ...meterRoutes(world),
       ...portalRoutes(world),
+      ...entitlementRoutes(world),
       ...testClockRoutes(world),
       ...endpointRoutes(world),
     ],

@@ -64,6 +64,8 @@ export interface World {
   base: string
   /** Emitted since the last call's end, in order. */
   outbox: Emitted[]
+  /** Called after each snapshot event. */
+  readonly watchers: ((type: string, source: Obj) => void)[]
   readonly now: () => number
   id(prefix: string): string
   /** A new object of `kind`, kept under a new id. */
@@ -120,6 +122,7 @@ export function makeWorld(options: WorldOptions): World {
     settings: structuredClone(SETTINGS),
     base: '',
     outbox: [],
+    watchers: [],
     now: timeline.now,
     id,
     keep,
