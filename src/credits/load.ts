@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { LOAD_RETRY_WAIT_MS, LOAD_RETRY_WAIT_MS_MAX, LOAD_TRIES_MAX } from '../kernel/limits.ts'
+import * as limits from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { CreditEngine, LoadReply } from './commands.ts'
@@ -62,8 +62,9 @@ export function makeLoads(deps: LoadsDeps): Loads {
     reason: LoadReason,
     once: () => Promise<LoadReply | null>,
   ): Promise<Loaded> {
-    let waitMs = LOAD_RETRY_WAIT_MS
-    for (let round = 1; round <= LOAD_TRIES_MAX; round++) {
+    let waitMs = limits.LOAD_RETRY_WAIT_MS
+    let [refused, unanswered] = [0, 0]
+    for (;;) {
       try {
         const reply = await once()
         if (reply === null) return 'unknown'
@@ -71,13 +72,16 @@ export function makeLoads(deps: LoadsDeps): Loads {
           deps.onLoad(what, reason)
           return 'loaded'
         }
+        refused += 1
       } catch (error) {
-        log.warn({ what, round, error: describeError(error) }, 'a load got no answer')
+        unanswered += 1
+        log.warn({ what, unanswered, error: describeError(error) }, 'a load got no answer')
       }
-      if (round < LOAD_TRIES_MAX) await sleep(clock, waitMs)
-      waitMs = Math.min(waitMs * 2, LOAD_RETRY_WAIT_MS_MAX)
+      const isHopeless = unanswered >= limits.LOAD_TRIES_MAX || refused >= limits.LOAD_REFUSALS_MAX
+      if (isHopeless) return 'failed'
+      await sleep(clock, waitMs)
+      waitMs = Math.min(waitMs * 2, limits.LOAD_RETRY_WAIT_MS_MAX)
     }
-    return 'failed'
   }
 
   return {

@@ -7,6 +7,7 @@ import {
   REFUSAL_LOOK_MS_MIN,
   REFUSAL_LOOKS_MAX,
   RESERVE_MS_MAX,
+  RESERVE_ROUNDS_MAX,
   RESERVE_VALID_MS,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
@@ -214,7 +215,7 @@ export function makeReserving(deps: ReservingDeps): Reserving {
     let leftMs = RESERVE_MS_MAX
     const tries: Promise<unknown>[] = []
     // Loads may alternate: account, key, changes, each at most a few times.
-    for (let round = 0; round < COMMAND_TRIES_MAX * 3 && unanswered < COMMAND_TRIES_MAX; round++) {
+    for (let round = 0; round < RESERVE_ROUNDS_MAX && unanswered < COMMAND_TRIES_MAX; round++) {
       const startedMs = clock.monotonicMs()
       try {
         const result = await attempt(request, tries, leftMs)

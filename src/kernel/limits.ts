@@ -44,8 +44,12 @@ export const CLUSTER_LOOK_MS_MIN = 200
 export const RESERVE_VALID_MS = 3_000
 /** Repeats of one command with the same ids before a request is refused with 503. */
 export const COMMAND_TRIES_MAX = 3
-/** Rounds of begin/load before an account counts as unreachable. */
+/** Unanswered rounds of begin/load before an account counts as unreachable. */
 export const LOAD_TRIES_MAX = 8
+/** Refused ones: gateways of two releases load the same account in turn, each for its scripts. */
+export const LOAD_REFUSALS_MAX = 24
+/** Rounds of one reserve: what it misses is loaded, perhaps by another release meanwhile again. */
+export const RESERVE_ROUNDS_MAX = 24
 /** Shards of the credit engine's keys. Fixed: a change would move every account. */
 export const SHARDS = 256
 /** How long an unfinished load shares its token; past it the loader is taken for dead. */

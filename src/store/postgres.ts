@@ -126,6 +126,19 @@ interface Statement {
   readonly query_timeout?: number
 }
 
+/**
+ * Whether the answer's columns are `*`: those of a prepared statement may not change, and a newer
+ * release's migration adds some while this one serves. What lies in parentheses does not show.
+ */
+function hasOpenColumns(text: string): boolean {
+  let outer = text.replaceAll(/--.*$/gm, '')
+  for (let before = ''; before !== outer;) {
+    before = outer
+    outer = outer.replaceAll(/\([^()]*\)/g, '')
+  }
+  return /(?:\b(?:SELECT|RETURNING)|,)\s+(?:\w+\.)?\*/i.test(outer)
+}
+
 /** The name is made of the text, so that a pooled server connection never holds another one. */
 function makeNames(prepare: boolean, log: Log): Names {
   const known = new Map<string, string>()
@@ -140,7 +153,7 @@ function makeNames(prepare: boolean, log: Log): Names {
       if (!enabled || params === undefined) return { text }
       const kept = known.get(text)
       if (kept !== undefined) return { text, name: kept }
-      if (known.size >= limits.PREPARED_MAX) return { text }
+      if (known.size >= limits.PREPARED_MAX || hasOpenColumns(text)) return { text }
       const name = `fb_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
       known.set(text, name)
       return { text, name }

@@ -210,6 +210,32 @@ describe('a Postgres connection that breaks', async () => {
     await small.close()
   })
 
+  test('a column added meanwhile, as by a newer release, stops no statement', async () => {
+    const small = openPostgres({ url: own.url ?? '', poolMax: 1, log: silentLog })
+    await small.query('CREATE TABLE grows (id int); INSERT INTO grows VALUES (1)')
+    const texts = [
+      'SELECT * FROM grows WHERE id = $1',
+      'SELECT g.id AS a, g.* FROM grows g WHERE id = $1',
+      'WITH one AS (SELECT * FROM grows) SELECT one.* FROM one WHERE id = $1',
+      'UPDATE grows SET id = id WHERE id = $1 RETURNING *',
+      'SELECT id FROM (SELECT * FROM grows) g WHERE id = $1',
+    ]
+    for (const column of ['x', 'y']) {
+      for (const text of texts) {
+        for (const one of [small, { query: inTx }]) {
+          expect(await one.query(text, [1])).toMatchObject([{ id: 1 }])
+        }
+      }
+      await small.query(`ALTER TABLE grows ADD COLUMN ${column} text`)
+    }
+    async function inTx(text: string, params: readonly number[]) {
+      return small.tx((tx) => tx.query(text, params))
+    }
+    const kept = await small.query('SELECT statement FROM pg_prepared_statements')
+    expect(kept).toEqual([{ statement: texts.at(-1) }])
+    await small.close()
+  })
+
   test('a pooler that forgets prepared statements costs one repeat, then none are used', async () => {
     const small = openPostgres({ url: own.url ?? '', poolMax: 1, log: silentLog })
     const one = () => small.query('SELECT $1::int AS n', [1])

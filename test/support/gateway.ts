@@ -20,6 +20,8 @@ export interface GatewayOptions {
   /** farebox.yaml as an object. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
+  /** A checkout of another version; default this one. */
+  readonly root?: string
   /** Working directory to keep (quickstart data); else a fresh one, removed at the end. */
   readonly dir?: string
 }
@@ -52,7 +54,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     env.FAREBOX_CONFIG = join(dir, 'farebox.yaml')
     writeFileSync(env.FAREBOX_CONFIG, stringify(options.config))
   }
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'serve'], {
+  const child = spawn(process.execPath, [join(options.root ?? ROOT, 'src/main.ts'), 'serve'], {
     cwd: dir,
     env: { ...env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -36,6 +36,8 @@ export interface FaultWorldOptions {
   /** A database made elsewhere, or a way to it. */
   readonly databaseUrl?: string
   readonly config?: Readonly<Record<string, unknown>>
+  /** Checkouts of other versions, by the gateway's index. */
+  readonly roots?: Readonly<Record<number, string>>
   /** Of the gateways, beside what every one has. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -66,8 +68,10 @@ export async function startFaultWorld(options: FaultWorldOptions = {}): Promise<
     databaseUrl,
     gateway(index) {
       const stores = { databaseUrl, redisUrl: options.redisUrl ?? redisServer.url }
-      const { env = {} } = options
-      return (gateways[index] ??= startGateway({ ...stores, config, env }))
+      const { env = {}, roots = {} } = options
+      const root = roots[index]
+      const version = root === undefined ? {} : { root }
+      return (gateways[index] ??= startGateway({ ...stores, config, env, ...version }))
     },
     async kill(gateway) {
       const all = await Promise.all(gateways)
@@ -84,7 +88,7 @@ export async function startFaultWorld(options: FaultWorldOptions = {}): Promise<
       }
     },
     async end() {
-      for (const started of await Promise.allSettled(gateways)) {
+      for (const started of await Promise.allSettled(Object.values(gateways))) {
         if (started.status === 'fulfilled') await started.value.end('SIGKILL')
       }
       redis.disconnect()
