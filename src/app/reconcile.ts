@@ -11,6 +11,7 @@ import { checksOfPayments } from '../reconcile/check-payments.ts'
 import { checksOfSubscriptions } from '../reconcile/check-subscriptions.ts'
 import { checkOfKeySpend } from '../reconcile/check-key-spend.ts'
 import { checksOfTables } from '../reconcile/check-tables.ts'
+import { checkOfUsageOut } from '../reconcile/check-usage-out.ts'
 import type { CostBook } from '../reconcile/costs/config.ts'
 import { makeCosts, type Costs } from '../reconcile/costs/costs.ts'
 import { makeDrifts } from '../reconcile/drift.ts'
@@ -54,6 +55,7 @@ function checksOf(parts: ReconcileParts): readonly Check[] {
     checkOfKeySpend(db),
     ...checksOfTables(reads),
     checkOfFields(reads),
+    checkOfUsageOut(reads),
   ]
   if (stripe === null) return own
   return [

@@ -49,6 +49,10 @@ export const KEY_SPEND_ACCOUNTS_MAX = 25
 export const QUARANTINE_EVENTS_MAX = 10_000
 /** A dispute moves money this long after it began: card networks take up to four months. */
 export const DISPUTE_OPEN_MS = 120 * 86_400_000
+/** Usage waits this long to be told before it is a finding: reporting may be hours behind. */
+export const RECONCILE_USAGE_MS = 24 * 3_600_000
+/** Usage this old is urgent: a fortnight later Stripe takes it no more. */
+export const RECONCILE_USAGE_LATE_MS = 21 * 86_400_000
 /** A page of meters asks no longer than this: how many calls a customer takes is not known. */
 export const RECONCILE_METERS_MS = 10_000
 /** Days of one report of margins: two years' months side by side, and each a statement. */

@@ -434,15 +434,38 @@ const KINDS: Readonly<
   async meter_summary_differs() {
     const { accountId } = await its.charged()
     const stake = [4 * CREDIT, 'unpaid_but_active'] as const
-    const told = [review('meter_summary_differs', `ai_credits cus_metered ${HOUR}`, ...stake)]
+    const told = [
+      review('meter_summary_differs', `ai_credits cus_metered ${HOUR}`, ...stake),
+      urgent('overage_differs', accountId, 4 * CREDIT, null),
+    ]
     const undo = `DELETE FROM meter_reports WHERE identifier = 'lost'`
     return byHand(told, report(accountId, 'cus_metered', 'ai_credits', 'lost'), undo)
   },
   async meter_not_there() {
     const { accountId } = await its.charged()
-    const told = [review('meter_not_there', 'nowhere cus_metered', 4 * CREDIT, 'unpaid_but_active')]
+    const told = [
+      review('meter_not_there', 'nowhere cus_metered', 4 * CREDIT, 'unpaid_but_active'),
+      urgent('overage_differs', accountId, 4 * CREDIT, null),
+    ]
     const undo = `DELETE FROM meter_reports WHERE identifier = 'nowhere'`
     return byHand(told, report(accountId, 'cus_metered', 'nowhere', 'nowhere'), undo)
+  },
+  async usage_not_reported() {
+    const { accountId } = await its.charged()
+    const subject = `${accountId} ai_credits unsealed`
+    const seed = `INSERT INTO meter_outbox (account_id, plan_id, meter, mode, dimensions, hold_id,
+        used_at, quantity, overage_micros, created_at)
+      SELECT '${accountId}', 'payg', 'ai_credits', 'usage', '{}', gen_random_uuid(), at, 5000000, 0,
+        at FROM (SELECT now() - interval '2 days' AS at) it`
+    const undo = `DELETE FROM meter_outbox WHERE account_id = '${accountId}'`
+    return byHand([review('usage_not_reported', subject, 0, 'unpaid_but_active')], seed, undo)
+  },
+  async overage_differs() {
+    const { accountId } = await its.charged()
+    const set = (micros: number) => `DELETE FROM meter_surplus WHERE account_id = '${accountId}';
+      INSERT INTO meter_surplus VALUES ('${accountId}', 'ai_credits', ${micros})`
+    const told = [urgent('overage_differs', accountId, 7, null)]
+    return byHand(told, set(7), set(0))
   },
 }
 

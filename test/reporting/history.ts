@@ -1,3 +1,4 @@
+import { checkOfUsageOut } from '../../src/reconcile/check-usage-out.ts'
 import { textOf, numberOf } from '../../src/store/rows.ts'
 import { EndedError, endingAt } from './ending.ts'
 import { CREDIT, HOUR, type MeterWorld } from './world.ts'
@@ -187,19 +188,12 @@ export async function startHistory(world: MeterWorld, price: string) {
         (await sum(overage, [id, ofModes('overage')])) + (await sum(line, [id, ofModes('usage')]))
       )
     },
-    overageMicros: async (): Promise<number> => (await books.balance(id))?.overageMicros ?? 0,
-    /** What no invoice has closed, by the reports: they lack what an invoice billed too much. */
-    openMicros: () =>
-      sum(
-        `SELECT ((SELECT coalesce(sum(overage_micros), 0) FROM meter_reports
-                  WHERE account_id = $1 AND billed_by IS NULL AND state <> 'replaced'
-                    AND successor IS NULL)
-                 + (SELECT coalesce(sum(overage_micros), 0) FROM meter_outbox
-                    WHERE account_id = $1 AND sealing_id IS NULL)
-                 + (SELECT coalesce(sum(micros), 0) FROM meter_surplus
-                    WHERE account_id = $1))::bigint AS sum`,
-        [id],
-      ),
+    /** What reconciliation says of the overage line and all that is told of it. */
+    async differences() {
+      const scope = { sinceMs: null, untilMs: 0 }
+      const { drifts } = await checkOfUsageOut(db).page(null, scope)
+      return drifts.filter(({ subject }) => subject === id)
+    },
     reports: async () =>
       (
         await db.query(
