@@ -15,6 +15,7 @@ test.each([
   [{ stored: 198, not_stored: 2 }, []],
   [{ stored: 197, not_stored: 2 }, ['stripe_deliveries_unanswered']],
   [{ stored: 1, not_stored: 1 }, []],
+  [{ stored: 150, not_stored: 1, malformed: 1 }, ['stripe_deliveries_unanswered']],
   [{ bad_signature: 1 }, ['stripe_signature_failed']],
   [{ stored: 95, duplicate: 5 }, []],
   [{ stored: 94, duplicate: 6 }, ['stripe_deliveries_repeated']],

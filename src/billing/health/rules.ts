@@ -33,10 +33,10 @@ const ANSWERED: readonly CountName[] = ['stored', 'duplicate', 'ignored']
 export const RULES: readonly Rule[] = [
   {
     kind: 'stripe_deliveries_unanswered',
-    hits: ['not_stored'],
-    of: [...ANSWERED, 'not_stored'],
+    hits: ['not_stored', 'malformed'],
+    of: [...ANSWERED, 'not_stored', 'malformed'],
     ...{ percent: 1, hitsMin: 2 },
-    says: 'less than 99 % of deliveries were stored and answered',
+    says: 'less than 99 % of what Stripe signed was stored and answered',
   },
   {
     kind: 'stripe_signature_failed',
