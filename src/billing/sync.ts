@@ -7,6 +7,7 @@ import {
   STRIPE_SYNC_LISTED_MAX,
 } from '../kernel/limits-outside.ts'
 import { readEvent } from './event.ts'
+import { THIN_EVENTS } from './handled-events.ts'
 import type { Inbox } from './inbox.ts'
 import { eventOf, objectLists, type ObjectList } from './sync-objects.ts'
 import { whyIgnored } from './webhook.ts'
@@ -27,15 +28,15 @@ export interface SyncReport extends Fetched {
 
 /**
  * Fetches what was never delivered since `sinceMs` into the inbox, newest first: Stripe's events,
- * which it keeps for 30 days, and of the time before that the objects themselves, those included
- * that were made earlier and may have changed since. `untilMs` null = to the newest. Both are Unix
- * ms, and the seconds they are in count. Safe at any time and any number of times.
+ * thin ones too, which it keeps for 30 days, and of the time before that the objects themselves,
+ * those included that were made earlier and may have changed since. `untilMs` null = to the newest.
+ * Both are Unix ms, and the seconds they are in count. Safe at any time and any number of times.
  * Source: issue 4 §1 (events list, then objects).
  */
 export type Sync = (sinceMs: number, untilMs: number | null) => Promise<SyncReport>
 
 export interface SyncDeps {
-  readonly stripe: Parameters<typeof objectLists>[0] & Pick<Stripe, 'events'>
+  readonly stripe: Parameters<typeof objectLists>[0] & Pick<Stripe, 'events' | 'v2'>
   readonly inbox: Pick<Inbox, 'store'>
   readonly mode: 'test' | 'live'
   readonly clock: Clock
@@ -95,6 +96,47 @@ async function* eventsOf(
   }
 }
 
+/** What exists as thin events only. */
+async function* thinEventsOf(
+  { stripe }: SyncDeps,
+  created: { readonly gte: number; readonly lte?: number },
+): AsyncGenerator<Item> {
+  const params = { created, types: [...THIN_EVENTS], limit: 100 }
+  for await (const raw of stripe.v2.core.events.list(params)) {
+    yield { created: secondsOf(Date.parse(raw.created)), payload: JSON.stringify(raw) }
+  }
+}
+
+/** Events of both kinds, of the time that Stripe has them of. */
+async function syncEvents(
+  deps: SyncDeps,
+  fromMs: number,
+  untilMs: number | null,
+): Promise<readonly Walked[]> {
+  if (untilMs !== null && untilMs < fromMs) return []
+  const until = untilMs === null ? {} : { lte: secondsOf(untilMs) }
+  const range = { gte: secondsOf(fromMs), ...until }
+  return [await take(deps, eventsOf(deps, range)), await take(deps, thinEventsOf(deps, range))]
+}
+
+/** Objects of the time that Stripe has no events of any more. */
+async function syncObjects(
+  deps: SyncDeps,
+  sinceMs: number,
+  untilMs: number,
+): Promise<readonly Walked[]> {
+  const walked: Walked[] = []
+  for (const list of objectLists(deps.stripe)) {
+    walked.push(await take(deps, objectsOf(deps, list, sinceMs, untilMs)))
+  }
+  return walked
+}
+
+const sumOf = (walked: readonly Walked[]): Fetched => ({
+  seen: walked.reduce((sum, { seen }) => sum + seen, 0),
+  added: walked.reduce((sum, { added }) => sum + added, 0),
+})
+
 async function* objectsOf(
   { mode }: SyncDeps,
   of: ObjectList,
@@ -114,25 +156,14 @@ export function makeSync(deps: SyncDeps): Sync {
   return async (sinceMs, untilMs) => {
     const nowMs = deps.clock.now()
     const fromMs = Math.max(sinceMs, nowMs - STRIPE_EVENTS_KEPT_MS)
-    const until = untilMs === null ? {} : { lte: secondsOf(untilMs) }
-    const isPast = untilMs !== null && untilMs < fromMs
-    const events = isPast
-      ? { seen: 0, added: 0, moreBeforeMs: null }
-      : await take(deps, eventsOf(deps, { gte: secondsOf(fromMs), ...until }))
-    const bounds = [events.moreBeforeMs]
     const sureMs = nowMs - STRIPE_EVENTS_SURE_MS
-    const objects = { seen: 0, added: 0 }
-    for (const list of sinceMs < sureMs ? objectLists(deps.stripe) : []) {
-      const upTo = Math.min(untilMs ?? sureMs, sureMs)
-      const walked = await take(deps, objectsOf(deps, list, sinceMs, upTo))
-      objects.seen += walked.seen
-      objects.added += walked.added
-      bounds.push(walked.moreBeforeMs)
-    }
-    const moreBeforeMs = Math.max(...bounds.map((bound) => bound ?? Number.NEGATIVE_INFINITY))
-    return {
-      ...{ seen: events.seen, added: events.added, objects },
-      moreBeforeMs: Number.isFinite(moreBeforeMs) ? moreBeforeMs : null,
-    }
+    const events = await syncEvents(deps, fromMs, untilMs)
+    const isOld = sinceMs < sureMs
+    const objects = isOld
+      ? await syncObjects(deps, sinceMs, Math.min(untilMs ?? sureMs, sureMs))
+      : []
+    const bounds = [...events, ...objects].flatMap(({ moreBeforeMs }) => moreBeforeMs ?? [])
+    const moreBeforeMs = bounds.length === 0 ? null : Math.max(...bounds)
+    return { ...sumOf(events), objects: sumOf(objects), moreBeforeMs }
   }
 }

@@ -6,6 +6,7 @@ import { STRIPE_EVENT_BYTES_MAX } from '../kernel/limits-outside.ts'
 import type { Log } from '../kernel/log.ts'
 import { readEvent, type IncomingEvent } from './event.ts'
 import type { BillingHooks } from './hooks.ts'
+import { WEBHOOK_API_VERSION } from './handled-events.ts'
 import type { Inbox } from './inbox.ts'
 import { checkSignature } from './signature.ts'
 
@@ -36,9 +37,24 @@ const OFF = refuse(
 const UNSIGNED = refuse('invalid_request', 'The Stripe-Signature header does not fit this body.')
 const NO_EVENT = refuse('invalid_json', 'The body is not an event of Stripe.')
 
+/** More than endpoints have versions; past it nobody is told of another. */
+const VERSIONS_MAX = 16
+
+/** Says once that events come in another version: they are taken, for objects are read anew. */
+function makeVersionWatch(log: Log): (event: IncomingEvent) => void {
+  const told = new Set<string>([WEBHOOK_API_VERSION])
+  return ({ apiVersion: version }) => {
+    if (version === null || told.has(version) || told.size > VERSIONS_MAX) return
+    told.add(version)
+    const fields = { version, ours: WEBHOOK_API_VERSION }
+    log.warn(fields, 'Stripe sends events in another version: see farebox doctor')
+  }
+}
+
 /** Answers 2xx for what is in Postgres and for nothing else. Source: design §7. */
 export function makeWebhook(deps: WebhookDeps) {
   const { inbox, secrets, mode, hooks, clock, log } = deps
+  const watchVersion = makeVersionWatch(log)
 
   async function keep(
     to: Pick<Inbox, 'store'>,
@@ -75,6 +91,7 @@ export function makeWebhook(deps: WebhookDeps) {
       hooks.delivery('malformed')
       return sendRefusal(request, reply, NO_EVENT)
     }
+    watchVersion(event)
     return keep(inbox, text, event, reply)
   }
 }

@@ -131,6 +131,12 @@ describe('a gateway with a Stripe key', async () => {
     )
     const synced = await list('type=payment_intent.synced')
     expect(synced.body).toMatchObject({ data: [{ object_id: old.id, source: 'sync' }] })
+    const fault = { kind: 'rate_limit', operation: 'GET /v1/events', times: 9 }
+    const init = { method: 'POST', body: JSON.stringify(fault) }
+    await fetch(`${base}/_control/api-fault`, init)
+    expect(await farebox(gateway, args)).toMatchObject({
+      ...{ code: 1, err: expect.stringContaining('Stripe takes no more calls') as string },
+    })
     for (const bad of [['--since', 'yesterday'], [], ['--since', iso(startS), '--before', 'x']]) {
       expect((await farebox(gateway, ['stripe', 'sync', ...bad])).code).not.toBe(0)
     }

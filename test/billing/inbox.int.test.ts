@@ -1,3 +1,4 @@
+import Stripe from 'stripe'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readEvent } from '../../src/billing/event.ts'
 import type { Delivery } from '../../src/billing/keep-events.ts'
@@ -10,10 +11,11 @@ import {
   STRIPE_EVENTS_AT_ONCE_MAX,
 } from '../../src/kernel/limits-outside.ts'
 import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
+import { silentLog } from '../../src/kernel/log.ts'
 import type { Db } from '../../src/store/db.ts'
 import { testDb } from '../store/databases.ts'
 import { until } from '../support/until.ts'
-import { makeInboxWorld, sign, snapshot } from './support.ts'
+import { makeInboxWorld, SECRET, sign, snapshot } from './support.ts'
 
 const finishing =
   (db: Db, seen: string[] = []): Effect =>
@@ -55,6 +57,18 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     expect(seen).toEqual([unknown.id])
     expect((await world.find(live.id))?.state).toBe('ignored')
     expect(await world.find(other.id)).toMatchObject({ state: 'ignored', stripe_account: 'acct_9' })
+  })
+
+  test('another version of events is taken, and warned of once', async () => {
+    const warned: unknown[] = []
+    const log = { ...silentLog, warn: (fields: object) => warned.push(fields) }
+    const world = await makeInboxWorld(db, finishing(db), [SECRET], undefined, log)
+    for (const version of ['2020-08-27', Stripe.API_VERSION, '2020-08-27', null, 1]) {
+      const event = snapshot('future.thing', 'x_1', { api_version: version })
+      expect(await world.deliver(event)).toBe(200)
+    }
+    expect(warned).toEqual([{ version: '2020-08-27', ours: Stripe.API_VERSION }])
+    await world.worker.drain()
   })
 
   test('what Stripe did not sign, cut short or sent too long ago is not stored', async () => {

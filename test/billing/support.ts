@@ -75,6 +75,7 @@ export async function makeInboxWorld(
   effect: Effect,
   secrets: readonly string[] = [SECRET],
   elsewhere = effect,
+  log = silentLog,
 ) {
   const { clock, advance } = handClock()
   const hooks = countedHooks()
@@ -87,7 +88,7 @@ export async function makeInboxWorld(
       webhookPlugin(instance, options)
       await Promise.resolve()
     },
-    { inbox, secrets, mode: 'test', hooks, clock, log: silentLog },
+    { inbox, secrets, mode: 'test', hooks, clock, log },
   )
   const send = async (payload: string, header = sign(payload, clock.now())) => {
     const headers = { 'stripe-signature': header, 'content-type': 'application/json' }

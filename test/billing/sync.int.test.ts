@@ -46,6 +46,31 @@ test('a sync that takes not all says where the next one goes on, until all have 
   expect(kept.map(({ id }) => id).toSorted()).toEqual(all.data.map(({ id }) => id).toSorted())
 })
 
+test('what is told as thin events only is fetched too, and once', async () => {
+  const meter = await world.stripe.billing.meters.create({
+    ...{ display_name: 'credits', event_name: 'sync_credits' },
+    default_aggregation: { formula: 'sum' },
+  })
+  const sinceMs = world.clock.now()
+  await world.stripe.billing.meterEvents.create({
+    ...{ event_name: meter.event_name, identifier: 'sync_1' },
+    payload: { stripe_customer_id: 'cus_nobody', value: '1' },
+  })
+  await world.pass(3_600)
+  const { stripe, clock } = world
+  const sync = makeSync({ stripe, inbox: world.inbox.inbox, mode: 'test', clock })
+  await sync(sinceMs, null)
+  const kept = () =>
+    own.db.query(
+      `SELECT type, source, is_thin FROM stripe_events
+       WHERE type = 'v1.billing.meter.error_report_triggered'`,
+    )
+  const report = { type: 'v1.billing.meter.error_report_triggered', source: 'sync', is_thin: true }
+  expect(await kept()).toEqual([report])
+  expect(await sync(sinceMs, null)).toMatchObject({ added: 0 })
+  expect(await kept()).toEqual([report])
+})
+
 describe('of a time that Stripe has no events of any more', () => {
   const DAY_S = 86_400
   const sync = (sinceMs: number, max?: number) => {

@@ -3,7 +3,9 @@ import { isoOrNull } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { EVENT_STATES, eventRow, type EventView } from '../../billing/inbox.ts'
+import { refusalOfStripe } from '../../billing/refusals.ts'
 import { refuse } from '../../kernel/errors.ts'
+import { describeError } from '../../kernel/log.ts'
 import { audit, type AdminDeps, type Operator } from '../context.ts'
 
 const OFF = refuse('unsupported', 'Stripe is not set up here: set STRIPE_SECRET_KEY.')
@@ -83,7 +85,14 @@ function syncEvents(deps: AdminDeps): Route<Operator> {
       if (deps.stripe === null) return OFF
       const detail = { since: isoOrNull(since), before: isoOrNull(before ?? null) }
       await audit(deps, { actor: who.actor, action: 'stripe.sync', subject: 'stripe', detail })
-      const { moreBeforeMs, ...report } = await deps.stripe.sync(since, before ?? null)
+      const synced = await deps.stripe.sync(since, before ?? null).catch((error: unknown) => {
+        const refusal = refusalOfStripe(error)
+        if (refusal === null) throw error
+        deps.log.warn({ error: describeError(error) }, 'sync not through')
+        return refusal
+      })
+      if ('ok' in synced) return synced
+      const { moreBeforeMs, ...report } = synced
       return { status: 200, body: { ...report, more_before: isoOrNull(moreBeforeMs) } }
     },
   })

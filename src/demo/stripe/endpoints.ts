@@ -155,6 +155,12 @@ function listed(world: World): Route[] {
 
 const THIN_LIMIT = 20
 
+/** The range is in whole seconds, although v2 writes its times in words. */
+function isWithin(range: Obj, atS: number): boolean {
+  const bound = (name: string, without: number): number => Number(range[name] ?? without)
+  return Math.floor(atS) >= bound('gte', 0) && Math.floor(atS) <= bound('lte', Infinity)
+}
+
 /** v2 pages by address: the next one starts after the last event of this. */
 function thinList(world: World, { input, url }: Call): Obj {
   const types = texts(input, 'types')
@@ -164,7 +170,7 @@ function thinList(world: World, { input, url }: Call): Obj {
     .all('v2.core.event')
     .filter((one) => types.length === 0 || types.includes(text(one, 'type')))
     .filter((one) => objectId === null || child(one, 'related_object').id === objectId)
-    .filter((one) => !has(created, 'gte') || text(one, 'created') >= text(created, 'gte'))
+    .filter((one) => isWithin(created, Date.parse(text(one, 'created')) / 1000))
     .reverse()
   const limit = Math.min(100, Number(textOr(input, 'limit') ?? THIN_LIMIT))
   const at = Number(textOr(input, 'page') ?? 0)
