@@ -65,8 +65,8 @@ export async function prepareQuickstart(
 
 /** How to buy where Stripe is played too. */
 const buyText = ({ base_url: url, api_key: key }: Quickstart, thanksUrl: string): string => `
-Buy credits (Stripe is played by the built-in demo, no money moves): open the "url" of the answer.
-For the monthly plan say "plan":"pro" in place of "pack":"starter".
+Buy credits (Stripe is played by the built-in demo, no money moves): open the "url" of the answer,
+pay, and ask for the balance again. The monthly plan is "plan":"pro" in place of "pack":"starter".
 
   curl ${url}/farebox/v1/checkout \\
     -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" \\

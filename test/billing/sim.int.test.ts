@@ -42,6 +42,33 @@ async function buyer() {
 }
 
 describe('a subscription', () => {
+  test('changed for when that is paid gives the larger plan then, and not before', async () => {
+    const who = await buyer()
+    const it = await who.subscribe('small')
+    const { stripe } = sim.stripe
+    const customer = idOf(it.customer) ?? ''
+    const declined = await stripe.paymentMethods.attach('pm_card_chargeCustomerFail', { customer })
+    await stripe.subscriptions.update(it.id, { default_payment_method: declined.id })
+    await sim.stripe.advance(15)
+    const changed = await stripe.subscriptions.update(it.id, {
+      items: [{ id: it.items.data[0]?.id ?? '', price: sim.prices.large }],
+      payment_behavior: 'pending_if_incomplete',
+      proration_behavior: 'always_invoice',
+    })
+    await sim.rest()
+    const plan = async () => {
+      const { entitlements } = await sim.entitle.read(who.id, sim.clock.now())
+      return [entitlements.planId, entitlements.state, await who.posted()]
+    }
+    expect(await plan()).toEqual(['small', 'active', SOLD.small])
+    await stripe.invoices.pay(idOf(changed.latest_invoice) ?? '', {
+      payment_method: 'pm_card_visa',
+    })
+    await sim.rest()
+    expect(await plan()).toEqual(['large', 'active', SOLD.small + (SOLD.large - SOLD.small) / 2])
+    expect(await sim.breaches(who.id)).toEqual([])
+  })
+
   test('changed twice before it is invoiced adds each step once', async () => {
     const who = await buyer()
     const it = await who.subscribe('small')

@@ -6,7 +6,7 @@ import { paySession } from './checkout-pay.ts'
 import { act, DISPUTE_ACTIONS, makeDispute, makeWarning } from './disputes.ts'
 import { invalid, missing } from './faults.ts'
 import { child, flag, has, int, intOr, text, textOr, texts, type Obj } from './json.ts'
-import { behaviourOf, setBehaviour } from './payment-methods.ts'
+import { behaviourOf, renewCard, setBehaviour } from './payment-methods.ts'
 import { makeRefund, turn } from './refunds.ts'
 import { changeSettings } from './settings.ts'
 import { connectDemoShop } from './shop.ts'
@@ -107,6 +107,7 @@ const ACTS: ReadonlyMap<string, Act> = new Map<string, Act>([
   ['rotate', ({ simulator }, input) => rotate(simulator.world, input)],
   ['dispute', ({ simulator }, input) => dispute(simulator.world, input)],
   ['behave', ({ simulator }, input) => behave(simulator.world, input)],
+  ['renew-card', ({ simulator }, input) => renewCard(simulator.world, input)],
   ['turn-refund', ({ simulator }, input) => turnRefund(simulator.world, input)],
   [
     'refund',

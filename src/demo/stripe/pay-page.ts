@@ -44,5 +44,17 @@ export const bankPage = (intent: Obj): string =>
 <button name="action" value="fail">No</button></form>`,
   )
 
+/** In place of Stripe's customer portal. */
+export function portalPage(session: Obj): string {
+  const back = text(session, 'return_url')
+  const link = /^https?:/.test(back) ? `<p><a href="${escapeHtml(back)}">Go back</a></p>` : ''
+  return frame(
+    'Customer portal',
+    `<h1>Customer portal</h1>
+<p>Here Stripe shows cards, invoices and subscriptions of ${escapeHtml(text(session, 'customer'))}.
+The simulator has no page for it.</p>${link}`,
+  )
+}
+
 export const plainPage = (message: string): string =>
   frame('Done', `<h1>${escapeHtml(message)}</h1>`)

@@ -1,6 +1,6 @@
 import { emit } from './events.ts'
 import { invalid } from './faults.ts'
-import { child, mergeMetadata, pick, ref, text, textOr, type Obj } from './json.ts'
+import { child, int, mergeMetadata, pick, ref, text, textOr, type Obj } from './json.ts'
 import { matching, page } from './paging.ts'
 import { route, type Call, type Route } from './route.ts'
 import { PAYS, TEST_METHODS, type Behaviour, type TestMethod } from './test-cards.ts'
@@ -95,6 +95,21 @@ function update(world: World, { input, path }: Call): Obj {
         }),
   })
   emit(world, 'payment_method.updated', method, previous)
+  return method
+}
+
+/** The card's network says that it was renewed, as its updater does: it pays again. */
+export function renewCard(world: World, input: Obj): Obj {
+  const method = world.get('payment_method', text(input, 'payment_method'), 'payment_method')
+  const old = child(method, 'card')
+  if (method.card === undefined) throw invalid('Only cards are renewed.', 'payment_method')
+  const last4 = textOr(input, 'last4') ?? text(old, 'last4')
+  const isOther = last4 !== old.last4
+  const fingerprint = isOther ? `fp${last4}` : text(old, 'fingerprint')
+  const card = { ...old, last4, fingerprint, exp_year: int(old, 'exp_year') + 4 }
+  const previous = change(method, { card })
+  setBehaviour(world, text(method, 'id'), PAYS)
+  emit(world, 'payment_method.automatically_updated', method, previous)
   return method
 }
 

@@ -9,7 +9,7 @@ import { makeDeliveries } from './delivery.ts'
 import { ApiFault } from './faults.ts'
 import { parseForm } from './form.ts'
 import { int, parseObject, rows, text, type Obj } from './json.ts'
-import { bankPage, plainPage, payablePage } from './pay-page.ts'
+import { bankPage, payablePage, plainPage, portalPage } from './pay-page.ts'
 import { makeSimulator, type Simulator } from './simulator.ts'
 import { makeWebhookTroubles } from './webhook-faults.ts'
 import { API_VERSION, type WorldOptions } from './world.ts'
@@ -67,6 +67,10 @@ function sendAnswer(response: ServerResponse, answered: Answered, key: string | 
 function sendPage(response: ServerResponse, simulator: Simulator, id: string): void {
   const found = simulator.world.find(id)
   response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
+  if (found?.object === 'billing_portal.session') {
+    response.end(portalPage(found))
+    return
+  }
   const isIntent = found?.object === 'payment_intent' || found?.object === 'setup_intent'
   if (isIntent && found.status === 'requires_action') response.end(bankPage(found))
   else if (found?.object === 'checkout.session' && found.status === 'open') {
@@ -139,6 +143,8 @@ function makeHandler(control: Control & { readonly calls: Obj[] }): Handle {
     if (path === '/thank-you') {
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
       response.end(plainPage('Thank you. Your credits arrive in a moment.'))
+    } else if (path.startsWith('/portal/')) {
+      sendPage(response, simulator, path.slice('/portal/'.length))
     } else if (path.startsWith('/pay/')) await page(request, response, path.slice('/pay/'.length))
     else if (path.startsWith('/_control/')) {
       const input = parseObject((await readBody(request)) || '{}') ?? {}

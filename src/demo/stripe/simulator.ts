@@ -3,6 +3,7 @@ import { paymentsOf, settleInvoice } from './billing/collect.ts'
 import { creditNoteRoutes } from './billing/credit-notes.ts'
 import { invoiceItemRoutes } from './billing/invoice-items.ts'
 import { confirmationSecret, invoiceRoutes } from './billing/invoice-routes.ts'
+import { watchPending } from './billing/pending.ts'
 import { endAllOf, subscriptionRoutes } from './billing/subscription-routes.ts'
 import { catalogueRoutes } from './catalogue.ts'
 import { chargeRoutes, refundsOf } from './charges.ts'
@@ -63,6 +64,7 @@ export function makeSimulator(options: WorldOptions): Simulator {
     },
   })
   const biller: Biller = { world, payments, timers: new Map() }
+  watchPending(biller)
   return {
     ...biller,
     includes: includesOf(biller),

@@ -21,6 +21,7 @@ import { collect, finalize, intentOf, voidInvoice } from './collect.ts'
 import { makeInvoiceItem } from './invoice-items.ts'
 import { checkRhythm, makeItem, priceIn, setItemPrice } from './items.ts'
 import { nameOf } from './lines.ts'
+import { leavePending } from './pending.ts'
 import { draftOf, planPeriodEnd, recurringOf, setPeriod } from './periods.ts'
 import { itemList, itemNamed, quantityOf, setCancel } from './subscriptions.ts'
 import { couponIn, makeDiscount } from './totals.ts'
@@ -135,7 +136,12 @@ function changeItems(biller: Biller, subscription: Obj, input: Obj): void {
   if (restarts) restart(biller, subscription)
   if (isTrial || (how !== 'always_invoice' && !restarts)) return
   const behaviour = textOr(input, 'payment_behavior') ?? 'allow_incomplete'
+  const pends = behaviour === 'pending_if_incomplete'
+  // Whoever fails to collect it leaves the subscription as it is.
+  if (pends) world.note(text(subscription, 'id')).pends = true
   const invoice = invoiceNow(biller, subscription, restarts)
+  world.note(text(subscription, 'id')).pends = false
+  if (pends && invoice.status === 'open') leavePending(biller, subscription, before, invoice)
   if (behaviour === 'error_if_incomplete' && invoice.status === 'open') {
     Object.assign(subscription, before)
     for (const item of itemsOf(subscription)) world.keep('subscription_item', item)

@@ -145,6 +145,12 @@ function closePayment({ world, payments }: Biller, payment: Obj): void {
   if (isOpen) payments.cancel(intent, 'void_invoice')
 }
 
+/** Of a change that takes place when it is paid: it puts nothing else at stake. */
+function isChange(world: World, subscription: Obj, invoice: Obj): boolean {
+  const note = world.note(text(subscription, 'id'))
+  return note.pends === true || note.pending_invoice === invoice.id
+}
+
 /** A try that brought nothing: plans the next one, or gives up. */
 export function failed(biller: Biller, invoice: Obj, wantsAction: boolean): void {
   const { world } = biller
@@ -152,7 +158,8 @@ export function failed(biller: Biller, invoice: Obj, wantsAction: boolean): void
   const tries = int(invoice, 'attempt_count') + 1
   const subscription = subscriptionOf(world, invoice)
   const isFirst = subscription?.status === 'incomplete'
-  const waitDays = isFirst ? undefined : world.settings.dunning_days[tries - 1]
+  const pends = subscription !== null && isChange(world, subscription, invoice)
+  const waitDays = isFirst || pends ? undefined : world.settings.dunning_days[tries - 1]
   const retries = waitDays !== undefined && invoice.auto_advance === true
   const next = retries ? world.now() + waitDays * DAY_S : null
   const tried = { attempted: true, attempt_count: tries, next_payment_attempt: next }
@@ -164,7 +171,7 @@ export function failed(biller: Biller, invoice: Obj, wantsAction: boolean): void
       if (invoice.next_payment_attempt === next) collect(biller, invoice)
     })
   }
-  if (subscription === null || isFirst || isOver(subscription)) return
+  if (subscription === null || isFirst || pends || isOver(subscription)) return
   if (subscription.status === 'active') turn(biller, subscription, { status: 'past_due' })
   if (next === null && invoice.auto_advance === true) giveUp(biller, invoice, subscription)
 }
