@@ -39,9 +39,12 @@ const modelUpstreamFields = z.strictObject({
     .optional()
     .describe('What happens to a stream whose client left. Default: abort; for gemini drain.'),
   unbounded: z
-    .enum(['deny', 'cap'])
+    .enum(['deny', 'window', 'cap'])
     .default('cap')
-    .describe('Requests whose body does not bound their cost: refuse, or reserve more.'),
+    .describe(
+      'Requests whose body does not bound their cost: refuse; reserve the model’s context for ' +
+        'each tool call; or reserve unbounded_reserve_tokens.',
+    ),
   unbounded_reserve_tokens: z.int().min(0).max(10_000_000).default(16_384),
   stored_ids: z
     .enum(['own', 'any'])

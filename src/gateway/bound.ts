@@ -1,7 +1,12 @@
 import type { Caller } from '../access/access.ts'
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../access/allowed.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { FIT_OUTPUT_TOKENS_MIN, UNKNOWN_OUTPUT_TOKENS_MAX } from '../kernel/limits.ts'
+import {
+  FIT_OUTPUT_TOKENS_MIN,
+  TOOL_CALLS_UNSTATED_MAX,
+  UNKNOWN_CONTEXT_TOKENS_MAX,
+  UNKNOWN_OUTPUT_TOKENS_MAX,
+} from '../kernel/limits.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView } from '../protocols/protocol.ts'
@@ -80,6 +85,22 @@ function outputTokensOf(view: RequestView, price: Price, settings: GatewaySettin
   return Math.min(asked, price.maxOutputTokens ?? asked)
 }
 
+/** Here the provider calls the model again, with all that went before, after each call. */
+const LOOPS = new Set(['hosted_tools', 'web_search', 'mcp_servers'])
+
+/** Input tokens to hold beyond what the body shows, by the upstream's policy. */
+function tokensBeyondBody(
+  { unbounded, unboundedReserveTokens }: Target['upstream'],
+  view: RequestView,
+  price: Price,
+): number {
+  if (view.unbounded.length === 0) return 0
+  if (unbounded !== 'window') return unboundedReserveTokens
+  const stated = view.toolCallsMax ?? Math.max(view.webSearchesMax, TOOL_CALLS_UNSTATED_MAX)
+  const calls = view.unbounded.some((reason) => LOOPS.has(reason)) ? Math.max(1, stated) : 1
+  return (price.contextTokens ?? UNKNOWN_CONTEXT_TOKENS_MAX) * calls
+}
+
 /**
  * The most this request can cost at one upstream. `inputTokens` replaces the byte bound once it was
  * counted. Source: design §2.3, providers.md §4.
@@ -98,9 +119,8 @@ function boundAt(
   const settings = deps.settings()
   const perChoice = outputTokensOf(view, price, settings)
   const beyond = view.outputTokensBeyondLimit ?? 0
-  const reserveMore = view.unbounded.length > 0 ? upstream.unboundedReserveTokens : 0
   const limits: Bound = {
-    inputTokensMax: (inputTokens ?? view.inputTokensMax) + reserveMore,
+    inputTokensMax: (inputTokens ?? view.inputTokensMax) + tokensBeyondBody(upstream, view, price),
     outputTokensMax: (perChoice + beyond) * view.choices,
     webSearchesMax: view.webSearchesMax,
     serviceTier: view.serviceTier,

@@ -14,8 +14,11 @@ export interface UpstreamConfig {
   readonly models: readonly string[] | null
   /** What happens to a stream whose client left. Source: providers.md §1. */
   readonly onDisconnect: 'abort' | 'drain'
-  /** Requests whose body does not bound their cost: refuse them, or reserve that much more. */
-  readonly unbounded: 'deny' | 'cap'
+  /**
+   * Requests whose body does not bound their cost: refuse them, reserve the model's context for
+   * each call of a tool, or reserve that much more.
+   */
+  readonly unbounded: 'deny' | 'window' | 'cap'
   readonly unboundedReserveTokens: number
   /** Which field takes an injected output limit. */
   readonly outputLimitField: string

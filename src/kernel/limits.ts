@@ -154,6 +154,10 @@ export const IDEMPOTENCY_LEASE_MS = 30_000
 export const QUERY_CHARS_MAX = 2_048
 /** Output of a model that names neither an output limit nor a context: beyond today's largest. */
 export const UNKNOWN_OUTPUT_TOKENS_MAX = 131_072
+/** Context of a model that names none: today's largest windows. */
+export const UNKNOWN_CONTEXT_TOKENS_MAX = 2_097_152
+/** Calls of hosted tools where a request names no maximum: as many as searches. */
+export const TOOL_CALLS_UNSTATED_MAX = 10
 /** Bytes of text a token stands for where it cannot be counted: below every tokenizer's average. */
 export const BYTES_PER_TOKEN = 4
 /** Request line and headers together. SDKs send 1–2 kB; cookies and traces some more. */

@@ -123,6 +123,7 @@ function viewOf(body: JsonObject, rawBytes: number, facts: ResponsesFacts): Requ
     serviceTier: facts.serviceTier,
     unbounded: [...tally.unbounded],
     webSearchesMax: facts.tools.some(isSearchTool) ? searches : 0,
+    ...(facts.toolCallsMax !== null && { toolCallsMax: facts.toolCallsMax }),
     absentBuckets: absentBuckets(tally),
     inputText: () => [...walk(true).texts],
     inputTokensBeyondText: tally.mediaTokens + toolTokens + tally.frames * FRAME_TOKENS,

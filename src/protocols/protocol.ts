@@ -105,6 +105,8 @@ export interface RequestView {
   readonly serviceTier: string | null
   /** What the body alone does not bound: 'hosted_tools', 'media_by_url', …; empty = bounded. */
   readonly unbounded: readonly string[]
+  /** Calls of hosted tools that the request allows; absent = it names no number. */
+  readonly toolCallsMax?: number
   /** Units beside tokens that it may be billed for at most. Absent = one request. */
   readonly unitsMax?: Readonly<
     Partial<Record<'requests' | 'images' | 'seconds' | 'characters', number>>

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { Customer, Receipt } from '../support/admin.ts'
 import { startGateway, type Gateway } from '../support/gateway.ts'
 import { freshDatabase, redisUrl, type FreshDatabase } from '../support/stores.ts'
@@ -190,6 +191,33 @@ describe('a named HTTP API', () => {
     expect((await call('weather/echo', { key: apiKey })).status).toBe(200)
     expect((await call('weather/dear', { key: apiKey })).status).toBe(403)
     expect((await call('free/echo', { key: apiKey })).status).toBe(403)
+  })
+})
+
+describe('a backend key', () => {
+  it('acts for the subject that it names, and for nobody else', async () => {
+    const made = await gateway.admin.call('POST', '/admin/v1/backend-keys', { name: 'server' })
+    const { key } = z.object({ key: z.string() }).parse(await made.json())
+    const { accountId, apiKey } = await gateway.admin.customer('5')
+    const ref = `user-${accountId}`
+    const named = { subject_ref: ref }
+    await gateway.admin.call('PATCH', `/admin/v1/accounts/${accountId}`, named)
+    const as = (subject: string) => ({ key, headers: { 'x-farebox-subject': subject } })
+    const response = await call('weather/echo', as(ref))
+    expect(response.status).toBe(200)
+    expect(api.last('/base/echo').headers).not.toHaveProperty('x-farebox-subject')
+    expect(await receiptOf(response)).toMatchObject({ account_id: accountId })
+    expect((await balanceOf(apiKey)).available).toBe(5_000_000 - 200_000)
+    const before = api.seen.length
+    for (const [init, status, code] of [
+      [as('nobody'), 404, 'subject_not_found'],
+      [{ key }, 400, 'invalid_request'],
+      [{ ...as(ref), key: apiKey }, 400, 'invalid_request'],
+    ] as const) {
+      const refused = await call('weather/echo', init)
+      expect([refused.status, await refused.json()]).toMatchObject([status, { error: { code } }])
+    }
+    expect(api.seen.length).toBe(before)
   })
 })
 

@@ -14,6 +14,7 @@ import {
   TOOL_ARGUMENTS,
   type Tokens,
 } from './support/answers.ts'
+import { PRICES } from './support/money.ts'
 import { makeCountingFetch } from './support/counting-fetch.ts'
 import { answerJson, answerStream, openStream } from './support/upstream.ts'
 import {
@@ -252,6 +253,39 @@ describe('what the body does not bound', () => {
       await expectCharged(world, requestIdOf(answer), { usage })
     },
   )
+
+  it('takes the context for each call of a tool where the upstream says so', async () => {
+    const heldFor = async (more: Record<string, unknown>): Promise<number> => {
+      const customer = await world.customer('1000000')
+      const model = newModel('window')
+      const asked = post(world.gateway, PATH, customer.apiKey, { model, input: 'hi', ...more })
+      const call = await world.upstream.call(model)
+      const { held } = await world.gateway.admin.balance(customer.apiKey)
+      answerJson(call, responseAnswer(model, TEXT, TOKENS))
+      await (await asked).arrayBuffer()
+      return held.micros
+    }
+    const tools = [{ type: 'code_interpreter', container: { type: 'auto' } }]
+    const [plain, one, three, five, any, stored] = await Promise.all([
+      heldFor({}),
+      heldFor({ tools, max_tool_calls: 1 }),
+      heldFor({ tools, max_tool_calls: 3 }),
+      heldFor({ tools, max_tool_calls: 5 }),
+      heldFor({ tools }),
+      heldFor({ prompt: { id: 'pmpt_1' } }),
+    ])
+    const window = (three - one) / 2
+    expect(window).toBeGreaterThanOrEqual(PRICES.context_tokens * 120)
+    expect(five - three).toBe(2 * window)
+    expect(plain).toBeLessThan(window)
+    for (const [held, windows] of [
+      [one, 1],
+      [any, 10],
+      [stored, 1],
+    ] as const) {
+      expect(Math.floor(held / window)).toBe(windows)
+    }
+  })
 
   it('charges what it really cost, into debt where the reserve was too small', async () => {
     const customer = await world.customer('20')

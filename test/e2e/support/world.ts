@@ -52,7 +52,8 @@ export async function deadPort(): Promise<number> {
 
 /**
  * Each family's upstream takes every model; a prefix of the model's name chooses another policy:
- * drain-, dead- (nobody listens), slow- (must answer in a second), deny- (nothing unbounded).
+ * drain-, dead- (nobody listens), slow- (must answer in a second), deny- (nothing unbounded),
+ * window- (the context for what is unbounded).
  * Models unpriced-* have an upstream and no price.
  */
 function configFor(
@@ -76,6 +77,7 @@ function configFor(
     }
     upstreams[`${family}-slow`] = { ...base(family), models: ['slow-*'], response_ms_max: 1_000 }
     upstreams[`${family}-deny`] = { ...base(family), models: ['deny-*'], unbounded: 'deny' }
+    upstreams[`${family}-window`] = { ...base(family), models: ['window-*'], unbounded: 'window' }
     upstreams[`${family}-unpriced`] = { ...base(family), models: ['unpriced-*'] }
   }
   const gemini = { protocol: 'gemini', base_url: upstreamUrl, api_key: OPERATOR_KEYS.gemini }
