@@ -124,6 +124,22 @@ describe('a gateway with a Stripe key', async () => {
     expect(all.out).toBe('Stripe has 3 events of that time; 2 had never arrived.')
     expect((await ids()).toSorted()).toEqual(made.toSorted())
     expect((await farebox(gateway, args)).out).toContain('; 0 had never arrived.')
+    const newest = await farebox(gateway, [
+      ...['stripe', 'events', '--type', 'customer.created', '--limit', '2'],
+    ])
+    expect(newest.out).toMatch(/customer\.created[\s\S]+\n\nMore with --cursor \d+$/)
+    const rest = await farebox(gateway, [
+      ...['stripe', 'events', '--type', 'customer.created', '--cursor'],
+      newest.out.split(' ').at(-1) ?? '',
+    ])
+    for (const id of made) expect(`${newest.out}${rest.out}`.split(id)).toHaveLength(2)
+    const replayed = await farebox(gateway, ['stripe', 'replay', made[0] ?? ''])
+    expect(replayed).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(made[0] ?? '') as string,
+    })
+    expect((await farebox(gateway, ['stripe', 'replay', 'evt_none'])).code).toBe(1)
+    expect((await farebox(gateway, ['stripe', 'replay', 'not an id'])).code).toBe(2)
     const older = await farebox(gateway, ['stripe', 'sync', '--since', iso(longAgoS)])
     expect(older.out).toBe(
       'Stripe has 3 events of that time; 0 had never arrived.\n' +
