@@ -11,7 +11,7 @@ import { makeFindings } from '../billing/findings.ts'
 import { makeInbox } from '../billing/inbox.ts'
 import { makeRechargeReader } from '../billing/recharge/read.ts'
 import { makeStripe } from '../billing/stripe.ts'
-import { makeWalk } from '../billing/walk.ts'
+import { makeInvoiceState, makeWalk } from '../billing/walk.ts'
 import { makeInboxWorker } from '../billing/worker.ts'
 import { ConfigError, loadConfig, type Config, type Environment } from '../config.ts'
 import { sleep, systemClock, type Clock } from '../kernel/clock.ts'
@@ -88,6 +88,8 @@ export async function runReplay(parts: ReplayParts): Promise<ReplayReport> {
   return replayFromZero({
     ...parts,
     ...{ mode, inbox, worker, effects, walk: makeWalk(stripe) },
+    invoiceState: makeInvoiceState(stripe),
+    book: () => makePlanBooks().ruling(db),
     source: readOnly(parts.source, REPLAY_STATEMENT_MS_MAX),
     targetOf: (subject) => targetOf(deps, subject),
     migrate: (target) => migrate(target, { clock, log }),

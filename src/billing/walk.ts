@@ -195,3 +195,16 @@ export function makeWalk(stripe: Stripe): Walk {
     },
   }
 }
+
+/** What became of an invoice, by its id; null = Stripe has none such. */
+export const makeInvoiceState =
+  (stripe: Stripe) =>
+  async (id: string): Promise<{ customer: string | null; status: string } | null> => {
+    try {
+      const { customer, status } = await stripe.invoices.retrieve(id)
+      return { customer: idOf(customer), status: status ?? 'draft' }
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw error
+    }
+  }

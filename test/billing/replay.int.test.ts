@@ -11,6 +11,7 @@ import { micros } from '../../src/kernel/money.ts'
 import { emptyDatabase, testDb, type TestDb } from '../store/databases.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import { judgeClosed } from '../../src/reconcile/replay/compare-billed.ts'
 import { runSql } from '../support/stores.ts'
 import { act } from './histories.ts'
 import { makeRechargeWorld } from './recharge-world.ts'
@@ -149,7 +150,13 @@ describe('a replay', () => {
     const plan = { id: 'large', stripe_prices: [prices.large], rollover: 1 }
     const sold = {
       packs: [{ id: 'pack', stripe_price: prices.pack, credits: SOLD.pack }],
-      plans: [{ ...plan, included_credits: SOLD.large }],
+      plans: [
+        { id: 'free', models: ['gpt-small'], rates: { requests_per_minute: 3 } },
+        {
+          ...{ ...plan, included_credits: SOLD.large, rank: 2, fallback: 'free' },
+          ...{ models: ['gpt-*'], credit_limit: 5 },
+        },
+      ],
     }
     await writeFile(join(folder, 'farebox.yaml'), JSON.stringify(sold))
     const args = ['--json', 'replay', '--from-zero', '--into', target.url ?? '']
@@ -223,6 +230,79 @@ const times = (row: Readonly<Record<string, unknown>>) =>
       .filter(([name]) => name.endsWith('_at'))
       .map(([name, ms]) => [name, typeof ms === 'number' ? new Date(ms) : null]),
   )
+
+describe('access and overage that differ', () => {
+  test('are told: what is stored is not what follows from Stripe, invoices that closed nothing', async () => {
+    await using target = await testDb('postgres', 12)
+    const { db } = source
+    await db.query('CREATE TABLE kept_access AS SELECT * FROM entitlements')
+    await db.query(
+      `INSERT INTO accounts (id, name, stripe_customer_id, changed_at, created_at)
+       VALUES ('acct_none', 'n', 'cus_none', now(), now())`,
+    )
+    const [customer] = await db.query(
+      'SELECT stripe_customer_id AS id FROM accounts WHERE id = $1',
+      [buyer],
+    )
+    const paid = await sim.stripe.stripe.invoices.list({ customer: String(customer?.id) })
+    const invoice = paid.data[0]?.id ?? ''
+    const billed = (account: string, id: string, micros: number) =>
+      `INSERT INTO ledger_entries (account_id, seq, line, movement_type, micros, reference_type,
+         reference_id, op_id, created_at)
+       VALUES ('${account}', ${9_000 + micros}, 'overage', 'billed', ${micros}, 'invoice', '${id}',
+         'billed:${id}:${account}', now());`
+    const edit = (text: string) =>
+      runSql(source.url ?? '', ['SET session_replication_role = replica', text])
+    try {
+      await edit(`${billed(buyer, invoice, 1)} ${billed(buyer, 'in_invented', 2)}
+        ${billed('acct_none', invoice, 3)}
+        UPDATE entitlements SET models = '["gpt-*", "o9"]';
+        INSERT INTO entitlements SELECT (jsonb_populate_record(e, '{"account_id":"acct_none"}')).*
+        FROM entitlements e;`)
+      const { ok, compared } = await replayOf(sim, db, target.db)
+      expect(ok).toBe(false)
+      expect(compared.billed).toEqual({ invoices: 3, entries: 3, micros: 6 })
+      expect(compared.apart.map(({ movementType }) => movementType)).not.toContain('billed')
+      const told = compared.differences.map(({ accountId, op, direction, source: one, replay }) => {
+        return { who: accountId === buyer ? 'buyer' : accountId, op, direction, one, replay }
+      })
+      expect(told.toSorted((a, b) => (`${a.who}${a.op}` < `${b.who}${b.op}` ? -1 : 1))).toEqual([
+        {
+          ...{ who: 'acct_none', op: 'access', direction: 'only_in_source' },
+          one: expect.stringContaining('state "active", planId "large"') as string,
+          replay: expect.stringContaining('state "none", planId null') as string,
+        },
+        {
+          ...{ who: 'acct_none', op: `billed:${invoice}`, direction: 'differs', one: 3 },
+          replay: `of ${String(customer?.id)}`,
+        },
+        {
+          ...{ who: 'buyer', op: 'access', direction: 'differs' },
+          ...{ one: 'models ["gpt-*","o9"]', replay: 'models ["gpt-*"]' },
+        },
+        {
+          ...{ who: 'buyer', op: 'billed:in_invented', direction: 'only_in_source' },
+          ...{ one: 2, replay: null },
+        },
+      ])
+    } finally {
+      await edit(`DELETE FROM ledger_entries WHERE movement_type = 'billed';
+        DELETE FROM entitlements; INSERT INTO entitlements SELECT * FROM kept_access;
+        DELETE FROM accounts WHERE id = 'acct_none'; DROP TABLE kept_access`)
+    }
+  })
+
+  test.each([
+    ['draft', 'draft'],
+    ['void', 'void'],
+    ['open', undefined],
+    ['uncollectible', undefined],
+  ])('an invoice that is %s', (status, replay) => {
+    const closed = { accountId: 'a', customer: 'cus_1', invoice: 'in_1', micros: micros(5) }
+    const found = judgeClosed(closed, { customer: 'cus_1', status })
+    expect(found?.replay).toBe(replay)
+  })
+})
 
 describe('a difference made by hand', () => {
   test('is printed exactly, in both directions', async () => {

@@ -14,6 +14,7 @@ const clean: ReplayReport = {
   walked: { seen: 5, looked: 1 },
   compared: {
     ...{ accounts: 3, sales: 2, differences: [], differencesTotal: 0 },
+    billed: { invoices: 2, entries: 3, micros: micros(7_500_000) },
     apart: [
       { referenceType: 'admin', movementType: 'grant', entries: 1, micros: micros(5_000_000) },
     ],
@@ -56,7 +57,9 @@ test('a replay without a difference ends with 0 and tells apart what is not Stri
   const { code, out } = await farebox(answer(clean), 'replay', '--from-zero', '--into', INTO)
   expect(code).toBe(0)
   expect(out).toMatch(/admin +grant +1 +5\n/)
-  expect(out).toContain('The same 2 sales in 3 accounts: no difference.')
+  expect(out).toContain('2 invoices closed 7.5 credits of overage (3 entries)')
+  expect(out).toContain('so it cannot be made again')
+  expect(out).toContain('The same 2 sales and the same access in 3 accounts: no difference.')
 })
 
 test('a difference is printed with both sides and ends with 1', async () => {

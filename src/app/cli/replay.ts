@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { formatCredits, micros } from '../../kernel/money.ts'
-import type { Difference } from '../../reconcile/replay/compare.ts'
+import type { Billed } from '../../reconcile/replay/compare-billed.ts'
+import type { Difference } from '../../reconcile/replay/difference.ts'
 import { ReplayRefusedError } from '../../reconcile/replay/begin.ts'
 import type { ReplayReport } from '../../reconcile/replay/replay.ts'
 import { FAILED, globalsOf, OK, optionsOf, UsageError, type Cli } from './context.ts'
@@ -30,6 +31,7 @@ const viewOf = ({ ok, copied, events, walked, compared }: ReplayReport) => ({
     source: one.source,
     replay: one.replay,
   })),
+  billed: compared.billed,
   not_from_stripe: compared.apart.map((one) => ({
     reference_type: one.referenceType,
     movement_type: one.movementType,
@@ -40,6 +42,19 @@ const viewOf = ({ ok, copied, events, walked, compared }: ReplayReport) => ({
 
 const cell = (value: Difference['source']): string | null =>
   typeof value === 'number' ? formatCredits(micros(value)) : value
+
+/** What invoices closed, and why no more than the invoices is compared. */
+const billedText = ({ invoices, entries, micros: closed }: Billed): string[] =>
+  entries === 0
+    ? []
+    : [
+        '',
+        `${invoices} invoices closed ${formatCredits(closed)} credits of overage (${entries} ` +
+          'entries): each must be',
+        'final at Stripe and of the account’s customer. How much each closed follows from usage,',
+        'which neither Stripe nor its events have, so it cannot be made again; farebox reconcile',
+        'compares what Stripe was told of it with what Stripe counted (meters).',
+      ]
 
 function textOf({ copied, events, walked, compared }: ReplayReport): string {
   const lines = [
@@ -55,6 +70,7 @@ function textOf({ copied, events, walked, compared }: ReplayReport): string {
     lines.push('', 'Not from Stripe, and not compared:')
     lines.push(table(['REFERENCE', 'MOVEMENT', 'ENTRIES', 'CREDITS'], rows))
   }
+  lines.push(...billedText(compared.billed))
   if (events.unfinished.length > 0) {
     const rows = events.unfinished.map(({ id, type, outcome }) => [id, type, outcome])
     lines.push('', 'Not looked at; run the same command again:')
@@ -62,14 +78,21 @@ function textOf({ copied, events, walked, compared }: ReplayReport): string {
   }
   lines.push('')
   if (compared.differencesTotal === 0) {
-    lines.push(`The same ${compared.sales} sales in ${compared.accounts} accounts: no difference.`)
+    lines.push(
+      `The same ${compared.sales} sales and the same access in ${compared.accounts} accounts: ` +
+        'no difference.',
+    )
     return lines.join('\n')
   }
   const rows = compared.differences.map((one) => [
     ...[one.accountId, one.op, one.what, one.direction, cell(one.source), cell(one.replay)],
   ])
   lines.push(table(['ACCOUNT', 'OPERATION', 'WHAT', 'DIRECTION', 'LEDGER', 'REPLAY'], rows))
-  lines.push('', `${compared.differencesTotal} differences in ${compared.sales} sales.`)
+  lines.push(
+    '',
+    `${compared.differencesTotal} differences in ${compared.sales} sales and the access of ` +
+      `${compared.accounts} accounts.`,
+  )
   return lines.join('\n')
 }
 

@@ -3,6 +3,15 @@ import { addMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Row, Tx } from '../../store/db.ts'
 import { microsOf, numberOf, orNull, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
+import { compareAccess, type AccessSides } from './compare-access.ts'
+import {
+  addBilled,
+  compareBilled,
+  NOTHING_BILLED,
+  type Billed,
+  type InvoiceState,
+} from './compare-billed.ts'
+import type { Difference } from './difference.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'account-ids',
@@ -19,19 +28,6 @@ interface SaleSum {
   readonly expiresAtMs: number | null
 }
 
-/** One thing that the two ledgers do not say alike. Amounts in micros, null = it is not there. */
-export interface Difference {
-  readonly accountId: string
-  /** As in "checkout:cs_…": names the sale, its grant and its clawbacks. */
-  readonly key: string
-  /** "grant:<key>" or "clawback:<key>": all operations of that kind, as one. */
-  readonly op: string
-  readonly what: 'grant' | 'clawback' | 'lot_kind' | 'lot_expiry'
-  readonly direction: 'only_in_source' | 'only_in_replay' | 'differs'
-  readonly source: number | string | null
-  readonly replay: number | string | null
-}
-
 /** Entries that no event of Stripe's brought: they are not compared. */
 export interface Apart {
   readonly referenceType: string
@@ -43,6 +39,8 @@ export interface Apart {
 export interface Compared {
   readonly accounts: number
   readonly sales: number
+  /** Overage that invoices closed, as the source has it. */
+  readonly billed: Billed
   /** The first REPLAY_SHOWN_MAX of them. */
   readonly differences: readonly Difference[]
   readonly differencesTotal: number
@@ -142,33 +140,57 @@ function addApart(sums: Map<string, Apart>, rows: readonly Row[]): void {
   }
 }
 
+async function compareSales(
+  source: Tx,
+  replay: Tx,
+  ids: readonly string[],
+): Promise<{ readonly sales: number; readonly found: readonly Difference[] }> {
+  const [one, other] = await Promise.all([readSales(source, ids), readSales(replay, ids)])
+  const names = new Set([...one.keys(), ...other.keys()])
+  const found = [...names].flatMap((name) => {
+    const at = name.indexOf(' ')
+    const [accountId, key] = [name.slice(0, at), name.slice(at + 1)]
+    return differencesOf(accountId, key, one.get(name), other.get(name))
+  })
+  return { sales: names.size, found }
+}
+
+export interface Sides extends AccessSides {
+  readonly invoiceState: InvoiceState
+}
+
 /**
  * Sets a ledger against its replay: of every sale what was granted and what was taken back of it in
- * all, with the kind and the end of its lot. In how many steps it came to that, and which lots a
+ * all, with the kind and the end of its lot; of every account what it is entitled to; of overage
+ * that invoices closed, those invoices. In how many steps it came to that, and which lots a
  * clawback found filled, is of the order of events and of usage; ids and times are of the moment.
  * `only`: these accounts; null = all. Memory: the sales of REPLAY_ACCOUNTS_MAX accounts.
  */
 export async function compareLedgers(
-  source: Tx,
-  replay: Tx,
+  sides: Sides,
   only: readonly string[] | null,
 ): Promise<Compared> {
+  const { source, replay } = sides
   const differences: Difference[] = []
   const apart = new Map<string, Apart>()
-  const count = { accounts: 0, sales: 0, differencesTotal: 0 }
+  const count = { accounts: 0, sales: 0, differencesTotal: 0, billed: NOTHING_BILLED }
+  const add = (found: readonly Difference[]): void => {
+    count.differencesTotal += found.length
+    differences.push(...found.slice(0, REPLAY_SHOWN_MAX - differences.length))
+  }
   for await (const ids of pagesOf(source, only)) {
-    const [one, other] = await Promise.all([readSales(source, ids), readSales(replay, ids)])
-    const names = new Set([...one.keys(), ...other.keys()])
-    for (const name of names) {
-      const at = name.indexOf(' ')
-      const [accountId, key] = [name.slice(0, at), name.slice(at + 1)]
-      const found = differencesOf(accountId, key, one.get(name), other.get(name))
-      count.differencesTotal += found.length
-      differences.push(...found.slice(0, REPLAY_SHOWN_MAX - differences.length))
+    const { sales, found } = await compareSales(source, replay, ids)
+    add(found)
+    for (const id of ids) {
+      const access = await compareAccess(sides, id)
+      if (access !== null) add([access])
     }
+    const closed = await compareBilled(source, sides.invoiceState, ids)
+    add(closed.differences)
+    count.billed = addBilled(count.billed, closed.billed)
     addApart(apart, await source.query(sql['count-apart'], [ids]))
     count.accounts += ids.length
-    count.sales += names.size
+    count.sales += sales
   }
   return { ...count, differences, apart: [...apart.values()] }
 }

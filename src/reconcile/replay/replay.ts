@@ -1,3 +1,5 @@
+import type { PlanBook } from '../../access/plans/book.ts'
+import { subscriptionsOf } from '../../access/plans/rows.ts'
 import type { Subject } from '../../billing/effects/subject.ts'
 import {
   REPLAY_COMPARE_PAUSE_MS,
@@ -9,9 +11,10 @@ import { textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
 import { beginReplay } from './begin.ts'
 import { compareLedgers, type Compared } from './compare.ts'
+import type { InvoiceState } from './compare-billed.ts'
 import { copyIntents, type Copied } from './copy.ts'
 import { replayEvents, type EventsDeps, type Replayed } from './events.ts'
-import { lookAgain, walkAll, type WalkDeps, type Walked } from './walk.ts'
+import { lookAgain, patiently, walkAll, type WalkDeps, type Walked } from './walk.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['unfinished-events', 'payments-of-sales'])
 
@@ -20,6 +23,9 @@ export interface ReplayDeps extends EventsDeps, WalkDeps {
   readonly migrate: (target: Db) => Promise<unknown>
   /** Once the target has its tables, before anything is looked at. */
   readonly prepare: () => Promise<void>
+  /** The plans that rule in the target. */
+  readonly book: () => Promise<PlanBook>
+  readonly invoiceState: InvoiceState
 }
 
 /** An event that could not be worked off: a comparison without it says nothing for certain. */
@@ -55,8 +61,24 @@ function subjectOfPayment(id: string): Subject | null {
   return found === undefined ? null : { kind: found[1], id }
 }
 
+/** Looks again at the subscriptions of accounts whose access differs, as either side knows them. */
+async function lookAtAccess(deps: ReplayDeps, compared: Compared): Promise<void> {
+  const differing = compared.differences.filter(({ what }) => what === 'access')
+  for (const { accountId } of differing) {
+    const known = [
+      ...(await subscriptionsOf(deps.source, accountId)),
+      ...(await subscriptionsOf(deps.target, accountId)),
+    ]
+    for (const id of new Set(known.map((one) => one.id))) {
+      // One that Stripe does not have stays a difference.
+      await lookAgain(deps, { kind: 'subscription', id }).catch(() => undefined)
+    }
+  }
+}
+
 /** Looks again at what the differing sales were paid with, as either side knows it. */
 async function lookAtDifferences(deps: ReplayDeps, compared: Compared): Promise<void> {
+  await lookAtAccess(deps, compared)
   const keys = [...new Set(compared.differences.map(({ key }) => key))]
   const params = [keys]
   const rows = [
@@ -76,8 +98,13 @@ async function lookAtDifferences(deps: ReplayDeps, compared: Compared): Promise<
  * what Stripe said a moment ago may not have reached it.
  */
 async function compareAtRest(deps: ReplayDeps): Promise<Compared> {
-  const { source, target, pause } = deps
-  const first = await compareLedgers(source, target, null)
+  const { source, target, pause, clock } = deps
+  const compare = async (only: readonly string[] | null): Promise<Compared> => {
+    const invoiceState = (id: string) => patiently(deps, () => deps.invoiceState(id))
+    const sides = { source, replay: target, book: await deps.book(), nowMs: clock.now() }
+    return compareLedgers({ ...sides, invoiceState }, only)
+  }
+  const first = await compare(null)
   let last = first
   for (let tries = 1; tries < REPLAY_COMPARE_TRIES_MAX && last.differencesTotal > 0; tries += 1) {
     await pause(REPLAY_COMPARE_PAUSE_MS)
@@ -85,7 +112,7 @@ async function compareAtRest(deps: ReplayDeps): Promise<Compared> {
     // More than are named: those that are not would be lost by a look at the named ones alone.
     const isAll = last.differencesTotal === last.differences.length
     const accounts = new Set(last.differences.map(({ accountId }) => accountId))
-    last = await compareLedgers(source, target, isAll ? [...accounts] : null)
+    last = await compare(isAll ? [...accounts] : null)
   }
   const { differences, differencesTotal } = last
   return { ...first, differences, differencesTotal }
