@@ -68,12 +68,12 @@ function overageDrift(row: Row): Drift | null {
  * overage line of each account ↔ its receipts that are not sealed, its reports that no invoice has
  * closed, and what invoices billed ahead. Each statement sees one moment. Source: issue 5 §1, §2.
  */
-export const checkOfUsageOut = (db: Tx): Check => ({
+export const checkOfUsageOut = (db: Tx, accountsMax = PAGE_MAX): Check => ({
   name: 'usage out',
   kinds: ['usage_not_reported', 'overage_differs'],
   isOfTime: false,
   async page(cursor, { untilMs }) {
-    const accounts = await db.query(sql['account-page'], [cursor ?? '', null, PAGE_MAX])
+    const accounts = await db.query(sql['account-page'], [cursor ?? '', null, accountsMax])
     const last = accounts.at(-1)
     if (last === undefined) return { drifts: [], seen: 0, next: null }
     const to = textOf(last, 'id')
@@ -85,6 +85,6 @@ export const checkOfUsageOut = (db: Tx): Check => ({
       ...waiting.map((row) => unreported(row, untilMs)),
       ...lines.flatMap((row) => overageDrift(row) ?? []),
     ]
-    return { drifts, seen: accounts.length, next: accounts.length < PAGE_MAX ? null : to }
+    return { drifts, seen: accounts.length, next: accounts.length < accountsMax ? null : to }
   },
 })

@@ -59,6 +59,8 @@ function millionths(count: number): bigint {
 
 /** Stripe takes text of some length only; nobody reads more of a model's name. */
 const FACT_CHARS_MAX = 100
+/** An empty text is none to Stripe, and a meter refuses events that lack a dimension. */
+const NO_FACT = 'none'
 
 function dimensionsOf(meter: Meter, receipt: Posted['receipt'], model: string): string {
   const facts = {
@@ -70,7 +72,7 @@ function dimensionsOf(meter: Meter, receipt: Posted['receipt'], model: string): 
   }
   const fields = meter.dimensions.map(([key, fact]) => [
     key,
-    facts[fact].replaceAll('\0', '\u{fffd}').toWellFormed().slice(0, FACT_CHARS_MAX),
+    facts[fact].replaceAll('\0', '\u{fffd}').slice(0, FACT_CHARS_MAX).toWellFormed() || NO_FACT,
   ])
   return JSON.stringify(Object.fromEntries(fields))
 }

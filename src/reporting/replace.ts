@@ -3,7 +3,7 @@ import type { Ids } from '../kernel/ids.ts'
 import { METER_AGE_MS_MAX } from '../kernel/limits-outside.ts'
 import { ZERO } from '../kernel/money.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
-import { microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
+import { flagOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import { identifierOf, type NewReport, type ReportState, type Series } from './report.ts'
 import { finalInvoice, keepReports, slotState } from './seal.ts'
@@ -24,9 +24,9 @@ export interface ReplaceDeps {
 
 const HOUR_MS = 3_600_000
 
-const seriesOf = (row: Row): Series => ({
+const seriesOf = (row: Row, customer: 'customer_id' | 'payer_id'): Series => ({
   accountId: textOf(row, 'account_id'),
-  customerId: textOf(row, 'customer_id'),
+  customerId: textOf(row, customer),
   meter: textOf(row, 'meter'),
   eventName: textOf(row, 'event_name'),
   dimensions: textOf(row, 'dimensions'),
@@ -51,10 +51,11 @@ const nowOf = (nowMs: number): Moment => ({
 async function eventOf(
   tx: Tx,
   row: Row,
-  { slotMs, atMs }: Moment,
+  of: Moment & { readonly customer: 'customer_id' | 'payer_id' },
   nowMs: number,
 ): Promise<NewReport> {
-  const series = seriesOf(row)
+  const { slotMs, atMs } = of
+  const series = seriesOf(row, of.customer)
   const { rev } = await slotState(tx, series, slotMs, nowMs)
   const place = { rev: rev + 1, part: 0 }
   return {
@@ -65,14 +66,16 @@ async function eventOf(
 }
 
 /**
- * The same usage at a time that is still open. What sets its time right for another stays there,
- * whatever the invoice says.
+ * The same usage at a time that is still open, for who pays by now. What sets its time right for
+ * another stays there, whatever the invoice says.
  */
 async function successorOf(tx: Tx, row: Row, nowMs: number, isNow: boolean): Promise<NewReport> {
   const isKept = orNull(row, 'successor', textOf) !== null
-  const final = isKept ? null : await finalInvoice(tx, seriesOf(row), numberOf(row, 'at'))
-  const isMoved = !isKept && (isNow || final !== null)
-  return eventOf(tx, row, isMoved ? nowOf(nowMs) : thenOf(row), nowMs)
+  if (isKept) return eventOf(tx, row, { ...thenOf(row), customer: 'customer_id' }, nowMs)
+  const final = await finalInvoice(tx, seriesOf(row, 'payer_id'), numberOf(row, 'at'))
+  const isMoved = isNow || final !== null
+  const moment = isMoved ? nowOf(nowMs) : thenOf(row)
+  return eventOf(tx, row, { ...moment, customer: 'payer_id' }, nowMs)
 }
 
 export interface Replacement {
@@ -110,8 +113,9 @@ export async function replaceReport(
 
 /**
  * Takes usage that Stripe was told when the invoice of its time was final to the next one: lowered
- * where it was, so that Stripe has it once, and told anew as of now. What is too old to be lowered
- * stays there beside. null = there is no such report; false = an invoice bills it, or will.
+ * where it was, so that Stripe has it once, and told anew as of now. What is too old to be lowered,
+ * or of a customer that is gone, stays there beside. null = there is no such report; false = an
+ * invoice bills it, or will.
  */
 export async function moveReport(
   { db, clock, ids }: ReplaceDeps,
@@ -123,14 +127,15 @@ export async function moveReport(
     await tx.query(sql['wait-seal'], [textOf(found, 'account_id')])
     const nowMs = clock.now()
     const newId = ids.uuid()
-    const report = await eventOf(tx, found, nowOf(nowMs), nowMs)
+    const report = await eventOf(tx, found, { ...nowOf(nowMs), customer: 'payer_id' }, nowMs)
     const note = `on no invoice: told again as ${report.identifier}`
     const moved = await tx.query(sql['move-report'], [id, note, newId])
     if (moved.length === 0) return false
     const sealing = { sealingId: ids.uuid(), nowMs, fate: null }
     await keepReports(tx, [report], { ...sealing, newId: () => newId })
-    if (nowMs - numberOf(found, 'at') >= METER_AGE_MS_MAX) return report
-    const told = await eventOf(tx, found, thenOf(found), nowMs)
+    const isOld = nowMs - numberOf(found, 'at') >= METER_AGE_MS_MAX
+    if (isOld || flagOf(found, 'is_gone')) return report
+    const told = await eventOf(tx, found, { ...thenOf(found), customer: 'customer_id' }, nowMs)
     const lowered = { ...told, value: -told.value, overageMicros: ZERO }
     const lowering = { ...sealing, newId: () => ids.uuid(), successor: newId }
     await keepReports(tx, [lowered], lowering)

@@ -42,3 +42,39 @@ test.each(['before', 'after'] as const)(
   },
   60_000,
 )
+
+test.each(['before', 'after'] as const)(
+  'ended %s any statement of a move to the next invoice, it is moved once',
+  async (when) => {
+    for (let n = 1; ; n += 1) {
+      const one = await world.account()
+      await world.use(one, 3 * CREDIT)
+      await world.nextHour()
+      await runOnce(world.process)
+      // As if the invoice of its time had been final before.
+      await own.db.query(
+        `INSERT INTO meter_periods (invoice_id, event_name, account_id, start_at, end_at,
+           finalized_at)
+         VALUES ($1, 'ai_credits', $2, $3::timestamptz - interval '1 day', $3,
+                 $3::timestamptz - interval '1 hour')`,
+        [`in_${one.id}`, one.id, new Date(world.clock.now())],
+      )
+      const identifier = String((await world.reports(one))[0]?.identifier)
+      await world.advance(10 * MINUTE)
+      const { wrap, state } = endingAt(n, when)
+      const dying = world.makeProcess({ db: wrap })
+      await dying.resend(identifier, true).catch((error: unknown) => {
+        expect(error).toBeInstanceOf(EndedError)
+      })
+      await world.process.resend(identifier, true)
+      await runOnce(world.process)
+      const values = (await world.reports(one)).map(({ value, state: of }) => [value, of])
+      expect([n, world.taken(one.customer), values]).toEqual([
+        ...[n, 3],
+        ['3', '3', '-3'].map((value) => [Number(value), 'sent']),
+      ])
+      if (!state.ended) break
+    }
+  },
+  60_000,
+)

@@ -131,6 +131,25 @@ test('a customer that is gone: what it owes is refused by an error report, and t
   expect(await world.findings()).toContain('meter_customer_gone')
 })
 
+test('a customer that is gone: sent again by hand, it goes to the one that pays by then', async () => {
+  await sealed(5 * CREDIT)
+  await world.stripe.customers.del(one.customer)
+  await look('customer', one.customer)
+  await world.process.reporter.drain()
+  const { identifier, state } = (await last()) ?? {}
+  expect(state).toBe('refused')
+  const { id: customer } = await world.stripe.customers.create({})
+  await own.db.query('UPDATE accounts SET stripe_customer_id = $2 WHERE id = $1', [
+    ...[one.id, customer],
+  ])
+  expect(await world.process.resend(String(identifier), true)).toMatchObject({
+    customerId: customer,
+  })
+  await world.process.reporter.drain()
+  expect(await last()).toMatchObject({ state: 'sent', value: 5 })
+  expect([world.taken(customer), world.taken(one.customer)]).toEqual([5, 0])
+})
+
 test('given back what Stripe then refused: nothing is left to be taken back', async () => {
   const hold = await world.use(one, 2 * CREDIT)
   await sealed(5 * CREDIT)

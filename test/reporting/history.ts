@@ -191,7 +191,8 @@ export async function startHistory(world: MeterWorld, price: string) {
     /** What reconciliation says of the overage line and all that is told of it. */
     async differences() {
       const scope = { sinceMs: null, untilMs: 0 }
-      const { drifts } = await checkOfUsageOut(db).page(null, scope)
+      // No other account's id lies between.
+      const { drifts } = await checkOfUsageOut(db, 1).page(id.slice(0, -1), scope)
       return drifts.filter(({ subject }) => subject === id)
     },
     reports: async () =>

@@ -419,3 +419,59 @@ test('usage that was not even sealed when its invoice was final is told, with wh
   expect((await evidenceOf('meter_unsent_at_final', subject)).state).toBe('gone')
   expect((await second(one)).total).toBe(5)
 })
+
+test('parts of a credit that are sealed when the invoice was final are closed with it', async () => {
+  const one = await subscriber()
+  await world.use(one, 1.4 * CREDIT)
+  await goTo(one.endMs - 3 * HOUR)
+  await send()
+  await world.use(one, 0.4 * CREDIT)
+  await goTo(one.endMs + 2 * HOUR)
+  await send() // before any news of the invoice
+  expect((await world.reports(one)).at(-1)).toMatchObject({ value: 0, state: 'nothing' })
+  const final = await newest(one)
+  expect(final.total).toBe(1)
+  await look(final.id)
+  expect(await overageOf(one)).toBe(0)
+  expect(await world.findings(`${final.id}:ai_credits`)).toEqual([])
+})
+
+test('an error report after the invoice that closed it: told, and billed by the next one', async () => {
+  const one = await subscriber()
+  world.sim.simulator.world.note('meter_settings').validation_s = (40 * DAY) / 1000
+  const { data } = await world.stripe.billing.meters.list()
+  const meter = data[0]?.id ?? ''
+  await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await world.process.seal()
+  // Off, and nobody knows yet: Stripe takes the event, and refuses it later.
+  await world.process.directory.refresh()
+  await world.stripe.billing.meters.deactivate(meter)
+  await world.process.reporter.drain()
+  await world.stripe.billing.meters.reactivate(meter)
+  const [report] = await world.reports(one)
+  expect(report).toMatchObject({ state: 'sent' })
+  await goTo(one.endMs + 2 * HOUR)
+  const first = await newest(one)
+  expect(first.total).toBe(0)
+  await look(first.id)
+  expect(await billed(one)).toEqual([[`billed:${first.id}:ai_credits`, 5]])
+  await world.advance(40 * DAY)
+  const event = world.sim.simulator.world
+    .all('v2.core.event')
+    .find(({ type }) => type === 'v1.billing.meter.error_report_triggered')
+  const { id, type } = event ?? {}
+  if (typeof id !== 'string' || typeof type !== 'string') throw new Error('no error report')
+  const write = await world.process.news({ id, type, objectId: null })
+  await own.db.tx(async (tx) => write?.(tx, world.clock.now()))
+  expect(await evidenceOf('meter_error_report', id)).toMatchObject({
+    ...{ reports: [report?.identifier], value: 5, billed_by: [first.id], state: 'open' },
+  })
+  expect(await world.process.resend(String(report?.identifier), true)).toMatchObject({
+    ...{ value: 5, overageMicros: 0 },
+  })
+  await send()
+  await world.process.check()
+  expect((await evidenceOf('meter_error_report', id)).state).toBe('gone')
+  expect([world.taken(one.customer), await overageOf(one)]).toEqual([5, 0])
+})

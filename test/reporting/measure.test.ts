@@ -172,3 +172,9 @@ describe('overage', () => {
     expect(carried(two, { requests: 0 }, fields)).toEqual([['tokens', CREDIT]])
   })
 })
+
+test('a dimension that says nothing is said to, for Stripe takes no empty text', () => {
+  const meters = { m: { unit: 'requests', dimensions: { model: 'model', via: 'upstream' } } }
+  const [one] = measured(meters, {}, { model: '', upstream: 'weather' })
+  expect(one?.dimensions).toBe('{"model":"none","via":"weather"}')
+})

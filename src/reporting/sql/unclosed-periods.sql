@@ -9,6 +9,7 @@ WHERE finalized_at > $1::timestamptz AND EXISTS (
   WHERE r.account_id = p.account_id AND r.event_name = p.event_name
     AND r.at >= p.start_at AND r.at < p.end_at AND r.overage_micros > 0
     AND r.state IN ('sent', 'nothing') AND r.billed_by IS NULL AND r.successor IS NULL
-    AND coalesce(r.last_tried_at, r.sealed_at) < p.finalized_at + interval '1 second')
+    AND (r.state = 'nothing'
+         OR coalesce(r.last_tried_at, r.sealed_at) < p.finalized_at + interval '1 second'))
 ORDER BY finalized_at
 LIMIT $2
