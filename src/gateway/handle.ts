@@ -19,6 +19,7 @@ import { reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
 import { own, release, type Charged } from './settle.ts'
 import { makeStreamSink } from './stream.ts'
+import { isStreamType } from './stream-type.ts'
 
 /**
  * One metered request from the moment its body was read: claim, reserve, forward, and the sink
@@ -116,9 +117,9 @@ function makeExchange(
 }
 
 const isStream = ({ view, protocol }: Exchange, headers: IncomingHttpHeaders): boolean => {
-  const type = headers['content-type']?.toLowerCase() ?? ''
-  if (type.startsWith('text/event-stream')) return true
-  return view.stream && protocol.streamType !== undefined && type.startsWith(protocol.streamType)
+  const type = headers['content-type']
+  if (type?.toLowerCase().startsWith('text/event-stream') === true) return true
+  return view.stream && isStreamType(protocol, type)
 }
 
 function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[]): void {

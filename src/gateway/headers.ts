@@ -4,8 +4,6 @@ import type { IncomingHttpHeaders } from 'node:http'
 const INBOUND_DROPPED = new Set([
   'authorization',
   'x-api-key',
-  'x-goog-api-key',
-  'x-goog-user-project',
   'cookie',
   'host',
   'connection',
@@ -30,7 +28,17 @@ const INBOUND_DROPPED = new Set([
   'x-forwarded-proto',
   'x-real-ip',
   'via',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
 ])
+
+/**
+ * Google's own headers say whose quota it is, which parts of an answer to leave out
+ * (x-goog-fieldmask) and how to write it. Only the name of the client's library goes on.
+ */
+const GOOGLES = 'x-goog-'
+const GOOGLES_PASSED = 'x-goog-api-client'
 
 /** Headers of the upstream that never reach a client: its account, its cookies, its framing. */
 const OUTBOUND_DROPPED = new Set([
@@ -83,6 +91,7 @@ export function upstreamHeaders(
   for (const name in incoming) {
     if (INBOUND_DROPPED.has(name) || ownNames.has(name) || hop?.has(name) === true) continue
     if (name.startsWith(OURS)) continue
+    if (name.startsWith(GOOGLES) && name !== GOOGLES_PASSED) continue
     const value = incoming[name]
     if (value === undefined) continue
     list.push(name, Array.isArray(value) ? value.join(', ') : value)

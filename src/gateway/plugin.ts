@@ -12,7 +12,7 @@ import { handle } from './handle.ts'
 import type { HttpDeps } from './http/exchange.ts'
 import { httpApisPlugin } from './http/plugin.ts'
 import { registerModels, type ModelList } from './models.ts'
-import { splitQuery } from './query.ts'
+import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
 import { endWith, sendRefusal } from './reply.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
@@ -113,7 +113,9 @@ async function serve(
 ): Promise<void> {
   const { body, caller } = request
   const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
-  const read = readBody(protocol, raw, request.headers, deps.sounds)
+  const query = splitQuery(request.url)?.query ?? ''
+  const read =
+    refuseQuery(protocol.family, query) ?? readBody(protocol, raw, request.headers, deps.sounds)
   const view = read instanceof Promise ? await read : read
   if (caller === null || !view.ok) {
     const refusal = view.ok ? refuse('invalid_api_key', 'Invalid API key.') : view
@@ -128,7 +130,7 @@ async function serve(
     view,
     raw,
     headers: request.headers,
-    query: splitQuery(request.url)?.query ?? '',
+    query,
     out: reply.raw,
     startedAtMs: deps.clock.now(),
     startedMonoMs: request.startedMonoMs,

@@ -12,6 +12,7 @@ import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
+import { isStreamType } from './stream-type.ts'
 import { answerToKeep, own, settle, waitPosted, type Charged } from './settle.ts'
 
 /** Who goes on with an answer that its provider makes whether or not anybody reads it. */
@@ -94,7 +95,8 @@ class StreamSink implements BodySink {
     this.#flow = flow
     this.#done = done
     this.#follower = follower
-    this.#tap = protocol.makeStreamTap(view, { stripUsageChunk: injectedUsage })
+    const isOwnType = isStreamType(protocol, headers['content-type'])
+    this.#tap = protocol.makeStreamTap(view, { stripUsageChunk: injectedUsage, isOwnType })
     this.#keeper = makeKeeper(exchange)
     this.#client = makeClientSide(out, flow, deps.clock, () => {
       this.#leave()

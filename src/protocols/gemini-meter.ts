@@ -103,7 +103,7 @@ interface ChunkReader {
 /** Chunks are the same in events and in an array. The last one waits until the charge is posted. */
 function makeChunkReader(view: RequestView): ChunkReader {
   const facts = newFacts()
-  const text = makeOutputText(extractText)
+  const text = makeOutputText(extractText, true)
   return {
     facts,
     text,
@@ -126,6 +126,10 @@ export function makeGeminiTap(view: RequestView): StreamTap {
     event: ({ data }) => (data === null ? 'pass' : chunk(data)),
     oversized: (bytes) => {
       text.skipped(bytes)
+    },
+    // An answer of JSON under the wrong content type is no event, but it is not nothing.
+    silent: (raw) => {
+      if (/^\s*[[\]{,]/.test(raw.toString('latin1'))) text.skipped(raw.length)
     },
   })
   return {

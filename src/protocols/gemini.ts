@@ -7,15 +7,6 @@ import { GEMINI_COST_KEYS, readGemini, rewriteGemini } from './gemini-request.ts
 import type { PathProtocols, Protocol } from './protocol.ts'
 import { parseBody } from './request-body.ts'
 
-/** How a request wants its answer: whole, as events, or as a JSON array that grows. */
-type Answering = 'whole' | 'events' | 'array'
-
-const ENDPOINTS = {
-  whole: 'generateContent',
-  events: 'streamGenerateContent',
-  array: 'streamGenerateContent',
-} as const
-
 const failure = (code: ErrorCode, message: string): string =>
   JSON.stringify(errorBody('gemini', refuse(code, message), null))
 
@@ -27,14 +18,15 @@ interface Named {
 }
 
 /** Google's Gemini API for one model, which its path names. Source: providers.md §1. */
-function makeGemini({ base, model }: Named, answering: Answering): Protocol {
-  const target = { model, stream: answering !== 'whole' }
+function makeGemini({ base, model }: Named, stream: boolean): Protocol {
+  const target = { model, stream }
+  const endpoint = stream ? 'streamGenerateContent' : 'generateContent'
   return {
     name: 'gemini',
     family: 'gemini',
-    path: `${base}${model}:${ENDPOINTS[answering]}`,
-    endpoint: ENDPOINTS[answering],
-    ...(answering === 'array' ? { streamType: 'application/json' } : {}),
+    path: `${base}${model}:${endpoint}`,
+    endpoint,
+    ...(stream && { streamType: 'application/json' }),
     read: (body, rawBytes) => readGemini(body, rawBytes, target),
     readBytes(raw) {
       const parsed = parseBody(raw, GEMINI_COST_KEYS)
@@ -42,8 +34,9 @@ function makeGemini({ base, model }: Named, answering: Answering): Protocol {
     },
     rewrite: (raw, _view, inject) => rewriteGemini(raw, inject),
     meterAnswer: meterGeminiAnswer,
-    makeStreamTap: (view) =>
-      answering === 'array' ? makeGeminiArrayTap(view, failure) : makeGeminiTap(view),
+    // What came decides, not what was asked for: a tap of the other kind would understand nothing.
+    makeStreamTap: (view, { isOwnType = false }) =>
+      isOwnType ? makeGeminiArrayTap(view, failure) : makeGeminiTap(view),
     streamError: (code, message) => Buffer.from(`\n\ndata: ${failure(code, message)}\n\n`),
   }
 }
@@ -63,16 +56,14 @@ function decoded(path: string): string | null {
 export const geminiPaths: PathProtocols = {
   routes: ['/v1beta/models/*', '/v1/models/*'],
   protocolOf(url) {
-    const [path = '', query = ''] = url.split('?', 2)
+    const [path = ''] = url.split('?', 1)
     const [, base = '', model = '', method] = MODEL_METHOD.exec(decoded(path) ?? '') ?? []
     if (model === '' || model.length > MODEL_CHARS_MAX) return null
     switch (method ?? '') {
       case 'generateContent':
-        return makeGemini({ base, model }, 'whole')
-      case 'streamGenerateContent': {
-        const asEvents = new URLSearchParams(query).get('alt')?.toLowerCase() === 'sse'
-        return makeGemini({ base, model }, asEvents ? 'events' : 'array')
-      }
+        return makeGemini({ base, model }, false)
+      case 'streamGenerateContent':
+        return makeGemini({ base, model }, true)
       case 'countTokens':
         return geminiCountTokens(base, model)
       default:

@@ -13,7 +13,7 @@ const CLOSE_ARRAY = 0x5d
 export interface ArrayHandler {
   /** Called once per element that is an object or array, with its text. Must not throw. */
   element(json: string): SseVerdict
-  /** An element outgrew the bound and passed unread; called once, at its end. */
+  /** Bytes passed unread: an element beyond the bound, a part of one, what follows the array. */
   oversized(bytes: number): void
 }
 
@@ -51,6 +51,8 @@ class Splitter implements ArraySplitter {
   #escaped = false
   #unread = 0
   #final = false
+  /** The array ended: what follows is no element of it. */
+  #isOver = false
   elements = 0
   closed = false
 
@@ -73,6 +75,7 @@ class Splitter implements ArraySplitter {
 
   end(): TapOutput {
     const rest = this.#held.take()
+    this.#skip(rest)
     return this.#final ? { pass: [], final: rest } : { pass: rest, final: [] }
   }
 
@@ -113,6 +116,7 @@ class Splitter implements ArraySplitter {
       return
     }
     const pieces = [...this.#held.take(), last]
+    if (this.#isOver) this.#skip(pieces)
     if (!this.closed) {
       // Before the element are white space and a comma, before the first one the bracket.
       const text = Buffer.concat(pieces)
@@ -122,8 +126,19 @@ class Splitter implements ArraySplitter {
       this.elements += 1
       if (this.#base === 0) this.closed = true
     }
-    if (this.closed) this.#final = true
+    if (this.closed) {
+      this.#final = true
+      this.#isOver = true
+    }
     out[this.#final ? 'final' : 'pass'].push(...pieces)
+  }
+
+  /** Nothing was made of these bytes, nor of what of the same element went before them. */
+  #skip(pieces: readonly Buffer[]): void {
+    const isBlank = Buffer.concat(pieces).toString('latin1').trim() === ''
+    const bytes = this.#unread + pieces.reduce((sum, piece) => sum + piece.length, 0)
+    this.#unread = 0
+    if (bytes > 0 && !isBlank) this.#handler.oversized(bytes)
   }
 
   /** Keeps the element that is not complete yet; lets it go once it is too large. */

@@ -5,7 +5,10 @@ import { parseJson } from './json.ts'
 export type AddText = (text: unknown) => void
 
 export interface OutputText {
-  /** Keeps an event's JSON to be looked through when somebody asks for the text. */
+  /**
+   * Keeps an event's JSON to be looked through when somebody asks for the text. With
+   * `countsUnread` what proves to be none counts as skipped.
+   */
   defer(data: string): void
   /** Counts bytes that were produced but not looked at. */
   skipped(bytes: number): void
@@ -18,7 +21,10 @@ export interface OutputText {
  * The text of an answer, for estimates. Most answers report their usage and never need it, so
  * events are parsed only when the text is asked for or DEFERRED_EVENT_CHARS_MAX are waiting.
  */
-export function makeOutputText(extract: (json: unknown, add: AddText) => void): OutputText {
+export function makeOutputText(
+  extract: (json: unknown, add: AddText) => void,
+  countsUnread = false,
+): OutputText {
   const fragments: string[] = []
   let deferred: string[] = []
   let deferredChars = 0
@@ -35,7 +41,11 @@ export function makeOutputText(extract: (json: unknown, add: AddText) => void): 
     const waiting = deferred
     deferred = []
     deferredChars = 0
-    for (const data of waiting) extract(parseJson(data), add)
+    for (const data of waiting) {
+      const json = parseJson(data)
+      if (json === null && countsUnread) beyond += data.length
+      else extract(json, add)
+    }
   }
   return {
     defer(data) {

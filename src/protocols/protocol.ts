@@ -12,7 +12,7 @@ export interface Protocol {
   readonly family: Family
   /** Exact path on the gateway and, below its base URL, on the upstream. */
   readonly path: string
-  /** Content type of its streams where that is not server-sent events. */
+  /** Content type that its streams may have beside server-sent events. */
   readonly streamType?: string
   /** What `endpoints` of a key name, e.g. "chat/completions". */
   readonly endpoint: string
@@ -46,7 +46,7 @@ export interface Protocol {
    */
   meterTail?(tail: Buffer): MeterReport | null
   /** Meters a stream as it passes. One per response. */
-  makeStreamTap(view: RequestView, options: { stripUsageChunk: boolean }): StreamTap
+  makeStreamTap(view: RequestView, options: StreamOptions): StreamTap
   /**
    * The event that tells a client, in mid-stream, that the answer failed. Begins with blank lines
    * that end whatever event may be open.
@@ -127,6 +127,12 @@ export interface RequestView {
   inputText(): string[]
   /** Tokens to add to the count of `inputText` for what is not text. */
   readonly inputTokensBeyondText: number
+}
+
+export interface StreamOptions {
+  readonly stripUsageChunk: boolean
+  /** The answer's content type is `streamType`. Absent = they are server-sent events. */
+  readonly isOwnType?: boolean
 }
 
 export interface Injection {

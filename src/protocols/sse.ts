@@ -11,6 +11,8 @@ export interface SseHandler {
   event(event: SseEvent): SseVerdict
   /** An event outgrew the bound and passed unread; called once, at its end. */
   oversized(bytes: number): void
+  /** A block that is no event: comments, blank lines, or nothing that belongs into a stream. */
+  silent?(raw: Buffer): void
 }
 
 export interface SseSplitter {
@@ -183,6 +185,7 @@ class Splitter implements SseSplitter {
     const event = readSseEvent(raw, this.lineEnds)
     this.lineEnds = []
     const spoken = event.data !== null || event.type !== ''
+    if (!spoken) this.handler.silent?.(raw)
     const verdict = spoken ? this.handler.event(event) : 'pass'
     if (verdict === 'final') this.terminal = true
     return this.terminal ? 'final' : verdict

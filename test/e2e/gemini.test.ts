@@ -238,6 +238,29 @@ describe('a plain client', () => {
     await expectSpent(world, customer, GRANT, receipt.cost.micros)
   })
 
+  it('is refused a query or mask that hides what was used, in Google’s envelope', async () => {
+    const { customer, model } = await prepare()
+    const stream = `models/${model}:streamGenerateContent`
+    for (const query of ['&$alt=sse', '&alt=json&alt=sse', '&fields=candidates(content)']) {
+      const answer = await ask(customer.apiKey, stream, { contents }, query)
+      expect(answer.status).toBe(400)
+      expect(await answer.json()).toMatchObject({ error: { code: 400 } })
+    }
+    expect(world.upstream.calls(model)).toEqual([])
+    await expectSpent(world, customer, GRANT, 0)
+  })
+
+  it('is charged for events that nobody asked for', async () => {
+    const { customer, model } = await prepare()
+    world.upstream.on(model, (call) => {
+      answerEvents(call, chunksOf(model))
+    })
+    const answer = await ask(customer.apiKey, `models/${model}:streamGenerateContent`, { contents })
+    expect(await answer.text()).toContain('Sunny')
+    const id = answer.headers.get('x-farebox-request-id') ?? ''
+    await expectCharged(world, id, { usage: USAGE })
+  })
+
   it('gets a JSON array in pieces as they come, and a whole one where it breaks off', async () => {
     const { customer, model } = await prepare()
     let breakOff = (): void => undefined

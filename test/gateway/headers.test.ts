@@ -62,6 +62,18 @@ describe('headers towards the upstream', () => {
   })
 })
 
+it('headers that hide or change what an upstream reports never reach it', () => {
+  const headers = {
+    'x-goog-fieldmask': 'candidates(content)',
+    'x-goog-encode-response-if-executable': 'base64',
+    'x-goog-user-project': 'theirs',
+    'x-http-method-override': 'GET',
+    'x-goog-api-client': 'genai-js/1.0',
+  }
+  const sent = asObject(upstreamHeaders(headers, [], new Set()))
+  expect(Object.keys(sent)).toEqual(['accept-encoding', 'x-goog-api-client'])
+})
+
 describe('headers towards the client', () => {
   it('hide the operator’s account and the connection', () => {
     const shown = clientHeaders(

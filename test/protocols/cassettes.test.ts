@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { isStreamType } from '../../src/gateway/stream-type.ts'
 import type { MeterReport, Protocol } from '../../src/protocols/protocol.ts'
 import { PROTOCOLS, protocolOfPath } from '../../src/protocols/registry.ts'
 import { everyByte, feed, randomCuts } from './support.ts'
@@ -60,8 +61,12 @@ function protocolFor({ protocol, request }: z.infer<typeof Cassette>): Protocol 
   return exact ?? (method === undefined ? null : protocolOfPath(`/v1beta${method}`))
 }
 
-const isStream = ({ response }: Recording, protocol: Protocol): boolean =>
-  (response.headers['content-type'] ?? '').startsWith(protocol.streamType ?? 'text/event-stream')
+const isOwnType = ({ response }: Recording, protocol: Protocol): boolean =>
+  isStreamType(protocol, response.headers['content-type'])
+
+const isStream = (recording: Recording, protocol: Protocol): boolean =>
+  recording.response.headers['content-type']?.startsWith('text/event-stream') === true ||
+  isOwnType(recording, protocol)
 
 function expectReport(report: MeterReport, { expected }: Recording): void {
   expect(report.model).toBe(expected.model)
@@ -135,7 +140,10 @@ describe.skipIf(directory === undefined)('recorded answers', () => {
     for (const [how, cuts] of Object.entries(cutSets)) {
       it(`${name}: ${how}`, () => {
         const kept = feed(
-          protocol.makeStreamTap(viewOf(protocol), { stripUsageChunk: false }),
+          protocol.makeStreamTap(viewOf(protocol), {
+            stripUsageChunk: false,
+            isOwnType: isOwnType(cassette, protocol),
+          }),
           bytes,
           cuts,
         )
@@ -143,7 +151,10 @@ describe.skipIf(directory === undefined)('recorded answers', () => {
         expect(kept.final.length > 0).toBe(cassette.expected.complete)
         expectReport(kept.report, cassette)
         const stripped = feed(
-          protocol.makeStreamTap(viewOf(protocol), { stripUsageChunk: true }),
+          protocol.makeStreamTap(viewOf(protocol), {
+            stripUsageChunk: true,
+            isOwnType: isOwnType(cassette, protocol),
+          }),
           bytes,
           cuts,
         )

@@ -171,55 +171,75 @@ const USAGE = {
   output_reasoning_tokens: 90,
 }
 const FRAMES = {
-  events: { protocol: events, text: CHUNKS.map((each) => `data: ${each}\r\n\r\n`).join('') },
-  array: { protocol: array, text: `[${CHUNKS.join('\n,\r\n')}\n]\n` },
+  events: {
+    protocol: events,
+    isOwnType: false,
+    text: CHUNKS.map((each) => `data: ${each}\r\n\r\n`).join(''),
+  },
+  array: { protocol: array, isOwnType: true, text: `[${CHUNKS.join('\n,\r\n')}\n]\n` },
 }
 
-describe.each(Object.entries(FRAMES))('a Gemini stream as %s', (_name, { protocol, text }) => {
-  const bytes = Buffer.from(text)
-  const tapOf = (choices = 1) =>
-    protocol.makeStreamTap(
-      read({ contents, generationConfig: { candidateCount: choices } }, protocol),
-      { stripUsageChunk: false },
-    )
+const OWN = { stripUsageChunk: false, isOwnType: true }
 
-  it('passes byte for byte, its last chunk held, and the last numbers count', () => {
-    for (const cuts of [[], everyByte(bytes), randomCuts(bytes, 5, 30)]) {
-      const fed = feed(tapOf(), bytes, cuts)
-      expect(Buffer.concat([fed.pass, fed.final]).toString()).toBe(text)
-      expect(fed.pass.toString()).toContain('}]lo')
-      expect(fed.final.toString()).toContain('STOP')
-      expect(fed.report).toMatchObject({ usage: USAGE, complete: true, outputReported: true })
-      expect(fed.report.outputText.join('')).toBe('Hel"[{}]lo\\"')
-    }
-  })
+describe.each(Object.entries(FRAMES))(
+  'a Gemini stream as %s',
+  (_name, { protocol, isOwnType, text }) => {
+    const bytes = Buffer.from(text)
+    const tapOf = (choices = 1) =>
+      protocol.makeStreamTap(
+        read({ contents, generationConfig: { candidateCount: choices } }, protocol),
+        { stripUsageChunk: false, isOwnType },
+      )
 
-  it('cut before its end is at least what was counted so far', () => {
-    const cut = bytes.subarray(0, text.indexOf('STOP'))
-    const { report, pass } = feed(tapOf(), cut, randomCuts(cut, 3, 50))
-    expect(report).toMatchObject({ complete: false, outputReported: false, inputReported: true })
-    expect(report.outputTokensLeast).toBe(94)
-    expect(pass.toString()).toContain('}]lo')
-  })
+    it('passes byte for byte, its last chunk held, and the last numbers count', () => {
+      for (const cuts of [[], everyByte(bytes), randomCuts(bytes, 5, 30)]) {
+        const fed = feed(tapOf(), bytes, cuts)
+        expect(Buffer.concat([fed.pass, fed.final]).toString()).toBe(text)
+        expect(fed.pass.toString()).toContain('}]lo')
+        expect(fed.final.toString()).toContain('STOP')
+        expect(fed.report).toMatchObject({ usage: USAGE, complete: true, outputReported: true })
+        expect(fed.report.outputText.join('')).toBe('Hel"[{}]lo\\"')
+      }
+    })
 
-  it('of two candidates ends with the second', () => {
-    const first = chunk('a', { promptTokenCount: 3 }, { finishReason: 'STOP' })
-    const second = chunk('b', { promptTokenCount: 3 }, { finishReason: 'STOP', index: 1 })
-    const two = text.replace(CHUNKS[0] ?? '', first).replace(CHUNKS[2] ?? '', second)
-    const { pass, final } = feed(tapOf(2), Buffer.from(two), [])
-    expect(pass.toString()).toContain('}]lo')
-    expect(final.toString()).toContain('"index":1')
-  })
+    it('cut before its end is at least what was counted so far', () => {
+      const cut = bytes.subarray(0, text.indexOf('STOP'))
+      const { report, pass } = feed(tapOf(), cut, randomCuts(cut, 3, 50))
+      expect(report).toMatchObject({ complete: false, outputReported: false, inputReported: true })
+      expect(report.outputTokensLeast).toBe(94)
+      expect(pass.toString()).toContain('}]lo')
+    })
 
-  it('with an error inside has failed', () => {
-    const broken = text.replace(CHUNKS[1] ?? '', '{"error":{"code":503,"message":"x"}}')
-    expect(feed(tapOf(), Buffer.from(broken), []).report.failed).toBe(true)
-  })
-})
+    it('of two candidates ends with the second', () => {
+      const first = chunk('a', { promptTokenCount: 3 }, { finishReason: 'STOP' })
+      const second = chunk('b', { promptTokenCount: 3 }, { finishReason: 'STOP', index: 1 })
+      const two = text.replace(CHUNKS[0] ?? '', first).replace(CHUNKS[2] ?? '', second)
+      const { pass, final } = feed(tapOf(2), Buffer.from(two), [])
+      expect(pass.toString()).toContain('}]lo')
+      expect(final.toString()).toContain('"index":1')
+    })
+
+    it('read as the other kind is charged for its bytes, not nothing', () => {
+      const options = { stripUsageChunk: false, isOwnType: !isOwnType }
+      for (const cuts of [[], everyByte(bytes), randomCuts(bytes, 9, 40)]) {
+        const tap = protocol.makeStreamTap(read({ contents }, protocol), options)
+        const fed = feed(tap, bytes, cuts)
+        expect(Buffer.concat([fed.pass, fed.final]).toString()).toBe(text)
+        expect(fed.report.outputReported).toBe(false)
+        expect(fed.report.outputCharsBeyond).toBeGreaterThan(CHUNKS.join('').length - 10)
+      }
+    })
+
+    it('with an error inside has failed', () => {
+      const broken = text.replace(CHUNKS[1] ?? '', '{"error":{"code":503,"message":"x"}}')
+      expect(feed(tapOf(), Buffer.from(broken), []).report.failed).toBe(true)
+    })
+  },
+)
 
 it('an array that breaks off gets an error that keeps it an array', () => {
   const view = read({ contents }, array)
-  const tap = array.makeStreamTap(view, { stripUsageChunk: false })
+  const tap = array.makeStreamTap(view, OWN)
   const said = (): unknown =>
     JSON.parse(`${out}${String(tap.streamError?.('upstream_error', 'x'))}`)
   let out = ''
@@ -232,7 +252,7 @@ it('an array that breaks off gets an error that keeps it an array', () => {
 
 it('an array element beyond the bound passes unread', () => {
   const big = `[{"text":"${'x'.repeat(9 * 1024 * 1024)}"},${CHUNKS[2] ?? ''}]`
-  const tap = array.makeStreamTap(read({ contents }, array), { stripUsageChunk: false })
+  const tap = array.makeStreamTap(read({ contents }, array), OWN)
   const fed = feed(tap, Buffer.from(big), [100, 5_000_000])
   expect(Buffer.concat([fed.pass, fed.final]).toString() === big).toBe(true)
   expect(fed.report.outputCharsBeyond).toBeGreaterThan(9_000_000)
