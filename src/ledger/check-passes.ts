@@ -26,6 +26,7 @@ export interface Tally {
 /** What is on a lot, and what its expiry took. Micros. */
 export interface LotSaid {
   readonly accountId: string
+  readonly lotId: string
   remaining: number
   expired: number
 }
@@ -40,6 +41,9 @@ export interface WrongHold {
 
 const GREATEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
+/** An entry of one account on the lot of another is on neither. */
+const lotName = (accountId: string, lotId: string): string => `${accountId} ${lotId}`
+
 export async function readLots(tx: Tx, range: CheckRange): Promise<Map<string, LotSaid>> {
   const lots = new Map<string, LotSaid>()
   let [account, id] = [range.after, GREATEST_ID]
@@ -48,7 +52,8 @@ export async function readLots(tx: Tx, range: CheckRange): Promise<Map<string, L
     for (const row of rows) {
       ;[account, id] = [textOf(row, 'account_id'), textOf(row, 'id')]
       const remaining = numberOf(row, 'remaining_micros')
-      lots.set(id, { accountId: account, remaining, expired: numberOf(row, 'expired_micros') })
+      const expired = numberOf(row, 'expired_micros')
+      lots.set(lotName(account, id), { accountId: account, lotId: id, remaining, expired })
     }
     if (rows.length < range.rows) return lots
   }
@@ -72,8 +77,9 @@ function addEntries({ accounts, lots }: EntriesSeen, row: Row): void {
   tally.entries += numberOf(row, 'entries')
   tally.lastSeq = Math.max(tally.lastSeq, numberOf(row, 'last_seq'))
   if (lotId === null) return
-  const lot = lots.get(lotId) ?? { accountId, remaining: 0, expired: 0 }
-  lots.set(lotId, lot)
+  const name = lotName(accountId, lotId)
+  const lot = lots.get(name) ?? { accountId, lotId, remaining: 0, expired: 0 }
+  lots.set(name, lot)
   lot.remaining += micros
   lot.expired += numberOf(row, 'expired')
 }

@@ -60,11 +60,11 @@ export function checkLedger(
     return {
       breaches: [
         ...accounts.flatMap((row) => balanceBreach(row, entries.accounts.get(textOf(row, 'id')))),
-        ...[...lotsOf(lots, entries.lots)].flatMap(([id, one]) => lotBreach(id, one)),
+        ...[...lotsOf(lots, entries.lots)].flatMap(lotBreach),
         ...[...holds.wrong, ...orphans].map(holdBreach),
       ],
       lines: accounts.flatMap((row) => lineDifference(row, entries.accounts, holds.versions)),
-      expiries: [...lotsOf(lots, entries.lots)].flatMap(([id, one]) => expiryDifference(id, one)),
+      expiries: [...lotsOf(lots, entries.lots)].flatMap(expiryDifference),
       accounts: accounts.length,
       cursor: accounts.length < limit ? null : range.until,
     }
@@ -107,6 +107,7 @@ function lineDifference(
 
 interface LotTwice {
   readonly accountId: string
+  readonly lotId: string
   readonly said: Pick<LotSaid, 'remaining' | 'expired'>
   readonly counted: Pick<LotSaid, 'remaining' | 'expired'>
 }
@@ -117,25 +118,29 @@ const EMPTY = { remaining: 0, expired: 0 }
 function* lotsOf(
   said: ReadonlyMap<string, LotSaid>,
   counted: ReadonlyMap<string, LotSaid>,
-): Generator<readonly [string, LotTwice]> {
-  for (const [id, one] of said) {
-    yield [id, { accountId: one.accountId, said: one, counted: counted.get(id) ?? EMPTY }]
+): Generator<LotTwice> {
+  for (const [name, one] of said) {
+    const { accountId, lotId } = one
+    yield { accountId, lotId, said: one, counted: counted.get(name) ?? EMPTY }
   }
-  for (const [id, one] of counted) {
-    if (!said.has(id)) yield [id, { accountId: one.accountId, said: EMPTY, counted: one }]
+  for (const [name, one] of counted) {
+    const { accountId, lotId } = one
+    if (!said.has(name)) yield { accountId, lotId, said: EMPTY, counted: one }
   }
 }
 
-function lotBreach(lotId: string, { accountId, said, counted }: LotTwice): Breach[] {
+function lotBreach({ accountId, lotId, said, counted }: LotTwice): Breach[] {
   if (said.remaining === counted.remaining) return []
   const detail = `lot holds ${said.remaining}, entries ${counted.remaining}`
   return [{ invariant: 'I1', accountId, subject: lotId, detail }]
 }
 
-function expiryDifference(
-  lotId: string,
-  { accountId, said, counted }: LotTwice,
-): CheckedPage['expiries'][number][] {
+function expiryDifference({
+  accountId,
+  lotId,
+  said,
+  counted,
+}: LotTwice): CheckedPage['expiries'][number][] {
   if (said.expired === counted.expired) return []
   const [here, there] = [{ expired_micros: said.expired }, { expired_micros: counted.expired }]
   return [{ lotId, accountId, said: here, counted: there }]

@@ -11,9 +11,10 @@ import type { Drift } from './drift.ts'
  */
 export const FIELD_PAIRS = [
   ...['fields-plan-overage', 'fields-meter-plan', 'fields-next-change', 'fields-lot-grant'],
-  ...['fields-answer', 'fields-work', 'fields-checkout', 'fields-sale'],
+  ...['fields-answer', 'fields-work', 'fields-draft', 'fields-checkout', 'fields-sale'],
+  ...['fields-sale-subscription', 'fields-lot-state', 'fields-key-revoked', 'fields-freeze'],
   ...['fields-payment', 'fields-dispute', 'fields-recharge', 'fields-recharge-month'],
-  'fields-claim',
+  ...['fields-dispute-account', 'fields-claim', 'fields-claim-sale'],
 ] as const
 export type FieldPair = (typeof FIELD_PAIRS)[number]
 

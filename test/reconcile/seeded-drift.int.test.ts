@@ -598,6 +598,69 @@ const FIELDS: Readonly<Record<FieldPair | typeof IN_THE_LEDGER, Seed>> = {
     recharge(accountId, 'pi_month', '2026-02', 'failed'),
     unrecharge(accountId),
   ]),
+  'fields-key-revoked': pair('fields-key-revoked', ({ keyId }) => [
+    keyId,
+    `UPDATE api_keys SET revoked_at = now() WHERE id = '${keyId}'`,
+    `UPDATE api_keys SET revoked_at = NULL WHERE id = '${keyId}'`,
+  ]),
+  'fields-lot-state': pair('fields-lot-state', (_, lot) => [
+    lot,
+    `UPDATE lots SET expired_at = now() WHERE id = '${lot}'`,
+    `UPDATE lots SET expired_at = NULL WHERE id = '${lot}'`,
+  ]),
+  // The engine is given the status: loaded anew, only the pair differs.
+  'fields-freeze': async () => {
+    const { accountId } = await its.charged()
+    const set = async (status: string, reason: string | null) => {
+      const text = 'UPDATE accounts SET status = $2, status_reason = $3 WHERE id = $1'
+      await its.db.query(text, [accountId, status, reason])
+      await its.world.reload(accountId)
+    }
+    await set('frozen', 'dispute dp_none')
+    const told = [review('fields_differ', `freeze ${accountId}`)]
+    return { told, fixes: null, undo: () => set('active', null) }
+  },
+  'fields-dispute-account': async () => {
+    const [one, other] = [await its.buyer(), await its.charged()]
+    const id = await its.paid(one.customer)
+    await its.side.mend('payment', id)
+    const seed = `INSERT INTO stripe_disputes (id, payment_id, account_id, status, amount, withdrawn,
+      is_freezing, changed_at) VALUES ('dp_y', '${id}', '${other.accountId}', 'won', 5, 0, false,
+      now())`
+    const told = [review('fields_differ', 'dispute-account dp_y')]
+    return byHand(told, seed, `DELETE FROM stripe_disputes WHERE id = 'dp_y'`)
+  },
+  'fields-sale-subscription': async () => {
+    const [one, other] = [await its.buyer(), await its.buyer()]
+    const paid = await its.paid(one.customer)
+    await its.side.mend('payment', paid)
+    const { id } = await its.subscribe(other.customer)
+    await its.side.mend('subscription', id)
+    const [row] = await its.db.query('SELECT key FROM stripe_sales WHERE payment_id = $1', [paid])
+    const set = (to: string) =>
+      `UPDATE stripe_sales SET subscription_id = ${to} WHERE payment_id = '${paid}'`
+    const told = [review('fields_differ', `sale-subscription ${String(row?.key)}`)]
+    return byHand(told, set(`'${id}'`), set('NULL'))
+  },
+  'fields-draft': pair('fields-draft', ({ accountId, holdId }) => [
+    holdId,
+    `INSERT INTO background_jobs (hold_id, account_id, response_id, micros, day, reserved_at, draft,
+       job, due_at, created_at) VALUES ('${holdId}', '${accountId}', 'resp_x', 5, 1, now(),
+       '{"accountId":"acct_other","holdId":"${holdId}"}', '{}', now() + interval '9 days', now())`,
+    `DELETE FROM background_jobs WHERE hold_id = '${holdId}'`,
+  ]),
+  'fields-claim-sale': async () => {
+    const [one, other] = [await its.buyer(), await its.charged()]
+    const paid = await its.paid(one.customer)
+    await its.side.mend('payment', paid)
+    const [row] = await its.db.query('SELECT key FROM stripe_sales WHERE payment_id = $1', [paid])
+    const id = its.world.ids.uuid()
+    const seed = `INSERT INTO key_claims (id, purchase, account_id, item_kind, item_id, limits, state,
+      created_at) VALUES ('${id}', '${String(row?.key)}', '${other.accountId}', 'pack', 'starter',
+      '{}', 'open', now())`
+    const told = [review('fields_differ', `claim-sale ${id}`)]
+    return byHand(told, seed, `DELETE FROM key_claims WHERE id = '${id}'`)
+  },
   'fields-claim': async () => {
     const [one, other] = [await its.charged(), await its.charged()]
     const id = its.world.ids.uuid()
