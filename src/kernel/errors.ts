@@ -63,6 +63,7 @@ export const ERRORS = {
   }),
   idempotency_key_reused: row(400, INVALID, 'idempotency_key_reused', INVALID),
   idempotency_result_gone: row(410, INVALID, 'idempotency_result_gone', INVALID),
+  response_not_followed: row(410, INVALID, 'response_not_followed', INVALID),
   backend_key_required: row(403, 'permission_error', 'backend_key_required', 'permission_error'),
   subject_not_found: row(404, INVALID, 'subject_not_found', 'not_found_error'),
   conflict: row(409, INVALID, 'conflict', 'conflict_error'),

@@ -39,5 +39,9 @@ export const BACKGROUND_LOOK_MS_MAX = 8_000
 export const BACKGROUND_POLLS_MAX = 64
 /** A polled hold stands this long by itself: several polls may fail, and a takeover takes time. */
 export const BACKGROUND_LEASE_MS = 180_000
+/** First members of an answer, among them its id and status: short words each. */
+export const ANSWER_HEAD_BYTES = 64 * 1024
+/** First answer of a background response: its request (32 MB) comes back in it, escaped anew. */
+export const BACKGROUND_ANSWER_BYTES_MAX = 64 * 1024 * 1024
 /** Past it nobody asks any more: providers end such responses within hours. */
 export const BACKGROUND_MS_MAX = 48 * 3_600_000

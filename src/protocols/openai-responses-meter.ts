@@ -1,4 +1,6 @@
 import { STORED_ID_CHARS_MAX, STORED_IDS_MAX } from '../kernel/limits-media.ts'
+import { answerHead } from './answer-head.ts'
+import { usageTail } from './answer-tail.ts'
 import { arrayOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
 import { countItem, responsesUsage, type ToolItems } from './openai-responses-usage.ts'
 import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
@@ -99,6 +101,16 @@ export function meterResponsesAnswer(body: Buffer): MeterReport {
     text.skipped(body.length)
   }
   return reportOf(facts, true, text)
+}
+
+/**
+ * Meters a response too large to be kept by its first and its last bytes. null = they do not tell.
+ */
+export function meterResponsesEnds(head: Buffer, tail: Buffer): MeterReport | null {
+  const rest = usageTail(tail)
+  if (rest === null) return null
+  const { id, status, model } = answerHead(head)
+  return meterResponsesAnswer(Buffer.from(JSON.stringify({ id, status, model, ...rest })))
 }
 
 /** Name of an event; servers that leave out the `event:` line say it in the data. */

@@ -1,5 +1,6 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runSql } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 import type { Gateway } from '../support/gateway.ts'
 import {
@@ -15,6 +16,7 @@ import {
   expectChargedSoon,
   expectSpent,
   newModel,
+  post,
   requestIdOf,
   startWorld,
   type World,
@@ -224,6 +226,73 @@ describe('a background response', () => {
     }
     expect((await world.upstream.call(left.begun.model)).cut).toBe(true)
   }, 60_000)
+
+  it('is followed to its end also where its first answer is larger than what is kept', async () => {
+    const prepared = await prepare(world.gateway)
+    const { model, provider, client, id } = prepared
+    const instructions = 'x'.repeat(1_300_000)
+    provider.answer = { ...provider.answer, instructions }
+    const whole = await prepared.ask()
+    expect([whole.data.status, whole.data.instructions?.length]).toEqual(['queued', 1_300_000])
+    const streamed = await prepare(world.gateway)
+    world.upstream.on(streamed.model, (call) => {
+      call.out.writeHead(200, { 'content-type': 'text/event-stream' })
+      const more = { instructions }
+      call.out.write(responseStart(streamed.model, { id: streamed.id, more }).join(''))
+    })
+    const asked = { model: streamed.model, input: 'x', background: true, stream: true as const }
+    const stream = await streamed.client.responses.create(asked).withResponse()
+    for await (const event of stream.data) if (event.type === 'response.created') break
+    for (const each of [
+      { ...prepared, ...whole },
+      { ...streamed, ...stream },
+    ]) {
+      each.complete()
+      await expectChargedOnce(each, { usage: USAGE })
+    }
+    expect(world.upstream.calls(model)).toHaveLength(1)
+    expect(await client.responses.retrieve(id)).toMatchObject({ status: 'completed' })
+  }, 60_000)
+
+  it('that cannot be followed is cancelled: free where it was, else charged and not tried again', async () => {
+    const asked = async (status: string, cut: boolean) => {
+      const { customer, model, id, provider, polled } = await prepare(world.gateway)
+      const text = JSON.stringify(provider.answer)
+      world.upstream.on(model, (call) => {
+        call.out.writeHead(200, { 'content-type': 'application/json' })
+        if (!cut) call.out.end(text)
+        else call.out.write(text.slice(0, -20), () => call.out.destroy())
+      })
+      provider.answer = { ...provider.answer, status }
+      const body = { model, input: 'Think hard.', background: true }
+      const answer = await post(world.gateway, '/v1/responses', customer.apiKey, body)
+      expect(await answer.text()).not.toContain(id)
+      expect(polled().map(({ method, path }) => [method, path])).toEqual([
+        ['POST', `/v1/responses/${id}/cancel`],
+      ])
+      return { customer, answer }
+    }
+    const free = await asked('cancelled', true)
+    expect(free.answer.status).toBe(503)
+    await expectSpent(world, free.customer, GRANT, 0)
+    const charged = await asked('in_progress', true)
+    expect(charged.answer.status).toBe(410)
+    const requestId = requestIdOf(charged.answer)
+    const { cost } = await expectChargedSoon(world, requestId, { estimated: true })
+    await expectSpent(world, charged.customer, GRANT, cost.micros)
+
+    const rename = (from: string, to: string) =>
+      runSql(world.databaseUrl ?? '', [`ALTER TABLE ${from} RENAME TO ${to}`])
+    await rename('background_jobs', 'background_jobs_away')
+    try {
+      const unnoted = await asked('cancelled', false)
+      expect(unnoted.answer.status).toBe(503)
+      await expectSpent(world, unnoted.customer, GRANT, 0)
+      expect((await asked('completed', false)).answer.status).toBe(410)
+    } finally {
+      await rename('background_jobs_away', 'background_jobs')
+    }
+  })
 
   it('of a gateway that was killed is polled on by another, and charged once', async () => {
     const [dying, heir] = world.gateways

@@ -1,24 +1,33 @@
-import { pipeline } from 'node:stream'
-import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits.ts'
-import { BACKGROUND_LOOK_MS_MAX } from '../../kernel/limits-media.ts'
-import { isObject, parseJson, textOr } from '../../protocols/json.ts'
+import type { IncomingHttpHeaders } from 'node:http'
+import { pipeline, type Readable } from 'node:stream'
+import { ANSWER_METER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../../kernel/limits.ts'
+import { ANSWER_HEAD_BYTES, BACKGROUND_LOOK_MS_MAX } from '../../kernel/limits-media.ts'
+import { answerHead } from '../../protocols/answer-head.ts'
+import { ByteEnds } from '../../protocols/byte-ends.ts'
+import { isObject, objectOr, parseJson } from '../../protocols/json.ts'
+import { meterResponsesAnswer, meterResponsesEnds } from '../../protocols/openai-responses-meter.ts'
+import type { MeterReport } from '../../protocols/protocol.ts'
+import { unknownReport } from '../answer.ts'
 import { decoderOf } from '../decode.ts'
 import { upstreamHeaders } from '../headers.ts'
 import type { Upstream } from '../upstreams.ts'
+import { isTerminal } from './state.ts'
 
-/** After these nothing of a response changes any more. */
-const TERMINAL: ReadonlySet<string> = new Set(['completed', 'failed', 'incomplete', 'cancelled'])
+type Provider = Pick<
+  Upstream,
+  'origin' | 'basePath' | 'ownHeaders' | 'ownHeaderNames' | 'dispatcher'
+>
 
 export type Look =
   | { readonly kind: 'open' }
   /** The provider does not know it any more. */
   | { readonly kind: 'gone' }
-  | { readonly kind: 'ended'; readonly body: Buffer }
+  | { readonly kind: 'ended'; readonly report: MeterReport }
   /** No answer that says anything: ask again. */
   | { readonly kind: 'unknown'; readonly status: number }
 
 /** Asks the provider how far a response is, in the operator's name. Throws where it is away. */
-export async function lookAt(upstream: Upstream, responseId: string): Promise<Look> {
+export async function lookAt(upstream: Provider, responseId: string): Promise<Look> {
   const answer = await upstream.dispatcher.request({
     origin: upstream.origin,
     path: `${upstream.basePath}/v1/responses/${encodeURIComponent(responseId)}`,
@@ -27,26 +36,53 @@ export async function lookAt(upstream: Upstream, responseId: string): Promise<Lo
     headersTimeout: BACKGROUND_LOOK_MS_MAX,
     bodyTimeout: BACKGROUND_LOOK_MS_MAX,
   })
-  const parts: Buffer[] = []
-  let bytes = 0
-  const makeDecoder = decoderOf(answer.headers)
-  // Errors of either come out of the loop.
-  const plain = makeDecoder ? pipeline(answer.body, makeDecoder(), () => undefined) : answer.body
-  for await (const part of plain) {
-    if (!Buffer.isBuffer(part)) continue
-    bytes += part.length
-    if (bytes <= ANSWER_METER_BYTES_MAX) parts.push(part)
-  }
+  const { whole, head, tail } = await readAnswer(answer)
   const status = answer.statusCode
   if (status === 404) return { kind: 'gone' }
-  const body = Buffer.concat(parts)
-  const response = status === 200 ? parseJson(body.toString('utf8')) : null
+  if (status !== 200) return { kind: 'unknown', status }
+  if (whole === null) return lookAtEnds(head, tail)
+  const response = parseJson(whole.toString('utf8'))
   if (!isObject(response)) return { kind: 'unknown', status }
-  return TERMINAL.has(textOr(response.status) ?? '') ? { kind: 'ended', body } : { kind: 'open' }
+  if (!isTerminal(response.status)) return { kind: 'open' }
+  return { kind: 'ended', report: meterResponsesAnswer(whole) }
 }
 
-/** Asks the provider to end a response. Never rejects: what it says changes nothing. */
-export async function cancel(upstream: Upstream, responseId: string): Promise<void> {
+/** By the ends of a response too large to be kept. Its usage, written last, is null until then. */
+function lookAtEnds(head: Buffer, tail: Buffer): Look {
+  const report = meterResponsesEnds(head, tail)
+  const { status } = answerHead(head)
+  if (status === null && report === null) return { kind: 'unknown', status: 200 }
+  if (status !== null && !isTerminal(status)) return { kind: 'open' }
+  return { kind: 'ended', report: report ?? unknownReport(0) }
+}
+
+interface Answer {
+  readonly body: Readable
+  readonly headers: IncomingHttpHeaders
+}
+
+/** The body, decoded; whole = null where it is too large to be kept. Throws where it breaks off. */
+async function readAnswer({ body, headers }: Answer) {
+  const parts: Buffer[] = []
+  const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
+  const makeDecoder = decoderOf(headers)
+  // Errors of either come out of the loop.
+  const plain = makeDecoder ? pipeline(body, makeDecoder(), () => undefined) : body
+  for await (const part of plain) {
+    if (!Buffer.isBuffer(part)) continue
+    ends.add(part)
+    if (ends.size <= ANSWER_METER_BYTES_MAX) parts.push(part)
+    else parts.length = 0
+  }
+  const whole = ends.size <= ANSWER_METER_BYTES_MAX ? Buffer.concat(parts) : null
+  return { whole, head: ends.head(), tail: ends.tail() }
+}
+
+/**
+ * Asks the provider to end a response. true = it says that it has, and bills nothing for it. Never
+ * rejects.
+ */
+export async function cancel(upstream: Provider, responseId: string): Promise<boolean> {
   try {
     const answer = await upstream.dispatcher.request({
       origin: upstream.origin,
@@ -56,8 +92,11 @@ export async function cancel(upstream: Upstream, responseId: string): Promise<vo
       headersTimeout: BACKGROUND_LOOK_MS_MAX,
       bodyTimeout: BACKGROUND_LOOK_MS_MAX,
     })
-    await answer.body.dump()
+    const { whole, head } = await readAnswer(answer)
+    if (answer.statusCode !== 200) return false
+    const isFree = whole === null || !isObject(objectOr(parseJson(whole.toString('utf8'))).usage)
+    return isFree && answerHead(head).status === 'cancelled'
   } catch {
-    // It goes on at the provider; nobody can read it.
+    return false // it goes on at the provider; nobody can read it
   }
 }

@@ -14,7 +14,8 @@ import { describeError, type Log } from '../../kernel/log.ts'
 import { makeWorkPool, type WorkPool } from '../../kernel/work-pool.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'
 import type { PriceBook } from '../../pricing/pricing.ts'
-import { meterResponsesAnswer } from '../../protocols/openai-responses-meter.ts'
+import type { MeterReport } from '../../protocols/protocol.ts'
+import { unknownReport } from '../answer.ts'
 import { measure, type Measured } from '../measure.ts'
 import type { TokenCounter } from '../context.ts'
 import type { Running } from '../running.ts'
@@ -35,7 +36,7 @@ export interface PollerDeps {
 }
 
 /** What a response came to. null = its model has lost its price. */
-async function measured(deps: PollerDeps, job: Job, body: Buffer): Promise<Measured | null> {
+async function measured(deps: PollerDeps, job: Job, report: MeterReport): Promise<Measured | null> {
   const { upstream, model, serviceTier, markup, inputTokens, outputTokensMax } = job.terms
   const query = { upstream, model, atMs: job.draft.startedAtMs, accountMarkup: markup }
   const price = deps.prices.find(query)
@@ -43,7 +44,7 @@ async function measured(deps: PollerDeps, job: Job, body: Buffer): Promise<Measu
   const bound = { inputTokensMax: 0, outputTokensMax, webSearchesMax: 0, serviceTier }
   const inputText = (): string[] => []
   const view = { model, serviceTier, inputText, inputTokensBeyondText: inputTokens }
-  return measure(deps, { view, target: { price, query, bound } }, meterResponsesAnswer(body))
+  return measure(deps, { view, target: { price, query, bound } }, report)
 }
 
 function draftOf(job: Job, done: Measured, nowMs: number): ReceiptDraft {
@@ -64,8 +65,8 @@ function answerOf({ terms: { answer } }: Job): StoredAnswer | null {
 }
 
 /** Charges a response. Doing it twice is doing it once: its hold is settled and posted once. */
-async function settle(deps: PollerDeps, job: Job, body: Buffer): Promise<boolean> {
-  const done = await measured(deps, job, body)
+async function settle(deps: PollerDeps, job: Job, report: MeterReport): Promise<boolean> {
+  const done = await measured(deps, job, report)
   if (done === null) {
     deps.log.error({ request_id: job.holdId, model: job.terms.model }, 'no price to settle at')
     return false
@@ -80,7 +81,7 @@ async function settle(deps: PollerDeps, job: Job, body: Buffer): Promise<boolean
 }
 
 /** What is left to charge where nobody can tell any more: what went in, as an estimate. */
-const NOTHING_KNOWN = Buffer.from('{}')
+const NOTHING_KNOWN = unknownReport(0)
 
 /** Asks about one response; answers whether it is done with. */
 async function poll(deps: PollerDeps, job: Job, ageMs: number): Promise<boolean> {
@@ -90,7 +91,7 @@ async function poll(deps: PollerDeps, job: Job, ageMs: number): Promise<boolean>
     deps.log.error({ request_id: job.holdId, upstream: name }, 'no such upstream to poll')
   } else {
     const look = await lookAt(upstream, job.responseId)
-    if (look.kind === 'ended') return settle(deps, job, look.body)
+    if (look.kind === 'ended') return settle(deps, job, look.report)
     if (look.kind === 'gone') return settle(deps, job, NOTHING_KNOWN)
     if (look.kind === 'unknown') {
       const fields = { request_id: job.holdId, upstream_status: look.status }

@@ -1,14 +1,22 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { ANSWER_BUFFER_BYTES_MAX } from '../../kernel/limits.ts'
-import { BACKGROUND_STREAM_POLL_MS } from '../../kernel/limits-media.ts'
+import {
+  BACKGROUND_ANSWER_BYTES_MAX,
+  BACKGROUND_STREAM_POLL_MS,
+} from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
-import type { StreamTap } from '../../protocols/protocol.ts'
+import { eventHead } from '../../protocols/answer-head.ts'
+import type { SseEvent } from '../../protocols/sse-event.ts'
+import { makeSseSplitter, type SseSplitter } from '../../protocols/sse.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
 import type { BodySink, Flow } from '../forward.ts'
 import { own, type Charged } from '../settle.ts'
 import { makeStreamSink, type Follower } from '../stream.ts'
 import { giveUp } from './sink.ts'
+import { stateOf } from './state.ts'
 import { takeJob } from './take.ts'
+
+/** Ends an event that was cut off. */
+const EVENT_END = Buffer.from('\n\n')
 
 type Done = (status: number, charged: Charged | null) => void
 
@@ -40,28 +48,31 @@ interface Parts {
 /** Holds everything back until the response is written down, then passes it on. */
 class BackgroundStream implements BodySink {
   readonly #parts: Parts
-  readonly #scout: StreamTap
+  readonly #scout: SseSplitter
   readonly #waiting: ((sink: BodySink) => void)[] = []
   #bytes = 0
-  #taking = false
+  #decided = false
+  #ended = false
   #sink: BodySink | null = null
 
   constructor(parts: Parts) {
-    const { protocol, view } = parts.exchange
     this.#parts = parts
-    this.#scout = protocol.makeStreamTap(view, { stripUsageChunk: false })
+    const event = (each: SseEvent): 'pass' => {
+      this.#hear(each)
+      return 'pass'
+    }
+    const oversized = (): void => undefined // it was given up before
+    this.#scout = makeSseSplitter({ event, oversized }, BACKGROUND_ANSWER_BYTES_MAX)
   }
 
   data(chunk: Buffer): void {
     this.#feed((sink) => {
       sink.data(chunk)
     })
-    if (this.#sink !== null || this.#taking) return
+    if (this.#decided) return
     this.#bytes += chunk.length
-    this.#scout.push(chunk)
-    const responseId = this.#scout.report().storedIds?.[0]
-    if (this.#scout.terminal || this.#bytes > ANSWER_BUFFER_BYTES_MAX) this.#pass(null)
-    else if (responseId !== undefined) this.#take(responseId)
+    if (this.#bytes > BACKGROUND_ANSWER_BYTES_MAX) this.#stop(this.#lose(null))
+    else this.#scout.push(chunk)
   }
 
   end(): void {
@@ -82,39 +93,62 @@ class BackgroundStream implements BodySink {
   }
 
   #endWith(each: (sink: BodySink) => void): void {
+    this.#ended = true
     this.#feed(each)
-    if (this.#sink === null && !this.#taking) this.#pass(null)
+    if (!this.#decided) this.#scout.push(EVENT_END)
+    if (!this.#decided) this.#pass(null)
+  }
+
+  /** The first event that tells of the response, or that there is none. */
+  #hear({ type, data }: SseEvent): void {
+    if (this.#decided || data === null) return
+    const head = eventHead(Buffer.from(data))
+    if (head === null) {
+      if (type === 'error') this.#pass(null)
+      return
+    }
+    const state = stateOf(head)
+    if (state.kind === 'ended' || state.responseId === null) this.#pass(null)
+    else this.#take(state.responseId)
   }
 
   #pass(follower: Follower | null): void {
+    this.#decided = true
     const sink = this.#parts.makeSink(follower)
     this.#sink = sink
     for (const each of this.#waiting.splice(0)) each(sink)
-    this.#parts.flow.resume()
+    if (!this.#ended) this.#parts.flow.resume()
   }
 
   #take(responseId: string): void {
+    const { deps, exchange } = this.#parts
+    const take = async (): Promise<void> => {
+      if (await takeJob(deps, exchange, responseId, null, BACKGROUND_STREAM_POLL_MS)) {
+        this.#pass(followerOf(deps, exchange, responseId))
+      } else await this.#lose(responseId)
+    }
+    this.#stop(take())
+  }
+
+  /** Nothing more is read until the work is done; the sink that goes on tells when it has ended. */
+  #stop(work: Promise<void>): void {
     const { deps, exchange, flow } = this.#parts
-    this.#taking = true
-    flow.pause()
-    const taken = this.#takeNow(responseId).catch((error: unknown) => {
+    this.#decided = true
+    if (!this.#ended) flow.pause()
+    const done = work.catch((error: unknown) => {
       exchange.ended()
       throw error
     })
-    // The sink that goes on tells when it has ended.
-    own(deps, { ...exchange, ended: () => undefined }, taken)
+    own(deps, { ...exchange, ended: () => undefined }, done)
   }
 
-  async #takeNow(responseId: string): Promise<void> {
+  async #lose(responseId: string | null): Promise<void> {
     const { deps, exchange, flow, done } = this.#parts
-    if (await takeJob(deps, exchange, responseId, null, BACKGROUND_STREAM_POLL_MS)) {
-      this.#pass(followerOf(deps, exchange, responseId))
-      return
-    }
-    flow.abort()
-    await giveUp(deps, exchange, responseId)
+    this.#decided = true
+    if (!this.#ended) flow.abort()
+    const status = await giveUp(deps, exchange, responseId)
     exchange.ended()
-    done(503, null)
+    done(status, null)
   }
 }
 

@@ -3,24 +3,20 @@ import { refuse } from '../../kernel/errors.ts'
 import { BACKGROUND_LEASE_MS } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'
-import { isObject, parseJson, textOr } from '../../protocols/json.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
 import { progressOf } from '../measure.ts'
 import type { Job } from './jobs.ts'
 
-const UNDER_WAY: ReadonlySet<string> = new Set(['queued', 'in_progress'])
-
-export const NOT_TAKEN = refuse(
+/** Its provider said that it made nothing of it. */
+export const NOT_BEGUN = refuse(
   'gateway_unavailable',
   'The response could not be followed to its end, so it was not begun. Try again.',
 )
-
-/** The id of a response that goes on after its answer; null = the answer is all there is. */
-export function underWay(body: Buffer): string | null {
-  const answer = parseJson(body.toString('utf8'))
-  if (!isObject(answer) || !UNDER_WAY.has(textOr(answer.status) ?? '')) return null
-  return textOr(answer.id)
-}
+/** It may be at work. */
+export const NOT_FOLLOWED = refuse(
+  'response_not_followed',
+  'The response was begun, but cannot be followed to its end. Its input is charged.',
+)
 
 function jobOf(
   deps: GatewayDeps,
@@ -69,23 +65,24 @@ export async function takeJob(
   firstPollMs: number,
 ): Promise<boolean> {
   const { jobs, engine, credits, clock, log } = { ...deps, ...deps.background }
+  const fault = (error: unknown, what: string): void => {
+    log.error({ request_id: exchange.id, error: describeError(error) }, what)
+  }
+  const job = jobOf(deps, exchange, responseId, answer)
   try {
-    const job = jobOf(deps, exchange, responseId, answer)
     await jobs.insert(job, clock.now() + firstPollMs)
-    exchange.claim?.done()
-    await exchange.hold.handOver()
-    await beatOnce(
-      { engine, credits, log },
-      { ...job, id: job.holdId, keyId: job.draft.keyId },
-      {
-        progressMicros: job.terms.progressMicros,
-        draft: job.draft,
-        ttlMs: BACKGROUND_LEASE_MS,
-      },
-    )
-    return true
   } catch (error) {
-    log.error({ request_id: exchange.id, error: describeError(error) }, 'no poll could be noted')
+    fault(error, 'no poll could be noted')
     return false
   }
+  exchange.claim?.done()
+  const beat = { progressMicros: job.terms.progressMicros, draft: job.draft }
+  const held = { ...job, id: job.holdId, keyId: job.draft.keyId }
+  try {
+    await exchange.hold.handOver()
+    await beatOnce({ engine, credits, log }, held, { ...beat, ttlMs: BACKGROUND_LEASE_MS })
+  } catch (error) {
+    fault(error, 'a noted poll waits for its own renewal') // whoever polls it renews it first
+  }
+  return true
 }
