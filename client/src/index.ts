@@ -117,9 +117,11 @@ export function createFarebox(options: FareboxOptions): Farebox {
         },
         (hold.ttl_seconds * 1_000) / 3,
       )
-      const done = await work(hold, (soFar) => {
-        progress = soFar
-      })
+      const run = async (): ReturnType<typeof work> =>
+        work(hold, (soFar) => {
+          progress = soFar
+        })
+      const done = await run()
         .catch(async (error: unknown) => {
           // What was used up so far is owed, also where the work failed.
           const end =

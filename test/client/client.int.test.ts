@@ -110,6 +110,16 @@ describe('farebox-client', { timeout: 60_000 }, () => {
     expect([available?.credits, held?.credits]).toEqual(['8.75', '0'])
   })
 
+  it('ends a hold also where the work throws before it answers a promise', async () => {
+    const throwing = () =>
+      farebox.holds.run({ subjectRef: 'kim', credits: '3' }, () => {
+        throw new Error('not even begun')
+      })
+    await expect(throwing()).rejects.toThrow('not even begun')
+    const { available, held } = await farebox.balance({ subjectRef: 'kim' })
+    expect([available?.credits, held?.credits]).toEqual(['10', '0'])
+  })
+
   it('keeps a hold alive for longer than its ttl', async () => {
     const ran = await farebox.holds.run(
       { subjectRef: 'zoe', credits: '1', ttlSeconds: 5 },
