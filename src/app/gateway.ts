@@ -41,7 +41,7 @@ export interface ConfiguredGateway {
   readonly deps: HttpDeps
   /** Of every upstream in force. */
   readonly breakers: () => BreakerStates
-  /** Requests already on their way keep the upstreams they have. */
+  /** Requests that have begun keep the upstreams they chose. */
   configure(config: Config): void
   /** Cuts what is still open upstream: every request ends and is charged. May be called again. */
   cut(): Promise<void>
@@ -72,6 +72,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
     waitMs: () => config.idempotency_wait_ms,
   })
   const sounds = makeSoundReader({ clock })
+  const running = makeRunning()
   return {
     deps: {
       authenticator: parts.authenticator,
@@ -91,7 +92,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       log,
       hooks: parts.metrics,
       drains: { count: 0 },
-      running: makeRunning(),
+      running,
     },
     breakers: () =>
       [...upstreams.all, ...apis.all].map(({ name, breaker }) => ({ name, open: breaker.open })),
@@ -101,9 +102,11 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       upstreams = makeUpstreams(upstreamConfigs(next))
       apis = makeHttpApis(httpApiConfigs(next))
       live.add(upstreams).add(apis)
+      const ended = running.earlierEnded()
       for (const one of before) {
-        one
-          .close()
+        // Not before: whoever waits for its reserve has chosen an upstream, and not called it yet.
+        ended
+          .then(() => one.close())
           .catch(() => undefined) // cut by a stop meanwhile
           .finally(() => live.delete(one))
       }

@@ -5,19 +5,43 @@ export interface Running {
   readonly count: number
   /** Resolves when there is none. */
   idle(): Promise<void>
+  /** Resolves when all that had begun before this call have ended, whatever begins after it. */
+  earlierEnded(): Promise<void>
 }
+
+/** Requests that began between two calls of `earlierEnded`. */
+interface Generation {
+  count: number
+  isLast: boolean
+  readonly over: PromiseWithResolvers<void>
+}
+
+const newGeneration = (): Generation => ({
+  count: 0,
+  isLast: true,
+  over: Promise.withResolvers(),
+})
 
 export function makeRunning(): Running {
   let count = 0
   let waiting: (() => void)[] = []
+  let last = newGeneration()
+  let earlier: Promise<unknown> = Promise.resolve()
+  const endIn = (generation: Generation): void => {
+    generation.count -= 1
+    if (generation.count === 0 && !generation.isLast) generation.over.resolve()
+    count -= 1
+    if (count > 0) return
+    for (const resolve of waiting) resolve()
+    waiting = []
+  }
   return {
     begin() {
+      const generation = last
+      generation.count += 1
       count += 1
       return () => {
-        count -= 1
-        if (count > 0) return
-        for (const resolve of waiting) resolve()
-        waiting = []
+        endIn(generation)
       }
     },
     get count() {
@@ -29,5 +53,13 @@ export function makeRunning(): Running {
         : new Promise((resolve) => {
             waiting.push(resolve)
           }),
+    async earlierEnded() {
+      const generation = last
+      generation.isLast = false
+      if (generation.count === 0) generation.over.resolve()
+      last = newGeneration()
+      earlier = Promise.all([earlier, generation.over.promise])
+      await earlier
+    },
   }
 }
