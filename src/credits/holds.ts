@@ -52,8 +52,11 @@ export interface OpenHold {
    * while the breaker is open (the receipt then stays queued).
    */
   settle(final: SettleFinal): Promise<Settled>
-  /** Ends the hold without a charge. Never throws; the lease is the backstop. */
-  release(): Promise<void>
+  /**
+   * Ends the hold without a charge. Never throws. false = not confirmed: what the hold sets aside,
+   * and its progress, may stand until its lease ends.
+   */
+  release(): Promise<boolean>
   /**
    * This process renews it no longer: whoever goes on with it must, before its lease ends. Resolves
    * when no renewal is under way.

@@ -158,7 +158,7 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     renewals.remove(hold)
   }
   let settled: Promise<Settled> | null = null
-  let released: Promise<void> | null = null
+  let released: Promise<boolean> | null = null
   const isSecond = (how: string): void => {
     parts.log.error({ request_id: hold.ref.holdId }, `a hold that had ended was ${how}`)
   }
@@ -191,7 +191,7 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
       end()
       if (settled !== null || released !== null) isSecond('released')
       if (settled === null) released ??= releaseRenewed(parts, hold)
-      await released
+      return released ?? false
     },
     async handOver() {
       end()
@@ -200,9 +200,9 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
   }
 }
 
-async function releaseRenewed(parts: Parts, hold: Renewable): Promise<void> {
+async function releaseRenewed(parts: Parts, hold: Renewable): Promise<boolean> {
   await hold.renewing // one that came after the release would put the hold back
-  await release(parts, hold.ref)
+  return release(parts, hold.ref)
 }
 
 /** Settles and queues the receipt. A settle that was not confirmed is posted as unbacked. */
@@ -254,19 +254,20 @@ async function confirm(
   return null
 }
 
-/** Releases, or leaves it to the lease. */
-async function release(parts: Parts, ref: HoldRef): Promise<void> {
+/** Releases, or leaves it to the lease (false). */
+async function release(parts: Parts, ref: HoldRef): Promise<boolean> {
   const { engine, loads, log } = parts
   for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
     try {
       const reply = await engine.release(ref)
-      if (reply.kind === 'ok') return
+      if (reply.kind === 'ok') return true
       if (reply.what === 'account') await loads.account(ref.accountId, 'missing')
       else await loads.key(ref.accountId, ref.keyId, 'missing')
     } catch (error) {
       const fields = { request_id: ref.holdId, round, error: describeError(error) }
       log.warn(fields, 'release got no answer; its lease will end it')
-      return
+      return false
     }
   }
+  return false
 }

@@ -150,7 +150,7 @@ async function open(deps: WorkDeps, who: Caller, request: OpenWork) {
   const lease = { micros, day, reservedAtMs, ttlMs, leaseUntilMs: nowMs + ttlMs }
   const asked = { price, markup: who.markup, metadata, requestKey, requestHash }
   const row = { ...made, ...lease, ...asked, draft, createdAtMs: nowMs }
-  const giveBack = (): Promise<void> =>
+  const giveBack = (): Promise<boolean> =>
     credits.adopt({ draft, micros, day, reservedAtMs }).release()
   try {
     const work = await rows.insert(row)
@@ -169,8 +169,8 @@ async function carryOut({ credits, rows, clock }: WorkDeps, work: WorkHold): Pro
   const { draft, micros, day, reservedAtMs, settledMicros } = work
   const hold = credits.adopt({ draft, micros, day, reservedAtMs })
   if (settledMicros === null) {
-    await hold.release()
-    await rows.end(work.id, 'released', clock.now())
+    // Not confirmed: it may still stand, so the row keeps asking for its end.
+    if (await hold.release()) await rows.end(work.id, 'released', clock.now())
     return
   }
   const settled = await hold.settle({ draft, micros: settledMicros, tokens: 0, answer: null })
