@@ -47,6 +47,8 @@ export function dispatch(
 ): void {
   let sink: BodySink | null = null
   let wasSent = false
+  let isAnswered = false
+  let early: Error | null = null // while `open` chooses: it may abort, which fails at once
   dispatcher.dispatch(options, {
     // Called when the connection stands and the request is about to be written.
     onRequestStart() {
@@ -54,6 +56,7 @@ export function dispatch(
     },
     onResponseStart(controller, status, headers) {
       if (status < 200) return
+      isAnswered = true
       const flow: Flow = {
         pause: () => {
           controller.pause()
@@ -66,6 +69,7 @@ export function dispatch(
         },
       }
       sink = handlers.open(status, headers, flow)
+      if (early !== null) sink.fail(early)
     },
     onResponseData(_controller, chunk) {
       ;(sink ?? noSink).data(chunk)
@@ -74,8 +78,9 @@ export function dispatch(
       ;(sink ?? noSink).end()
     },
     onResponseError(_controller, error) {
-      if (sink === null) handlers.refused(error, wasSent)
-      else sink.fail(error)
+      if (sink !== null) sink.fail(error)
+      else if (isAnswered) early = error
+      else handlers.refused(error, wasSent)
     },
   })
 }
