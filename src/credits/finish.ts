@@ -4,7 +4,8 @@ import type { Loads } from './load.ts'
 
 /**
  * What follows a posting: whoever posted beside the engine's knowledge loads first, then the hold
- * is cleared. Source: design §3 (recovery, level-triggered post).
+ * is cleared. So does who corrects what recovery posted: a hold that was put back counts whole in
+ * its key beside the part that is posted. Source: design §3 (recovery, level-triggered post).
  */
 export async function finishPosted(
   deps: { loads: Loads; clearing: Clearing },
@@ -14,7 +15,7 @@ export async function finishPosted(
 ): Promise<void> {
   if (outcome.kind === 'parked') return // stays for a person, with its finding
   const { accountId, keyId, holdId, rev } = item.receipt
-  if (byRecovery || outcome.kind === 'noop') {
+  if (byRecovery || outcome.kind === 'noop' || outcome.isCorrection === true) {
     await Promise.all([
       deps.loads.account(accountId, 'drift'),
       deps.loads.key(accountId, keyId, 'drift'),

@@ -110,7 +110,8 @@ function outcomeOf(
   const version = posting?.version ?? posted.get(holdId)?.version
   invariant(version !== undefined, `no version for hold ${holdId}`)
   const isNew = posting !== undefined && ruling.get(holdId)?.at === at
-  return { holdId, kind: isNew ? 'new' : 'noop', version }
+  if (!isNew) return { holdId, kind: 'noop', version }
+  return { holdId, kind: 'new', version, ...(posting.isFirst ? {} : { isCorrection: true }) }
 }
 
 function planOne(

@@ -61,6 +61,8 @@ export interface PostOutcome {
    * parked: the row cannot be posted (finding written); the hold stays for a person.
    */
   readonly kind: 'new' | 'noop' | 'parked'
+  /** An earlier rev was posted before: whoever counts the hold whole counts that part twice. */
+  readonly isCorrection?: true
   /** `accounts.version` of the posting that rules (for noop: of the existing one). */
   readonly version: number
 }

@@ -281,5 +281,5 @@ export async function openHold(
     const settled = await hold.settle({ draft, micros: brand(charge), tokens: 46, answer: null })
     return settled.posted
   }
-  return { holdId, hold, settle }
+  return { holdId, hold, draft, settle }
 }

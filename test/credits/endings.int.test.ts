@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { micros } from '../../src/kernel/money.ts'
-import { aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
+import { receiptText } from '../../src/credits/receipt-text.ts'
+import { aCustomer, makeWorld, openHold, textAt, type World } from '../admin/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -46,4 +47,32 @@ test('a hold that is settled after its release is charged what it came to', asyn
   const [, ledger, charged] = await posted()
   expect([ledger, charged]).toEqual([FULL - 40, 40])
   expect(micros(40)).toBe(charged)
+})
+
+test('a hold that recovery posted and a renewal put back counts once in its key', async () => {
+  const { accountId } = await aCustomer(world, '10')
+  const budget = { credits: '5', period: 'month' }
+  const made = await world.admin('POST', `/accounts/${accountId}/keys`, { name: 'b', budget })
+  const keyId = textAt(made, 'id')
+  const { holdId, hold, draft, settle } = await openHold(world, { accountId, keyId }, 100)
+  const ref = { accountId, keyId, holdId }
+  const load = () =>
+    Promise.all([
+      world.credits.loads.account(accountId, 'drift'),
+      world.credits.loads.key(accountId, keyId, 'drift'),
+    ])
+  // Recovery, while this gateway is frozen: posts the progress, takes the hold out, loads.
+  const { day, reservedAtMs } = hold
+  const receipt = { ...draft, rev: 1 as const, micros: micros(30), day, reservedAtMs }
+  await world.poster.submit({ receipt, unbacked: false, answer: null }).outcome
+  await world.engine.release(ref)
+  await load()
+  const renewed = { ...ref, micros: micros(100), progressMicros: micros(30), day, reservedAtMs }
+  const lease = { tokens: 1, leaseMs: 60_000, owner: 'test', draft: receiptText(draft) }
+  expect(await world.engine.renew({ ...renewed, ...lease })).toEqual({ kind: 'ok', putBack: true })
+  await load()
+  await settle(100)
+  await world.credits.settledAll()
+  expect((await world.engine.viewAccount(accountId))?.availableMicros).toBe(FULL - 100)
+  expect((await world.engine.viewKey(accountId, keyId))?.spendMicros).toBe(100)
 })
