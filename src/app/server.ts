@@ -1,8 +1,14 @@
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
 import { refuseBroken } from '../gateway/broken-request.ts'
 import { refusalOf } from '../gateway/plugin.ts'
-import { endWith } from '../gateway/reply.ts'
+import { endWith, sendRefusal } from '../gateway/reply.ts'
 import { refuseUnknown } from '../gateway/unmetered.ts'
+import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import {
   HEADER_BYTES_MAX,
@@ -13,8 +19,32 @@ import {
 import { describeError, type Log } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 
+const BAD_PATH = refuse('invalid_request', 'The path of the request cannot be read.')
+const NO_HOST = refuse('invalid_request', 'The request has no Host header.')
+const EXPECTS = refuse('invalid_request', 'The only Expect known here is 100-continue.')
+const STOPPING = refuse('gateway_unavailable', 'This gateway is stopping. Try again.', {
+  retryAfterMs: 1_000,
+})
+/** Answered until the end: who watches a process that stops asks for these. */
+const WATCHED = new Set(['/healthz', '/readyz', '/metrics'])
+
+/** What is wrong with a request whatever it asks for; null = nothing. */
+function refusalAtOnce({ raw, url }: FastifyRequest, isDraining: boolean): Refusal | null {
+  if (raw.headers.host === undefined && raw.httpVersion === '1.1') return NO_HOST
+  return isDraining && !WATCHED.has(url) ? STOPPING : null
+}
+
+const end = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal): void => {
+  endWith(request, reply, familyOfPath(request.url), refusal)
+}
+
 /** The HTTP server: request ids, bounds, and no error in any shape but the caller's own. */
-export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
+export function makeServer(deps: {
+  readonly ids: Ids
+  readonly log: Log
+  /** The process stops: what still comes over an open connection is refused. */
+  readonly isDraining: () => boolean
+}): FastifyInstance {
   const app = Fastify({
     logger: false,
     requestIdHeader: false,
@@ -24,15 +54,27 @@ export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
-    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    return503OnClosing: false,
+    frameworkErrors: (_error, request, reply) => {
+      end(request, reply, BAD_PATH)
+    },
+    // What has no Host is refused below, in the caller's envelope.
+    http: { maxHeaderSize: HEADER_BYTES_MAX, requireHostHeader: false },
     clientErrorHandler: (error, socket) => {
       refuseBroken(error, socket, deps.ids.uuid())
     },
     routerOptions: { maxParamLength: 512 },
   })
+  app.server.on('checkExpectation', (request, response) => {
+    sendRefusal(response, familyOfPath(request.url ?? ''), deps.ids.uuid(), EXPECTS)
+  })
+  app.addHook('onRequest', (request, reply, next) => {
+    const refusal = refusalAtOnce(request, deps.isDraining())
+    if (refusal === null) next()
+    else end(request, reply, refusal)
+  })
   app.setNotFoundHandler((request, reply) => {
-    const refusal = refuseUnknown(request.method, request.url, request.headers)
-    endWith(request, reply, familyOfPath(request.url), refusal)
+    end(request, reply, refuseUnknown(request.method, request.url, request.headers))
   })
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     // A body that cannot be read is not what is wrong where there is nothing.
@@ -42,7 +84,7 @@ export function makeServer(deps: { ids: Ids; log: Log }): FastifyInstance {
     if (refusal.code === 'internal_error') {
       deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
     }
-    endWith(request, reply, familyOfPath(request.url), refusal)
+    end(request, reply, refusal)
   })
   return app
 }
