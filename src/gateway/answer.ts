@@ -7,6 +7,7 @@ import {
 import { formatCredits } from '../kernel/money.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
+import { makeClientSide, type ClientSide } from './client-side.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
@@ -54,17 +55,16 @@ export function makeAnswerSink(
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
   let tail = Buffer.alloc(0)
+  let client: ClientSide | null = null
 
   const passOn = (): void => {
     if (!out.headersSent && !out.destroyed) out.writeHead(status, headers)
+    client ??= makeClientSide(out, flow, deps.clock, () => undefined)
     for (; sent < parts.length - 1; sent += 1) {
-      const part = parts[sent]
-      if (part !== undefined && !out.destroyed && !out.write(part)) flow.pause()
+      client.write(parts.slice(sent, sent + 1))
       if (bytes > ANSWER_METER_BYTES_MAX) parts[sent] = Buffer.alloc(0)
     }
   }
-  out.on('drain', flow.resume)
-  out.on('close', flow.resume)
 
   const finish = async (failure: Error | null): Promise<void> => {
     const whole = bytes <= keepBytesMax
