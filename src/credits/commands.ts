@@ -48,7 +48,7 @@ export type ReserveReply =
       readonly availableMicros: Micros
     }
   | { readonly kind: 'insufficient'; readonly availableMicros: Micros }
-  /** Enough credits, but held by requests in flight. */
+  /** Enough credits, or enough of the key's budget, but held by requests in flight. */
   | { readonly kind: 'held'; readonly availableMicros: Micros; readonly heldMicros: Micros }
   /** The key's budget; `heldMicros` of it are set aside for requests in flight. */
   | { readonly kind: 'budget'; readonly leftMicros: Micros; readonly heldMicros: Micros }

@@ -120,13 +120,13 @@ describe.each(FAMILIES)('simultaneous requests of %s', (family) => {
     const hold = await holdOf(family, body)
     const budget = { credits: ((5 * hold) / MICROS).toFixed(6), period: 'month' }
     const customer = await world.customer('1000', { budget })
-    await expectOnly(family, customer, TABLE.budget, copies(20, body), 5)
+    await expectOnly(family, customer, TABLE.creditsHeld, copies(20, body), 5)
     await expectSpent(world, customer, 1_000, 5 * COST)
     // What they did not use is in the budget again.
     const more = Math.floor((5 * (hold - COST)) / hold)
     expect(more).toBeGreaterThan(0)
     const next = { ...body, model: newModel('oversell') }
-    await expectOnly(family, customer, TABLE.budget, copies(8, next), more)
+    await expectOnly(family, customer, TABLE.creditsHeld, copies(8, next), more)
   })
 
   it('reach it as often as the rate allows', async () => {

@@ -41,11 +41,11 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
     return { kind: 'held', availableMicros, heldMicros: micros(facts.held) }
   }
   if (amount > budget.left) {
-    return {
-      kind: 'budget',
-      leftMicros: micros(budget.left),
-      heldMicros: micros(budget.held),
+    const heldMicros = micros(budget.held)
+    if (amount > budget.left + budget.held) {
+      return { kind: 'budget', leftMicros: micros(budget.left), heldMicros }
     }
+    return { kind: 'held', availableMicros: micros(facts.available), heldMicros }
   }
   const { tokens } = command
   const refused =

@@ -10,7 +10,7 @@
 --       {'again', micros, day, reserved ms, available micros}: was held before by this id
 --       {'stale', 'account' | 'key'}: load it, then repeat      {'too_late'}
 --       {'blocked', 'frozen' | 'suspended'}                     {'key_invalid'}
---       {'insufficient', available}                             {'held', available, held}
+--       {'insufficient', available}       {'held', available, held}: by the account or in the budget
 --       {'budget', left, held}
 --       {'rate', 'requests' | 'tokens' | 'concurrency', retry after ms, 'key' | 'account'}
 -- Cost  O(holds named × log holds of the shard); O(holds of the account) at the first one of a
@@ -126,7 +126,10 @@ local function refusal(i)
     if micros <= spendable + held then return { 'held', avail, held } end
     return { 'insufficient', avail }
   end
-  if micros > budget_left then return { 'budget', budget_left, key.held } end
+  if micros > budget_left then
+    if micros <= budget_left + key.held then return { 'held', avail, key.held } end
+    return { 'budget', budget_left, key.held }
+  end
   if not key.limited and not limits then return nil, micros, 0 end
   local asked = tonumber(ARGV[i + 3])
   local why = rate_refusal(key, asked, 'key') or limits and rate_refusal(limits, asked, 'account')
