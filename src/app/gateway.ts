@@ -8,7 +8,7 @@ import { makeHttpApis, type HttpApis } from '../gateway/http/apis.ts'
 import type { HttpDeps } from '../gateway/http/exchange.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
-import { makeRunning } from '../gateway/running.ts'
+import { makeRunning, type Running } from '../gateway/running.ts'
 import { makeSoundReader } from '../gateway/sound/sound-reader.ts'
 import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
@@ -52,6 +52,15 @@ const settingsOf = ({ holds, top_up_url }: Config): GatewaySettings => ({
   maxOutputTokensDefault: holds.max_output_tokens_default,
   topUpUrl: top_up_url,
 })
+
+/** Closes what was replaced, after all have called it who chose it and wait for their reserve. */
+function retire(running: Running, one: Upstreams | HttpApis, closed: () => void): void {
+  running
+    .earlierEnded()
+    .then(() => one.close())
+    .catch(() => undefined) // cut by a stop meanwhile
+    .finally(closed)
+}
 
 /** The gateway's dependencies, with everything that a reload of the configuration replaces. */
 export function configureGateway(parts: GatewayParts, first: Config): ConfiguredGateway {
@@ -102,14 +111,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       upstreams = makeUpstreams(upstreamConfigs(next))
       apis = makeHttpApis(httpApiConfigs(next))
       live.add(upstreams).add(apis)
-      const ended = running.earlierEnded()
-      for (const one of before) {
-        // Not before: whoever waits for its reserve has chosen an upstream, and not called it yet.
-        ended
-          .then(() => one.close())
-          .catch(() => undefined) // cut by a stop meanwhile
-          .finally(() => live.delete(one))
-      }
+      for (const one of before) retire(running, one, () => live.delete(one))
     },
     async cut() {
       await sounds.close()

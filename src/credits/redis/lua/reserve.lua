@@ -10,7 +10,7 @@
 --       {'again', micros, day, reserved ms, available micros}: was held before by this id
 --       {'stale', 'account' | 'key'}: load it, then repeat      {'too_late'}
 --       {'blocked', 'frozen' | 'suspended'}                     {'key_invalid'}
---       {'insufficient', available}       {'held', available, held}: by the account or in the budget
+--       {'insufficient', available}       {'held', available, held}: of the account or the budget
 --       {'budget', left, held}
 --       {'rate', 'requests' | 'tokens' | 'concurrency', retry after ms, 'key' | 'account'}
 -- Cost  O(holds named × log holds of the shard); O(holds of the account) at the first one of a
