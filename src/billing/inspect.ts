@@ -125,7 +125,7 @@ export function makeInspect(stripe: Stripe): Inspect {
       listEndpoints(stripe),
       listThin(stripe),
       listMeters(stripe),
-      findPortals(stripe),
+      findPortals(stripe, { hasProducts: true }),
       Promise.all(prices.map((id) => priceOrNull(stripe, id))),
     ])
     const known = found.flatMap((price) => (price === null ? [] : [[price.id, price] as const]))

@@ -119,10 +119,14 @@ export interface PortalsFound {
   readonly hasDefault: boolean
 }
 
-/** Active configurations of the customer portal. */
-export async function findPortals(stripe: Pick<Stripe, 'billingPortal'>): Promise<PortalsFound> {
+/** Active configurations of the customer portal; which plans they offer only where it is asked. */
+export async function findPortals(
+  stripe: Pick<Stripe, 'billingPortal'>,
+  { hasProducts }: { readonly hasProducts: boolean },
+): Promise<PortalsFound> {
+  const expand = hasProducts ? { expand: ['data.features.subscription_update.products'] } : {}
   const all = await stripe.billingPortal.configurations
-    .list({ active: true, limit: 100, expand: ['data.features.subscription_update.products'] })
+    .list({ active: true, limit: 100, ...expand })
     .autoPagingToArray({ limit: LIST_MAX })
   return {
     ours: all.find(({ metadata }) => metadata?.farebox === MARK.farebox) ?? null,
@@ -141,7 +145,7 @@ export async function ensurePortal(
   readonly differences: readonly string[]
 }> {
   const { configurations } = stripe.billingPortal
-  const { ours } = await findPortals(stripe)
+  const { ours } = await findPortals(stripe, { hasProducts: true })
   const features = portalFeatures(prices)
   if (ours === null) {
     if (isDryRun) return { action: 'missing', id: null, differences: [] }

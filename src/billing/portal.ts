@@ -22,7 +22,7 @@ export function makeOpenPortal({ stripe, clock, log }: PortalDeps): OpenPortal {
 
   async function find(): Promise<string | null> {
     try {
-      return (await findPortals(stripe)).ours?.id ?? null
+      return (await findPortals(stripe, { hasProducts: false })).ours?.id ?? null
     } catch (error) {
       // A restricted key may open sessions and yet not read settings.
       if (!(error instanceof Stripe.errors.StripePermissionError)) throw error
