@@ -1,6 +1,9 @@
 import type { HoldProgress, ReceiptDraft } from '../credits/holds.ts'
-import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
+import { STORED_ID_CHARS_MAX } from '../kernel/limits-media.ts'
+import { USAGE_TYPE_CHARS_MAX } from '../kernel/limits-models.ts'
+import { BYTES_PER_TOKEN, MODEL_CHARS_MAX } from '../kernel/limits.ts'
 import { micros, type Micros } from '../kernel/money.ts'
+import { isPlain, nameText } from '../kernel/text.ts'
 import { nonZero, type Usage } from '../kernel/usage.ts'
 import type { Charge } from '../pricing/pricing.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
@@ -54,9 +57,32 @@ function priced(
   const query = stated === null ? target.query : { ...target.query, model: stated }
   const tier = report.serviceTier ?? view.serviceTier
   const charge = deps.prices.charge(price, query, usage, tier)
-  const model = report.model ?? view.model
-  const { storedIds = [] } = report
-  return { usage: nonZero(usage), estimated, charge, model, tokens: sumTokens(usage), storedIds }
+  return { ...kept(report, view, usage), estimated, charge, tokens: sumTokens(usage) }
+}
+
+/**
+ * What of an answer goes into the receipt. Its texts are the provider's: one that Postgres refuses
+ * would park the receipt, and the answer would never be paid for. An id that is no name of a
+ * response cannot be asked for either.
+ */
+function kept(
+  report: MeterReport,
+  view: MeasuredRequest['view'],
+  usage: Usage,
+): Pick<Measured, 'usage' | 'model' | 'storedIds'> {
+  const modelText = (model: string): string => nameText(model, MODEL_CHARS_MAX)
+  const { iterations, ...buckets } = nonZero(usage)
+  const named = iterations?.map((each) => ({
+    ...each,
+    type: nameText(each.type, USAGE_TYPE_CHARS_MAX),
+    model: each.model === null ? null : modelText(each.model),
+  }))
+  const isId = (id: string): boolean => id.length <= STORED_ID_CHARS_MAX && isPlain(id)
+  return {
+    usage: named === undefined ? buckets : { ...buckets, iterations: named },
+    model: modelText(report.model ?? view.model),
+    storedIds: (report.storedIds ?? []).filter(isId),
+  }
 }
 
 const textLength = (texts: readonly string[]): number =>

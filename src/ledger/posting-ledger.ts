@@ -1,5 +1,6 @@
 import { IDEMPOTENT_ANSWER_BYTES_MAX, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
 import type { Ids } from '../kernel/ids.ts'
+import { toText } from '../kernel/text.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { PostingLedger } from './ledger.ts'
@@ -104,8 +105,6 @@ function answerStatements(plan: PostingPlan, nowMs: number): Statement[] {
 const keptBody = (body: Uint8Array | null): Uint8Array | null =>
   body === null || body.length > IDEMPOTENT_ANSWER_BYTES_MAX ? null : body
 
-/** What Postgres takes for text: it refuses NUL and half surrogates, the likely fault of a row. */
-const toText = (text: string): string => text.replaceAll('\0', '\u{fffd}').toWellFormed()
-
+/** A parked row's texts may be what Postgres refused it for. */
 const toJson = (value: unknown): string =>
   JSON.stringify(value, (_key, part: unknown) => (typeof part === 'string' ? toText(part) : part))

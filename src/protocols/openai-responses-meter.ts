@@ -1,4 +1,5 @@
 import { STORED_ID_CHARS_MAX, STORED_IDS_MAX } from '../kernel/limits-media.ts'
+import { isPlain } from '../kernel/text.ts'
 import { answerHead } from './answer-head.ts'
 import { usageTail } from './answer-tail.ts'
 import { arrayOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
@@ -41,7 +42,7 @@ function itemsOf({ response, seen }: Facts): ToolItems {
 }
 
 const isId = (id: unknown): id is string =>
-  typeof id === 'string' && id !== '' && id.length <= STORED_ID_CHARS_MAX
+  typeof id === 'string' && id !== '' && id.length <= STORED_ID_CHARS_MAX && isPlain(id)
 
 /** Under which ids a response and its items can be read and gone on from. */
 function storedIdsOf({ id, store, output }: JsonObject): string[] {

@@ -1,5 +1,6 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { MODEL_CHARS_MAX } from '../kernel/limits.ts'
+import { isPlain } from '../kernel/text.ts'
 import { isObject, type JsonObject } from './json.ts'
 
 /**
@@ -62,6 +63,7 @@ export function makeFieldReader(body: JsonObject): FieldReader {
       const value = present('model')
       if (typeof value !== 'string' || value === '') fail("'model' must be a non-empty string.")
       else if (value.length > MODEL_CHARS_MAX) fail("'model' is longer than any model's name.")
+      else if (!isPlain(value)) fail("'model' has characters that no model's name has.")
       return typeof value === 'string' ? value : ''
     },
     get refusal() {

@@ -201,6 +201,25 @@ describe.each(FAMILIES)('%s', (family) => {
     await expectSpent(world, customer, 10, receipt.cost.micros)
   })
 
+  it('a name of a model that Postgres would refuse is refused, and taken from an answer', async () => {
+    await refused(
+      (model, apiKey) =>
+        ask(world.gateway, family, apiKey, body(`${model}\\u0000`, '"max_tokens":9')),
+      TABLE.invalidRequest,
+    )
+    const customer = await world.customer('10')
+    const model = newModel()
+    world.upstream.on(model, (call) => {
+      const make = family === 'openai' ? chatAnswer : messagesAnswer
+      answerJson(call, make(`${model}\0`, 'Yes.', TOKENS))
+    })
+    const answer = await ask(world.gateway, family, customer.apiKey, bodyFor(family, model))
+    expect(answer.status).toBe(200)
+    const receipt = await expectCharged(world, requestIdOf(answer), {})
+    expect(receipt.model).toBe(`${model}\ufffd`)
+    await expectSpent(world, customer, 10, receipt.cost.micros)
+  })
+
   it('a declared size beyond the limit is refused at once', async () => {
     await refused(
       (_, apiKey) =>
