@@ -7,7 +7,7 @@ import {
   UNKNOWN_CONTEXT_TOKENS_MAX,
   UNKNOWN_OUTPUT_TOKENS_MAX,
 } from '../kernel/limits.ts'
-import type { Micros } from '../kernel/money.ts'
+import { maxMicros, type Micros } from '../kernel/money.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView } from '../protocols/protocol.ts'
 import type { GatewaySettings, Target } from './context.ts'
@@ -21,6 +21,8 @@ export interface Bounded {
   readonly leastMicros: Micros
   /** The client named no output limit: one is injected, at most this many tokens a choice. */
   readonly injectUpTo: number | null
+  /** Its own model and all others it names: any of them may be the one that is charged. */
+  readonly priced: readonly Priced[]
 }
 
 interface BoundDeps {
@@ -29,11 +31,17 @@ interface BoundDeps {
   readonly settings: () => GatewaySettings
 }
 
-const unknownModel = (view: RequestView): Refusal =>
+const unknownModel = (model: string): Refusal =>
   refuse(
     'model_not_found',
-    `The model '${view.model.slice(0, 128)}' does not exist here or has no price.`,
+    `The model '${model.slice(0, 128)}' does not exist here or has no price.`,
   )
+
+/** Every model that the body names: each may be the one that answers. */
+const modelsOf = ({ model, otherModels = [] }: RequestView): readonly string[] => [
+  model,
+  ...otherModels.filter((other) => other !== model),
+]
 
 /** Checks the key's lists and finds the model's upstream. Source: design §2.3, providers.md §2. */
 export function chooseUpstream(
@@ -43,39 +51,46 @@ export function chooseUpstream(
   view: RequestView,
 ): { upstream: Target['upstream'] } | Refusal {
   if (!allowsEndpoint(caller, protocol.endpoint)) return refuseEndpoint(caller, protocol.endpoint)
-  if (!allowsModel(caller, view.model)) return refuseModel(caller, view.model)
+  const barred = modelsOf(view).find((model) => !allowsModel(caller, model))
+  if (barred !== undefined) return refuseModel(caller, barred)
   const upstream =
     view.upstream === undefined
       ? deps.upstreams().choose(protocol.family, view.model)
       : (deps.upstreams().all.find(({ name }) => name === view.upstream) ?? null)
-  return upstream === null ? unknownModel(view) : { upstream }
+  return upstream === null ? unknownModel(view.model) : { upstream }
 }
 
 const NOBODYS_FILE =
   'Files are not kept for you here, so none can be named by id (media_by_id). Send it in the body.'
 
-/** The price of the request at one upstream, or why it may not go there. */
+interface Priced {
+  readonly price: Price
+  readonly query: PriceQuery
+}
+
+/** What each of the request's models costs at one upstream, or why it may not go there. */
 function priceAt(
   deps: BoundDeps,
   upstream: Target['upstream'],
   caller: Caller,
   view: RequestView,
   nowMs: number,
-): { price: Price; query: PriceQuery } | Refusal {
+): readonly [own: Priced, ...others: Priced[]] | Refusal {
   if (view.unbounded.length > 0 && upstream.unbounded === 'deny') {
     return refuse('unsupported_feature', `Not allowed here: ${view.unbounded.join(', ')}.`)
   }
   if (view.unbounded.includes('media_by_id') && upstream.storedIds !== 'any') {
     return refuse('unsupported_feature', NOBODYS_FILE)
   }
-  const query: PriceQuery = {
-    upstream: upstream.name,
-    model: view.model,
-    atMs: nowMs,
-    accountMarkup: caller.markup,
+  const priced: Priced[] = []
+  for (const model of modelsOf(view)) {
+    const query = { upstream: upstream.name, model, atMs: nowMs, accountMarkup: caller.markup }
+    const price = deps.prices.find(query)
+    if (price === null) return unknownModel(model)
+    priced.push({ price, query })
   }
-  const price = deps.prices.find(query)
-  return price === null ? unknownModel(view) : { price, query }
+  const [own, ...others] = priced
+  return own === undefined ? unknownModel(view.model) : [own, ...others]
 }
 
 /** Output tokens of one choice that the request may cause, before any fitting. */
@@ -115,12 +130,18 @@ function boundAt(
 ): Bounded | Refusal {
   const priced = priceAt(deps, upstream, caller, view, nowMs)
   if ('ok' in priced) return priced
-  const { price, query } = priced
+  const [{ price, query }] = priced
   const settings = deps.settings()
-  const perChoice = outputTokensOf(view, price, settings)
+  const mayFit = settings.fitToBalance && view.outputTokensLimit === null
+  const injects =
+    view.outputTokensLimit === null && (mayFit || settings.maxOutputTokensDefault !== null)
+  const outputs = priced.map((each) => outputTokensOf(view, each.price, settings))
+  // One limit is injected for all of them: none may refuse it.
+  const perChoice = injects ? Math.min(...outputs) : Math.max(...outputs)
+  const moreInput = Math.max(...priced.map((each) => tokensBeyondBody(upstream, view, each.price)))
   const beyond = view.outputTokensBeyondLimit ?? 0
   const limits: Bound = {
-    inputTokensMax: (inputTokens ?? view.inputTokensMax) + tokensBeyondBody(upstream, view, price),
+    inputTokensMax: (inputTokens ?? view.inputTokensMax) + moreInput,
     outputTokensMax: (perChoice + beyond) * view.choices,
     webSearchesMax: view.webSearchesMax,
     serviceTier: view.serviceTier,
@@ -128,18 +149,16 @@ function boundAt(
     ...(view.unitsMax === undefined ? {} : { unitsMax: view.unitsMax }),
     ...(view.unitsBesideTokens === true ? { unitsBesideTokens: true } : {}),
   }
-  const wantMicros = deps.prices.boundMicros(price, query, limits)
-  const mayFit = settings.fitToBalance && view.outputTokensLimit === null
+  const dearest = (bound: Bound): Micros =>
+    priced.map((each) => deps.prices.boundMicros(each.price, each.query, bound)).reduce(maxMicros)
+  const wantMicros = dearest(limits)
   const least = (Math.min(FIT_OUTPUT_TOKENS_MIN, perChoice) + beyond) * view.choices
-  const injects =
-    view.outputTokensLimit === null && (mayFit || settings.maxOutputTokensDefault !== null)
   return {
     ok: true,
     target: { upstream, price, query, bound: limits },
     wantMicros,
-    leastMicros: mayFit
-      ? deps.prices.boundMicros(price, query, { ...limits, outputTokensMax: least })
-      : wantMicros,
+    leastMicros: mayFit ? dearest({ ...limits, outputTokensMax: least }) : wantMicros,
+    priced,
     injectUpTo: injects ? perChoice : null,
   }
 }

@@ -77,8 +77,10 @@ export function limitWithin(
 ): number | null {
   if (bounded.injectUpTo === null) return null
   if (hold.micros >= bounded.wantMicros) return bounded.injectUpTo
-  const { price, query, bound: limits } = bounded.target
-  const affordable = deps.prices.outputTokensWithin(price, query, limits, hold.micros)
+  const limits = bounded.target.bound
+  const affordable = bounded.priced
+    .map(({ price, query }) => deps.prices.outputTokensWithin(price, query, limits, hold.micros))
+    .reduce((least, each) => Math.min(least, each))
   const beyond = arrival.view.outputTokensBeyondLimit ?? 0
   const perChoice = Math.floor(affordable / arrival.view.choices) - beyond
   return Math.max(1, Math.min(bounded.injectUpTo, perChoice))

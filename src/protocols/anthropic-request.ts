@@ -13,6 +13,7 @@ import { makeFieldReader, type FieldReader } from './request-fields.ts'
 /** Top-level keys that bound the cost: each may be there once, in this spelling. */
 export const MESSAGES_COST_KEYS: ReadonlySet<string> = new Set([
   'model',
+  'models',
   'max_tokens',
   'messages',
   'system',
@@ -54,6 +55,7 @@ export function readMessages(body: unknown, rawBytes: number): RequestView | Ref
 
 interface MessagesFacts {
   readonly model: string
+  readonly otherModels: readonly string[]
   readonly stream: boolean
   readonly limit: number
   readonly tools: readonly unknown[]
@@ -79,13 +81,33 @@ function readFacts(fields: FieldReader, body: JsonObject): MessagesFacts {
   if (speed !== 'standard') tier.push(speed)
   if (fields.text('inference_geo') === 'us') tier.push('inference_geo_us')
   const named = tier.filter((part) => part !== null)
+  const tools = fields.array('tools') ?? []
   return {
     model,
+    otherModels: otherModels(fields, tools),
     stream: fields.boolean('stream'),
     limit: limit ?? 0,
-    tools: fields.array('tools') ?? [],
+    tools,
     serviceTier: named.length === 0 ? null : named.join('+'),
   }
+}
+
+/**
+ * Models of fallbacks and of an adviser, and OpenRouter's list. `fallbacks` may also be a word:
+ * then the provider chooses, among its own.
+ */
+function otherModels(fields: FieldReader, tools: readonly unknown[]): readonly string[] {
+  const fallbacks = typeof fields.value('fallbacks') === 'string' ? [] : fields.array('fallbacks')
+  const advisers = tools
+    .map(objectOr)
+    .filter(({ type, model }) => textOr(type)?.startsWith('advisor_') === true && model != null)
+  const lists = {
+    fallbacks: arrayOr(fallbacks).map((each) => objectOr(each).model),
+    tools: advisers.map(({ model }) => model),
+    models: fields.array('models') ?? [],
+  }
+  const named = Object.entries(lists).flatMap(([name, list]) => fields.otherModels(name, list))
+  return [...new Set(named)]
 }
 
 function viewOf(
@@ -104,6 +126,7 @@ function viewOf(
   return {
     ok: true,
     model: facts.model,
+    otherModels: facts.otherModels,
     stream: facts.stream,
     inputTokensMax: rawBytes - tally.payloadBytes + tally.mediaTokens + toolsTokens,
     outputTokensLimit: outputLimit(body, facts.limit),

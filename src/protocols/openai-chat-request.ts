@@ -58,6 +58,7 @@ export function readFlatChat(body: unknown, rawBytes: number): RequestView | Ref
 
 interface ChatFacts {
   readonly model: string
+  readonly otherModels: readonly string[]
   readonly stream: boolean
   readonly wantsUsageChunk: boolean
   readonly limit: number | null
@@ -76,7 +77,7 @@ function readFacts(fields: FieldReader): ChatFacts {
   }
   const odd = messages?.findIndex((message) => !isObject(message)) ?? -1
   if (odd !== -1) fields.fail(`'messages[${odd}]' must be an object.`)
-  for (const name of ['tools', 'functions', 'plugins', 'models']) fields.array(name)
+  for (const name of ['tools', 'functions', 'plugins']) fields.array(name)
   const limits = CHAT_LIMIT_KEYS.map((name) => fields.integer(name, 1)).filter(
     (each) => each !== null,
   )
@@ -88,6 +89,7 @@ function readFacts(fields: FieldReader): ChatFacts {
   const search = [fields.object('web_search_options'), fields.object('search_parameters')]
   return {
     model,
+    otherModels: fields.otherModels('models', fields.array('models') ?? []),
     stream: fields.boolean('stream'),
     wantsUsageChunk: wantsUsage === true,
     limit: limits.length === 0 ? null : Math.max(...limits),
@@ -110,6 +112,7 @@ function viewOf(body: JsonObject, rawBytes: number, facts: ChatFacts): RequestVi
   return {
     ok: true,
     model: facts.model,
+    otherModels: facts.otherModels,
     stream: facts.stream,
     inputTokensMax: rawBytes - tally.payloadBytes + tally.mediaTokens,
     outputTokensLimit: facts.limit,

@@ -11,6 +11,7 @@ import { makeFieldReader } from './request-fields.ts'
 /** Top-level keys that bound the cost: each may be there once, in this spelling. */
 export const COMPLETIONS_COST_KEYS: ReadonlySet<string> = new Set([
   'model',
+  'models',
   'prompt',
   'suffix',
   'stream',
@@ -36,6 +37,7 @@ export function readCompletions(body: unknown, rawBytes: number): RequestView | 
   }
   const fields = makeFieldReader(body)
   const model = fields.model()
+  const otherModels = fields.otherModels('models', fields.array('models') ?? [])
   const prompt = readPrompt(fields, 'prompt', NO_PROMPT)
   const suffix = fields.text('suffix') ?? ''
   const counts = ['n', 'best_of'].map((name) => fields.integer(name, 1, CHOICES_MAX) ?? 1)
@@ -50,6 +52,7 @@ export function readCompletions(body: unknown, rawBytes: number): RequestView | 
     fields.refusal ?? {
       ok: true,
       model,
+      otherModels,
       stream,
       inputTokensMax: rawBytes,
       outputTokensLimit: limit,

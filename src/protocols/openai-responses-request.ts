@@ -19,6 +19,7 @@ import { makeFieldReader, type FieldReader } from './request-fields.ts'
 /** Top-level keys that bound the cost: each may be there once, in this spelling. */
 export const RESPONSES_COST_KEYS: ReadonlySet<string> = new Set([
   'model',
+  'models',
   'input',
   'instructions',
   'stream',
@@ -58,6 +59,7 @@ export function readResponses(body: unknown, rawBytes: number): RequestView | Re
 
 interface ResponsesFacts {
   readonly model: string
+  readonly otherModels: readonly string[]
   readonly stream: boolean
   readonly background: boolean
   readonly limit: number | null
@@ -90,6 +92,7 @@ function readFacts(fields: FieldReader, body: JsonObject): ResponsesFacts {
   }
   return {
     model,
+    otherModels: fields.otherModels('models', fields.array('models') ?? []),
     stream: fields.boolean('stream'),
     background: fields.boolean('background'),
     limit: fields.integer('max_output_tokens', 1),
@@ -113,6 +116,7 @@ function viewOf(body: JsonObject, rawBytes: number, facts: ResponsesFacts): Requ
   return {
     ok: true,
     model: facts.model,
+    otherModels: facts.otherModels,
     stream: facts.stream,
     background: facts.background,
     ...(refersTo.length > 0 && { refersTo }),

@@ -77,6 +77,11 @@ export interface SoundReader {
 export interface RequestView {
   readonly ok: true
   readonly model: string
+  /**
+   * Others that the body names, and that may serve the request or a part of it: OpenRouter's
+   * `models`, Anthropic's `fallbacks` and adviser. Absent = none.
+   */
+  readonly otherModels?: readonly string[]
   readonly stream: boolean
   /** Ids of what the provider keeps and this request goes on from. Absent = none. */
   readonly refersTo?: readonly string[]

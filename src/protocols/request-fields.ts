@@ -1,4 +1,5 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { OTHER_MODELS_MAX } from '../kernel/limits-models.ts'
 import { MODEL_CHARS_MAX } from '../kernel/limits.ts'
 import { isPlain } from '../kernel/text.ts'
 import { isObject, type JsonObject } from './json.ts'
@@ -15,6 +16,8 @@ export interface FieldReader {
   /** A whole number within [least, most]. JSON's 1e309 is not one. */
   integer(name: string, least: number, most?: number): number | null
   model(): string
+  /** Models that a list called `name` has beside it, each once; null and absent name none. */
+  otherModels(name: string, listed: readonly unknown[]): readonly string[]
   /** A field of any type; null = absent. */
   value(name: string): unknown
   fail(message: string): void
@@ -27,6 +30,12 @@ export function makeFieldReader(body: JsonObject): FieldReader {
     refusal ??= refuse('invalid_request', message)
   }
   const present = (name: string): unknown => body[name] ?? null
+  const modelIn = (name: string, value: unknown): string => {
+    if (typeof value !== 'string' || value === '') fail(`'${name}' must be a non-empty string.`)
+    else if (value.length > MODEL_CHARS_MAX) fail(`'${name}' is longer than any model's name.`)
+    else if (!isPlain(value)) fail(`'${name}' has characters that no model's name has.`)
+    return typeof value === 'string' ? value : ''
+  }
   return {
     fail,
     value: present,
@@ -59,12 +68,14 @@ export function makeFieldReader(body: JsonObject): FieldReader {
       fail(`'${name}' must be a whole number, ${range}.`)
       return null
     },
-    model() {
-      const value = present('model')
-      if (typeof value !== 'string' || value === '') fail("'model' must be a non-empty string.")
-      else if (value.length > MODEL_CHARS_MAX) fail("'model' is longer than any model's name.")
-      else if (!isPlain(value)) fail("'model' has characters that no model's name has.")
-      return typeof value === 'string' ? value : ''
+    model: () => modelIn('model', present('model')),
+    otherModels(name, listed) {
+      if (listed.length > OTHER_MODELS_MAX) {
+        fail(`'${name}' has more than ${OTHER_MODELS_MAX} models.`)
+        return []
+      }
+      const named = listed.map((value, index) => modelIn(`${name}[${index}]`, value))
+      return [...new Set(named)]
     },
     get refusal() {
       return refusal

@@ -1,0 +1,174 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Caller } from '../../src/access/access.ts'
+import { bounds, type Bounded } from '../../src/gateway/bound.ts'
+import type { GatewaySettings } from '../../src/gateway/context.ts'
+import { makeUpstreams, type UpstreamConfig, type Upstreams } from '../../src/gateway/upstreams.ts'
+import type { ErrorCode } from '../../src/kernel/errors.ts'
+import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
+import { openaiChat } from '../../src/protocols/openai-chat.ts'
+import { openaiCompletions } from '../../src/protocols/openai-completions.ts'
+import { openaiResponses } from '../../src/protocols/openai-responses.ts'
+import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
+import { bookOf, TODAY } from '../pricing/support.ts'
+
+const priced = (usd: string, more: { max_output_tokens: number }) => ({
+  input_usd_per_mtok: usd,
+  output_usd_per_mtok: usd,
+  ...more,
+})
+const prices = bookOf({
+  prices: ['local', 'claude-proxy'].flatMap((upstream) => [
+    { upstream, model: 'small', ...priced('1', { max_output_tokens: 500 }) },
+    { upstream, model: 'dear', ...priced('10', { max_output_tokens: 9_000 }) },
+  ]),
+})
+
+const upstream = (name: string, protocol: 'openai' | 'anthropic'): UpstreamConfig => ({
+  name,
+  protocol,
+  models: null,
+  baseUrl: 'http://127.0.0.1:9/v1',
+  apiKey: null,
+  onDisconnect: 'abort',
+  unbounded: 'cap',
+  storedIds: 'own',
+  unboundedReserveTokens: 0,
+  outputLimitField: 'max_tokens',
+  responseMsMax: 1_000,
+  fallback: [],
+  breakerSettings: { failurePercent: 50, callsMin: 20, openMs: 1_000 },
+})
+
+let open: Upstreams | null = null
+afterEach(() => open?.destroy())
+
+const CALLER: Caller = {
+  accountId: 'acct',
+  keyId: 'key',
+  keyKind: 'client',
+  models: null,
+  endpoints: null,
+  planModels: null,
+  planEndpoints: null,
+  markup: null,
+  keySeq: 1,
+}
+
+function viewOf(protocol: Protocol, body: object): RequestView {
+  const view = protocol.readBytes(Buffer.from(JSON.stringify(body)))
+  if (!view.ok) throw new Error(view.message)
+  return view
+}
+
+const SETTINGS: GatewaySettings = {
+  fitToBalance: false,
+  maxOutputTokensDefault: null,
+  topUpUrl: null,
+}
+
+/** The one upstream's bound, or the code of the refusal. */
+function boundOf(
+  protocol: Protocol,
+  body: object,
+  { caller = {}, settings = {} }: { caller?: Partial<Caller>; settings?: object } = {},
+): Bounded | ErrorCode {
+  open = makeUpstreams([upstream('local', 'openai'), upstream('claude-proxy', 'anthropic')])
+  const made = open
+  const deps = { prices, upstreams: () => made, settings: () => ({ ...SETTINGS, ...settings }) }
+  const view = viewOf(protocol, body)
+  const found = bounds(deps, protocol, { ...CALLER, ...caller }, view, TODAY, 1_000)
+  return found.ok ? found.first : found.code
+}
+
+const messages = [{ role: 'user', content: 'hi' }]
+const NAMES_OTHERS: readonly [string, Protocol, object, (other: unknown) => object][] = [
+  ['models of chat', openaiChat, { messages, max_tokens: 100 }, (it) => ({ models: [it] })],
+  [
+    'models of completions',
+    openaiCompletions,
+    { prompt: 'hi', max_tokens: 100 },
+    (it) => ({ models: [it] }),
+  ],
+  [
+    'models of responses',
+    openaiResponses,
+    { input: 'hi', max_output_tokens: 100 },
+    (it) => ({ models: [it] }),
+  ],
+  [
+    'models of messages',
+    anthropicMessages,
+    { messages, max_tokens: 100 },
+    (it) => ({ models: [it] }),
+  ],
+  [
+    'fallbacks',
+    anthropicMessages,
+    { messages, max_tokens: 100 },
+    (model) => ({ fallbacks: [{ model }] }),
+  ],
+  [
+    'an adviser',
+    anthropicMessages,
+    { messages, max_tokens: 100 },
+    (model) => ({ tools: [{ type: 'advisor_20260301', name: 'advisor', model }] }),
+  ],
+]
+
+describe.each(NAMES_OTHERS)('another model, named in %s,', (what, protocol, rest, naming) => {
+  const asking = (other: string): object => ({ model: 'small', ...rest, ...naming(other) })
+
+  it('has to be on the lists of key and plan', () => {
+    for (const list of ['models', 'planModels'] as const) {
+      const caller = { [list]: ['small'] }
+      expect(boundOf(protocol, asking('dear'), { caller })).toBe('model_not_allowed')
+      expect(boundOf(protocol, asking('small'), { caller })).toMatchObject({ ok: true })
+      const both = { [list]: ['small', 'd*'] }
+      expect(boundOf(protocol, asking('dear'), { caller: both })).toMatchObject({ ok: true })
+    }
+  })
+
+  it('has to have a price', () => {
+    expect(boundOf(protocol, asking('nameless'))).toBe('model_not_found')
+  })
+
+  it('is what is held for where it is the dearer one', () => {
+    const alone = boundOf(protocol, { model: 'dear', ...rest, ...naming('dear') })
+    expect(alone).toMatchObject({ wantMicros: (1_000 + 100) * 1_200 })
+    expect(boundOf(protocol, asking('dear'))).toMatchObject({ wantMicros: (1_000 + 100) * 1_200 })
+    expect(boundOf(protocol, asking('small'))).toMatchObject({ wantMicros: (1_000 + 100) * 120 })
+  })
+
+  it('is a name like any other', () => {
+    for (const name of ['', 'x\0', '\ud800', 'x'.repeat(257), 7, null]) {
+      const body = Buffer.from(JSON.stringify({ model: 'small', ...rest, ...naming(name) }))
+      const isAbsent = name === null && what === 'an adviser'
+      expect(protocol.readBytes(body).ok, String(name)).toBe(isAbsent)
+    }
+  })
+})
+
+describe('a request that names several models', () => {
+  const body = { model: 'small', messages, models: ['dear'] }
+
+  it('gets one limit injected that none of them refuses', () => {
+    const settings = { maxOutputTokensDefault: 4_096 }
+    expect(boundOf(openaiChat, body, { settings })).toMatchObject({
+      injectUpTo: 500,
+      wantMicros: (1_000 + 500) * 1_200,
+    })
+  })
+
+  it('is held for the longest answer of all where none is injected', () => {
+    expect(boundOf(openaiChat, body)).toMatchObject({
+      injectUpTo: null,
+      wantMicros: (1_000 + 9_000) * 1_200,
+    })
+  })
+
+  it('names a few, not thousands', () => {
+    const models = Array.from({ length: 17 }, (_, n) => `m-${n}`)
+    const sent = Buffer.from(JSON.stringify({ ...body, models }))
+    expect(openaiChat.readBytes(sent)).toMatchObject({ ok: false, code: 'invalid_request' })
+  })
+})
