@@ -1,6 +1,7 @@
 import type { Caller } from '../access/access.ts'
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../access/allowed.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { FIT_UNKNOWN_OUTPUT_TOKENS_MAX } from '../kernel/limits-models.ts'
 import {
   FIT_OUTPUT_TOKENS_MIN,
   TOOL_CALLS_UNSTATED_MAX,
@@ -19,8 +20,12 @@ export interface Bounded {
   /** What the request at most costs, and the least worth holding where it may be fitted. */
   readonly wantMicros: Micros
   readonly leastMicros: Micros
-  /** The client named no output limit: one is injected, at most this many tokens a choice. */
+  /** The client named no output limit: one may be injected, at most this many tokens a choice. */
   readonly injectUpTo: number | null
+  /** It is a default of the operator's. Else what pays for the longest answer needs no limit. */
+  readonly injectsAlways: boolean
+  /** Input and output together may have so many tokens in each of its models; null = unknown. */
+  readonly contextTokens: number | null
   /** Its own model and all others it names: any of them may be the one that is charged. */
   readonly priced: readonly Priced[]
 }
@@ -117,6 +122,22 @@ function tokensBeyondBody(
 }
 
 /**
+ * The most that may be injected: no more than a model is known to take, or it refuses the request.
+ * Its context is not known to be all output, and a guess is no limit.
+ */
+const injectableOf = (price: Price, settings: GatewaySettings): number =>
+  Math.min(
+    settings.maxOutputTokensDefault ?? Infinity,
+    price.maxOutputTokens ?? settings.maxOutputTokensDefault ?? FIT_UNKNOWN_OUTPUT_TOKENS_MAX,
+  )
+
+/** The smallest context of all that are known. */
+function contextOf(priced: readonly Priced[]): number | null {
+  const known = priced.map(({ price }) => price.contextTokens).filter((each) => each !== null)
+  return known.length === 0 ? null : Math.min(...known)
+}
+
+/**
  * The most this request can cost at one upstream. `inputTokens` replaces the byte bound once it was
  * counted. Source: design §2.3, providers.md §4.
  */
@@ -133,12 +154,12 @@ function boundAt(
   const [{ price, query }] = priced
   const settings = deps.settings()
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null
-  const injects =
-    view.outputTokensLimit === null && (mayFit || settings.maxOutputTokensDefault !== null)
-  const outputs = priced.map((each) => outputTokensOf(view, each.price, settings))
+  const injectsAlways = view.outputTokensLimit === null && settings.maxOutputTokensDefault !== null
   // One limit is injected for all of them: none may refuse it.
-  const perChoice = injects ? Math.min(...outputs) : Math.max(...outputs)
   const moreInput = Math.max(...priced.map((each) => tokensBeyondBody(upstream, view, each.price)))
+  const injectable = Math.min(...priced.map((each) => injectableOf(each.price, settings)))
+  const outputs = priced.map((each) => outputTokensOf(view, each.price, settings))
+  const perChoice = injectsAlways ? injectable : Math.max(...outputs)
   const beyond = view.outputTokensBeyondLimit ?? 0
   const limits: Bound = {
     inputTokensMax: (inputTokens ?? view.inputTokensMax) + moreInput,
@@ -159,7 +180,9 @@ function boundAt(
     wantMicros,
     leastMicros: mayFit ? dearest({ ...limits, outputTokensMax: least }) : wantMicros,
     priced,
-    injectUpTo: injects ? perChoice : null,
+    injectUpTo: mayFit || injectsAlways ? injectable : null,
+    injectsAlways,
+    contextTokens: contextOf(priced),
   }
 }
 

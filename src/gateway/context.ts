@@ -103,6 +103,8 @@ export interface Exchange extends Arrival {
   readonly target: Target
   readonly hold: OpenHold
   readonly draft: ReceiptDraft
+  /** What its input was counted to where that mattered; null = its bytes bound it. */
+  readonly inputTokens: number | null
   readonly claim: IdempotencyClaim | null
   /** The body to send and whether we asked for the usage chunk ourselves. */
   readonly body: Buffer

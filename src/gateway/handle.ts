@@ -108,6 +108,7 @@ function makeExchange(
     target: reserved.target,
     hold: reserved.hold,
     draft: reserved.draft,
+    inputTokens: reserved.inputTokens,
     claim,
     body: bodyFor(arrival, reserved.target, reserved.outputTokensLimit),
     injectedUsage: injectsUsage(arrival),

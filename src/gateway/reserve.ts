@@ -1,8 +1,11 @@
 import type { OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Refusal } from '../kernel/errors.ts'
+import { CONTEXT_MARGIN } from '../kernel/limits-models.ts'
+import { FIT_OUTPUT_TOKENS_MIN } from '../kernel/limits.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
+import type { RequestView } from '../protocols/protocol.ts'
 import { bounds, type Bounded } from './bound.ts'
-import type { Arrival, GatewayDeps, Target } from './context.ts'
+import type { Arrival, Exchange, GatewayDeps, Target } from './context.ts'
 
 export interface Reserved {
   readonly ok: true
@@ -11,6 +14,8 @@ export interface Reserved {
   readonly draft: ReceiptDraft
   /** Output limit to write into the request, per choice; null = leave it alone. */
   readonly outputTokensLimit: number | null
+  /** What the input was counted to where that mattered; null = its bytes bound it. */
+  readonly inputTokens: number | null
   /** Where the request may go should its target not answer. What is held may not do for all. */
   readonly others: readonly Bounded[]
 }
@@ -46,16 +51,34 @@ export const FOR_WANT_OF_CREDITS = new Set([
 const most = (all: readonly Bounded[], name: 'wantMicros' | 'leastMicros'): Micros =>
   all.map((one) => one[name]).reduce(maxMicros, ZERO)
 
+/** Counts the input in the tokenizer's thread, once at most; null = it could not. */
+type CountInput = () => Promise<number | null>
+
+function makeCount(deps: GatewayDeps, view: RequestView): CountInput {
+  const count = async (): Promise<number | null> => {
+    const counted = await deps.tokens.count(view.inputText(), view.model)
+    return counted === null ? null : counted + view.inputTokensBeyondText
+  }
+  let counting: Promise<number | null> | null = null
+  return () => (counting ??= count())
+}
+
+/** The limit that would be injected may not fit the context beside as many tokens as bytes. */
+const isTight = ({ injectUpTo, contextTokens }: Bounded, view: RequestView): boolean =>
+  injectUpTo !== null && contextTokens !== null && injectUpTo + view.inputTokensMax > contextTokens
+
 /** Holds what the dearest of the upstreams may cost, so that a hold need never grow. */
 async function attempt(
   deps: GatewayDeps,
   arrival: Arrival,
   first: Bounded,
   others: readonly Bounded[],
+  count: CountInput,
 ): Promise<Reserved | Refusal> {
   const { target } = first
   const draft = draftOf(arrival, target)
   const all = [first, ...others]
+  const inputTokens = all.some((one) => isTight(one, arrival.view)) ? await count() : null
   const hold = await deps.holds.open({
     draft,
     wantMicros: most(all, 'wantMicros'),
@@ -64,26 +87,46 @@ async function attempt(
     keySeq: arrival.caller.keySeq,
   })
   if (!hold.ok) return hold
-  const outputTokensLimit = limitWithin(deps, first, hold, arrival)
-  return { ok: true, hold, target, draft, outputTokensLimit, others }
+  const outputTokensLimit = limitWithin(deps, first, hold, { view: arrival.view, inputTokens })
+  return { ok: true, hold, target, draft, outputTokensLimit, inputTokens, others }
 }
 
-/** The output limit that what was held pays for. */
+/**
+ * The output limit that is injected, per choice; null = none. What was held pays for it, its models
+ * take it, and it fits the context beside the input.
+ */
 export function limitWithin(
-  deps: GatewayDeps,
+  deps: Pick<GatewayDeps, 'prices'>,
   bounded: Bounded,
-  hold: OpenHold,
-  arrival: Arrival,
+  hold: Pick<OpenHold, 'micros'>,
+  { view, inputTokens }: Pick<Exchange, 'view' | 'inputTokens'>,
 ): number | null {
-  if (bounded.injectUpTo === null) return null
-  if (hold.micros >= bounded.wantMicros) return bounded.injectUpTo
-  const limits = bounded.target.bound
-  const affordable = bounded.priced
-    .map(({ price, query }) => deps.prices.outputTokensWithin(price, query, limits, hold.micros))
-    .reduce((least, each) => Math.min(least, each))
-  const beyond = arrival.view.outputTokensBeyondLimit ?? 0
-  const perChoice = Math.floor(affordable / arrival.view.choices) - beyond
-  return Math.max(1, Math.min(bounded.injectUpTo, perChoice))
+  const { injectUpTo, contextTokens } = bounded
+  if (injectUpTo === null) return null
+  const paysForAll = hold.micros >= bounded.wantMicros
+  if (paysForAll && !bounded.injectsAlways) return null
+  const affordable = paysForAll ? injectUpTo : affordableWithin(deps, bounded, hold, view)
+  const room = contextTokens === null ? injectUpTo : roomIn(contextTokens, view, inputTokens)
+  return Math.max(1, Math.min(injectUpTo, affordable, room))
+}
+
+/** Output tokens of one choice that are paid for whichever of its models answers. */
+function affordableWithin(
+  deps: Pick<GatewayDeps, 'prices'>,
+  { priced, target }: Bounded,
+  hold: Pick<OpenHold, 'micros'>,
+  { choices, outputTokensBeyondLimit: beyond = 0 }: RequestView,
+): number {
+  const each = priced.map(({ price, query }) =>
+    deps.prices.outputTokensWithin(price, query, target.bound, hold.micros),
+  )
+  return Math.floor(Math.min(...each) / choices) - beyond
+}
+
+/** What the input leaves of a context. Where too little, the provider is to say so itself. */
+function roomIn(contextTokens: number, view: RequestView, inputTokens: number | null): number {
+  const counted = Math.ceil((inputTokens ?? Infinity) * (1 + CONTEXT_MARGIN))
+  return Math.max(FIT_OUTPUT_TOKENS_MIN, contextTokens - Math.min(counted, view.inputTokensMax))
 }
 
 /** For all upstreams that may serve it; where credits do not do for that, for the first alone. */
@@ -91,15 +134,16 @@ async function attemptAll(
   deps: GatewayDeps,
   arrival: Arrival,
   inputTokens: number | null,
+  count: CountInput,
 ): Promise<Reserved | Refusal> {
   const { protocol, caller, view, startedAtMs } = arrival
   const bounded = bounds(deps, protocol, caller, view, startedAtMs, inputTokens)
   if (!bounded.ok) return bounded
   const { first, others } = bounded
-  const reserved = await attempt(deps, arrival, first, others)
+  const reserved = await attempt(deps, arrival, first, others, count)
   const isDearer = most(others, 'leastMicros') > first.leastMicros
   if (reserved.ok || !isDearer || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
-  const alone = await attempt(deps, arrival, first, [])
+  const alone = await attempt(deps, arrival, first, [], count)
   return alone.ok ? { ...alone, others } : alone
 }
 
@@ -109,10 +153,10 @@ async function attemptAll(
  */
 export async function reserve(deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> {
   const { view } = arrival
-  const reserved = await attemptAll(deps, arrival, null)
+  const count = makeCount(deps, view)
+  const reserved = await attemptAll(deps, arrival, null, count)
   if (reserved.ok || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
-  const counted = await deps.tokens.count(view.inputText(), view.model)
-  if (counted === null) return reserved
-  const exact = counted + view.inputTokensBeyondText
-  return exact >= view.inputTokensMax ? reserved : attemptAll(deps, arrival, exact)
+  const exact = await count()
+  if (exact === null || exact >= view.inputTokensMax) return reserved
+  return attemptAll(deps, arrival, exact, count)
 }

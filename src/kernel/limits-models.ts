@@ -4,3 +4,7 @@
 export const OTHER_MODELS_MAX = 16
 /** Name of a part of a provider's usage ("compaction", "advisor_message") as a receipt keeps it. */
 export const USAGE_TYPE_CHARS_MAX = 64
+/** Most that is injected for a model whose own maximum is unknown: all of today's give as much. */
+export const FIT_UNKNOWN_OUTPUT_TOKENS_MAX = 4_096
+/** A tenth more input than counted: the model's vocabulary may be another than the tokenizer's. */
+export const CONTEXT_MARGIN = 0.1

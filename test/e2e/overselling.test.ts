@@ -3,7 +3,7 @@ import type { Customer } from '../support/admin.ts'
 import { until } from '../support/until.ts'
 import { chatAnswer, messagesAnswer } from './support/answers.ts'
 import { expectRefusal, TABLE, type Row } from './support/envelopes.ts'
-import { chargeFor, MICROS } from './support/money.ts'
+import { chargeFor, MICROS, PRICES } from './support/money.ts'
 import { answerJson, type Call } from './support/upstream.ts'
 import {
   ask,
@@ -27,7 +27,8 @@ const COST = chargeFor(USAGE)
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({ processes: 2 })
+  const short = { upstream: 'openai', model: 'short-*', ...PRICES, context_tokens: 2_000 }
+  world = await startWorld({ processes: 2, prices: [short] })
 })
 afterAll(() => world.end())
 
@@ -206,6 +207,25 @@ describe('fit_to_balance', () => {
     const [first, second] = world.upstream.calls(model)
     expect(first?.json).toEqual({ ...body, max_tokens: OUTPUT_DEFAULT })
     expect(second?.raw.toString()).toBe(JSON.stringify({ ...body, max_completion_tokens: 333 }))
+  })
+
+  it('injects no more than the context leaves beside the input, counted where bytes overstate it', async () => {
+    const customer = await world.customer('1000')
+    const limitFor = async (words: number): Promise<number> => {
+      const model = newModel('short')
+      world.upstream.on(model, (call) => {
+        answer('openai', call)
+      })
+      const messages = [{ role: 'user', content: 'word '.repeat(words) }]
+      const body = { ...bodyFor('openai', model), messages }
+      expect((await ask(world.gateway, 'openai', customer.apiKey, body)).status).toBe(200)
+      return Number(world.upstream.calls(model)[0]?.json.max_tokens)
+    }
+    expect(await limitFor(500)).toBe(OUTPUT_DEFAULT) // 2 500 bytes, 500 tokens
+    const beside = await limitFor(1_400)
+    expect(beside).toBeGreaterThan(300)
+    expect(beside).toBeLessThan(2_000 - 1_400)
+    expect(await limitFor(1_990)).toBe(64)
   })
 
   it('402 where not even the least answer fits', async () => {

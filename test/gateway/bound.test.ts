@@ -3,7 +3,9 @@ import type { Caller } from '../../src/access/access.ts'
 import { bounds, type Bounded } from '../../src/gateway/bound.ts'
 import type { GatewaySettings } from '../../src/gateway/context.ts'
 import { makeUpstreams, type UpstreamConfig, type Upstreams } from '../../src/gateway/upstreams.ts'
+import { limitWithin } from '../../src/gateway/reserve.ts'
 import type { ErrorCode } from '../../src/kernel/errors.ts'
+import { micros } from '../../src/kernel/money.ts'
 import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import { openaiCompletions } from '../../src/protocols/openai-completions.ts'
@@ -11,16 +13,20 @@ import { openaiResponses } from '../../src/protocols/openai-responses.ts'
 import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
 import { bookOf, TODAY } from '../pricing/support.ts'
 
-const priced = (usd: string, more: { max_output_tokens: number }) => ({
+const priced = (usd: string, more: { max_output_tokens?: number; context_tokens?: number }) => ({
   input_usd_per_mtok: usd,
   output_usd_per_mtok: usd,
   ...more,
 })
 const prices = bookOf({
-  prices: ['local', 'claude-proxy'].flatMap((upstream) => [
-    { upstream, model: 'small', ...priced('1', { max_output_tokens: 500 }) },
-    { upstream, model: 'dear', ...priced('10', { max_output_tokens: 9_000 }) },
-  ]),
+  prices: [
+    ...['local', 'claude-proxy'].flatMap((upstream) => [
+      { upstream, model: 'small', ...priced('1', { max_output_tokens: 500 }) },
+      { upstream, model: 'dear', ...priced('10', { max_output_tokens: 9_000 }) },
+    ]),
+    { upstream: 'local', model: 'unknown', ...priced('1', {}) },
+    { upstream: 'local', model: 'short', ...priced('1', { context_tokens: 8_192 }) },
+  ],
 })
 
 const upstream = (name: string, protocol: 'openai' | 'anthropic'): UpstreamConfig => ({
@@ -170,5 +176,68 @@ describe('a request that names several models', () => {
     const models = Array.from({ length: 17 }, (_, n) => `m-${n}`)
     const sent = Buffer.from(JSON.stringify({ ...body, models }))
     expect(openaiChat.readBytes(sent)).toMatchObject({ ok: false, code: 'invalid_request' })
+  })
+})
+
+/** A limit for a request without one, whose hold is a share of what it wants (1 = all of it). */
+function limitFor(
+  body: { model: string; [name: string]: unknown },
+  settings: Partial<GatewaySettings>,
+  { share = 1, inputTokens = null }: { share?: number; inputTokens?: number | null } = {},
+): number | null {
+  const sent = { messages, ...body }
+  const bound = boundOf(openaiChat, sent, { settings: { fitToBalance: true, ...settings } })
+  if (typeof bound === 'string') throw new Error(bound)
+  const hold = { micros: micros(Math.floor(bound.wantMicros * share)) }
+  return limitWithin({ prices }, bound, hold, { view: viewOf(openaiChat, sent), inputTokens })
+}
+
+describe('the limit that is injected', () => {
+  const long = (bytes: number) => [{ role: 'user', content: 'x'.repeat(bytes) }]
+
+  it('fits the context beside the input: as counted, else as its bytes bound it', () => {
+    const settings = { maxOutputTokensDefault: 4_096 }
+    const body = { model: 'short', messages: long(7_000) }
+    expect(limitFor({ model: 'short' }, settings)).toBe(4_096)
+    expect(limitFor(body, settings, { inputTokens: 5_000 })).toBe(8_192 - 5_500)
+    expect(limitFor(body, settings, { inputTokens: 1_000 })).toBe(4_096)
+    const bytes = Buffer.byteLength(JSON.stringify(body))
+    expect(limitFor(body, settings)).toBe(8_192 - bytes)
+    expect(limitFor(body, settings, { inputTokens: 6_999 })).toBe(8_192 - bytes)
+  })
+
+  it('is a least one where the input takes the context up: the provider says that better', () => {
+    const settings = { maxOutputTokensDefault: 4_096 }
+    const body = { model: 'short', messages: long(9_000) }
+    expect(limitFor(body, settings)).toBe(64)
+    expect(limitFor(body, settings, { inputTokens: 8_000 })).toBe(64)
+  })
+
+  it('is the smallest of the default and the maximum that is known', () => {
+    expect(limitFor({ model: 'small' }, { maxOutputTokensDefault: 4_096 })).toBe(500)
+    expect(limitFor({ model: 'unknown' }, { maxOutputTokensDefault: 4_096 })).toBe(4_096)
+    expect(limitFor({ model: 'unknown' }, { maxOutputTokensDefault: 20_000 })).toBe(20_000)
+  })
+
+  it.each(['small', 'dear', 'short', 'unknown'])(
+    'is none without a default where the hold pays for the longest answer: %s',
+    (model) => {
+      expect(limitFor({ model }, { maxOutputTokensDefault: null })).toBeNull()
+    },
+  )
+
+  it('is what the hold pays for where that is less, never a context or a guess', () => {
+    const none = { maxOutputTokensDefault: null }
+    expect(limitFor({ model: 'short' }, none, { share: 0.99 })).toBe(4_096)
+    expect(limitFor({ model: 'unknown' }, none, { share: 0.99 })).toBe(4_096)
+    expect(limitFor({ model: 'dear' }, none, { share: 0.5 })).toBe(4_000) // of 1 000 + 9 000
+    expect(limitFor({ model: 'dear', n: 2 }, none, { share: 0.5 })).toBe(4_250)
+    expect(limitFor({ model: 'small', models: ['dear'] }, none, { share: 0.5 })).toBe(500)
+    expect(limitFor({ model: 'unknown', models: ['dear'] }, none, { share: 0.02 })).toBe(1_641) // of 1 000 + 131 072
+  })
+
+  it('is left alone where the client names one', () => {
+    const settings = { maxOutputTokensDefault: 4_096 }
+    expect(limitFor({ model: 'short', max_tokens: 9_999 }, settings)).toBeNull()
   })
 })
