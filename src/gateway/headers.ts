@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { retryHeaders } from './retry-after.ts'
 
 /** Headers of the client that never reach an upstream. Source: providers.md §3. */
 const INBOUND_DROPPED = new Set([
@@ -53,6 +54,8 @@ const OUTBOUND_DROPPED = new Set([
   'transfer-encoding',
   'upgrade',
   'content-length',
+  'retry-after', // told anew, within bounds
+  'retry-after-ms',
   'openai-organization',
   'openai-project',
   'anthropic-organization-id',
@@ -115,5 +118,5 @@ export function clientHeaders(
     const value = upstream[name]
     if (value !== undefined) headers[name] = value
   }
-  return headers
+  return Object.assign(headers, retryHeaders(upstream))
 }

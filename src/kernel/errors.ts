@@ -89,6 +89,9 @@ export const refuse = (
   extra: Pick<Refusal, 'retryAfterMs' | 'receiptId'> = {},
 ): Refusal => ({ ok: false, code, message, ...extra })
 
+/** Longest wait a client is asked for: the Anthropic SDK obeys any. Source: providers.md §2. */
+export const RETRY_AFTER_MS_MAX = 60_000
+
 /** Response headers that every envelope of this refusal carries. */
 export function refusalHeaders(refusal: Refusal): Record<string, string> {
   const error: ErrorRow = ERRORS[refusal.code]
@@ -97,7 +100,7 @@ export function refusalHeaders(refusal: Refusal): Record<string, string> {
   const retryMs =
     refusal.retryAfterMs ?? (error.retryAfterS === undefined ? undefined : error.retryAfterS * 1000)
   if (retryMs !== undefined) {
-    const boundedMs = Math.min(Math.max(retryMs, 1), 60_000)
+    const boundedMs = Math.min(Math.max(retryMs, 1), RETRY_AFTER_MS_MAX)
     headers['retry-after'] = String(Math.ceil(boundedMs / 1000))
     headers['retry-after-ms'] = String(Math.ceil(boundedMs))
   }

@@ -107,4 +107,33 @@ describe('headers towards the client', () => {
     const shown = clientHeaders({ 'x-farebox-balance': '99999' }, 'id-1', 'x-request-id')
     expect(shown).not.toHaveProperty('x-farebox-balance')
   })
+
+  const NOW = 'Sat, 21 Nov 2026 12:00:00 GMT'
+  it.each([
+    [{ 'retry-after': '7' }, { 'retry-after': '7' }],
+    [{ 'retry-after': '0' }, { 'retry-after': '0' }],
+    [{ 'retry-after': '60' }, { 'retry-after': '60' }],
+    [{ 'retry-after': '61' }, { 'retry-after': '60' }],
+    [{ 'retry-after': '86400' }, { 'retry-after': '60' }],
+    [{ 'retry-after': '9'.repeat(400) }, { 'retry-after': '60' }],
+    [{ 'retry-after': '1.2' }, { 'retry-after': '2' }],
+    [{ 'retry-after': '-5' }, { 'retry-after': '0' }],
+    [{ 'retry-after-ms': '1500' }, { 'retry-after-ms': '1500' }],
+    [{ 'retry-after-ms': '120000.5' }, { 'retry-after-ms': '60000' }],
+    [
+      { 'retry-after': '120', 'retry-after-ms': '250' },
+      { 'retry-after': '60', 'retry-after-ms': '250' },
+    ],
+    [{ 'retry-after': 'Sat, 21 Nov 2026 12:00:30 GMT', date: NOW }, { 'retry-after': '30' }],
+    [{ 'retry-after': 'Sun, 22 Nov 2026 12:00:00 GMT', date: NOW }, { 'retry-after': '60' }],
+    [{ 'retry-after': 'Fri, 20 Nov 2026 12:00:00 GMT', date: NOW }, { 'retry-after': '0' }],
+    [{ 'retry-after': 'Sat, 21 Nov 2026 12:00:30 GMT' }, { 'retry-after': '60' }],
+    [{ 'retry-after': 'later' }, {}],
+    [{ 'retry-after': '', 'retry-after-ms': '1e9' }, {}],
+    [{}, {}],
+  ])('ask a client to wait a minute at most: %j', (sent, told) => {
+    const shown = clientHeaders(sent, 'id-1', 'x-request-id')
+    delete shown.date
+    expect(shown).toEqual({ 'x-farebox-request-id': 'id-1', 'x-request-id': 'id-1', ...told })
+  })
 })

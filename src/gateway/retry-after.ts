@@ -1,0 +1,43 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { RETRY_AFTER_MS_MAX } from '../kernel/errors.ts'
+
+/** One value of a header; of several the first, as proxies read it. */
+function oneOf(headers: IncomingHttpHeaders, name: string): string {
+  const value = headers[name]
+  return (Array.isArray(value) ? value[0] : value)?.trim() ?? ''
+}
+
+const NUMBER = /^[+-]?\d+(?:\.\d+)?$/
+
+const clamped = (ms: number): number => Math.min(Math.max(Math.ceil(ms), 0), RETRY_AFTER_MS_MAX)
+
+/** What a `retry-after` asks for. A date counts from the answer's own: clocks differ. */
+function waitMs(headers: IncomingHttpHeaders): number | null {
+  const value = oneOf(headers, 'retry-after')
+  if (NUMBER.test(value)) return clamped(Number(value) * 1_000)
+  const at = Date.parse(value)
+  if (Number.isNaN(at)) return null
+  const from = Date.parse(oneOf(headers, 'date'))
+  return Number.isNaN(from) ? RETRY_AFTER_MS_MAX : clamped(at - from)
+}
+
+function exactWaitMs(headers: IncomingHttpHeaders): number | null {
+  const value = oneOf(headers, 'retry-after-ms')
+  return NUMBER.test(value) ? clamped(Number(value)) : null
+}
+
+/**
+ * How long an upstream asks to wait, ms; null = it does not say, or not so that it can be read.
+ * Never more than 60 s: the Anthropic SDK obeys any value. Source: providers.md §2.
+ */
+export const retryAfterMs = (headers: IncomingHttpHeaders): number | null =>
+  exactWaitMs(headers) ?? waitMs(headers)
+
+/** The same as an upstream's headers go on to a client: what it did not send stays away. */
+export function retryHeaders(headers: IncomingHttpHeaders): Record<string, string> {
+  const [wait, exact] = [waitMs(headers), exactWaitMs(headers)]
+  return {
+    ...(wait !== null && { 'retry-after': String(Math.ceil(wait / 1_000)) }),
+    ...(exact !== null && { 'retry-after-ms': String(exact) }),
+  }
+}
