@@ -66,7 +66,7 @@ export function chooseUpstream(
 }
 
 const NOBODYS_FILE =
-  'Files are not kept for you here, so none can be named by id (media_by_id). Send it in the body.'
+  'Files, containers and the like are not kept for you here: none can be named by id (media_by_id).'
 
 interface Priced {
   readonly price: Price

@@ -15,30 +15,32 @@ export function splitQuery(url: string): { query: string; key: string | null } |
   return { query: params.toString(), key }
 }
 
+/** What Gemini's protocol needs of a query, and the values it may have (null = any). */
+const GEMINI: ReadonlyMap<string, RegExp | null> = new Map([
+  ['alt', /^(?:sse|json)$/],
+  ['prettyPrint', null],
+])
+
 /**
- * Parameters that change nothing of what is metered, and the values they may have (null = any).
- * Google takes others, on its OpenAI-compatible paths too, that hide parts of an answer, change
- * its format, or stand for headers. Source: cloud.google.com/apis/docs/system-parameters.
+ * Google's parameters for all of its APIs, OpenAI-compatible ones too: they hide parts of an
+ * answer, change its format, or stand for headers.
+ * Source: cloud.google.com/apis/docs/system-parameters.
  */
-const PASSED: Readonly<Record<Family, ReadonlyMap<string, RegExp | null>>> = {
-  openai: new Map([
-    ['beta', null],
-    ['api-version', null],
-  ]),
-  anthropic: new Map([['beta', null]]),
-  gemini: new Map([
-    ['alt', /^(?:sse|json)$/],
-    ['prettyPrint', null],
-  ]),
+const SYSTEM =
+  /^(?:\$.*|access_token|alt|callback|fields|key|oauth_token|upload_?protocol|upload_?type)$/i
+
+function isOffered(family: Family, name: string, value: string): boolean {
+  if (family !== 'gemini') return !SYSTEM.test(name)
+  const values = GEMINI.get(name)
+  return values === null || values?.test(value) === true
 }
 
 /** Why a query cannot go on to a provider of the family; null = it can. */
 export function refuseQuery(family: Family, query: string): Refusal | null {
   const seen = new Set<string>()
   for (const [name, value] of new URLSearchParams(query)) {
-    const values = PASSED[family].get(name)
-    const isPassed = values === null || values?.test(value) === true
-    if (!isPassed || seen.has(name)) {
+    const isRepeated = family === 'gemini' && seen.has(name)
+    if (isRepeated || !isOffered(family, name, value)) {
       const shown = JSON.stringify(name.slice(0, 64))
       return refuse('unsupported_feature', `The query's ${shown} is not offered here in this way.`)
     }

@@ -1,5 +1,6 @@
 import type { OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Refusal } from '../kernel/errors.ts'
+import { COUNTED_TEXT_BYTES_MAX } from '../kernel/limits-body.ts'
 import { CONTEXT_MARGIN } from '../kernel/limits-models.ts'
 import { FIT_OUTPUT_TOKENS_MIN } from '../kernel/limits.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
@@ -51,11 +52,12 @@ export const FOR_WANT_OF_CREDITS = new Set([
 const most = (all: readonly Bounded[], name: 'wantMicros' | 'leastMicros'): Micros =>
   all.map((one) => one[name]).reduce(maxMicros, ZERO)
 
-/** Counts the input in the tokenizer's thread, once at most; null = it could not. */
+/** Counts the input in the tokenizer's thread, at most once; null = it could not: too large, … */
 type CountInput = () => Promise<number | null>
 
 function makeCount(deps: GatewayDeps, view: RequestView): CountInput {
   const count = async (): Promise<number | null> => {
+    if (view.inputTokensMax > COUNTED_TEXT_BYTES_MAX) return null
     const counted = await deps.tokens.count(view.inputText(), view.model)
     return counted === null ? null : counted + view.inputTokensBeyondText
   }

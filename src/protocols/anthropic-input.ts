@@ -12,11 +12,21 @@ export function walkMessagesInput(body: JsonObject, sink: InputSink): void {
   sink.text(body.output_config)
   sink.text(body.output_format)
   if (arrayOr(body.mcp_servers).length > 0) sink.unbounded('mcp_servers')
-  if ((body.container ?? null) !== null) sink.unbounded('hosted_tools')
+  walkContainer(body.container ?? null, sink)
   if ((body.fallbacks ?? null) !== null) sink.unbounded('model_fallbacks')
   for (const edit of arrayOr(objectOr(body.context_management).edits)) {
     if (textOr(objectOr(edit).type)?.startsWith('compact') === true) sink.unbounded('compaction')
   }
+}
+
+/** A container by its id holds somebody's files; so does a skill that is not Anthropic's own. */
+function walkContainer(container: unknown, sink: InputSink): void {
+  if (container === null) return
+  sink.unbounded('hosted_tools')
+  const { id, skills } = objectOr(container)
+  const isNamed = typeof container === 'string' || (id ?? null) !== null
+  const isOwn = arrayOr(skills).some((skill) => objectOr(skill).type !== 'anthropic')
+  if (isNamed || isOwn) sink.unbounded('media_by_id')
 }
 
 /** Tools that the client runs, by the names Anthropic gives them before the date. */

@@ -1,3 +1,5 @@
+import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../kernel/limits-body.ts'
+
 /**
  * Where things are in the bytes of a JSON text, for edits that keep the client's bytes and for
  * what JSON.parse forgets (repeated keys). The text is known to be valid; on anything else the
@@ -109,15 +111,24 @@ export interface JsonShape {
   readonly depth: number
   /** Members of all objects at all depths, repeated keys each time. */
   readonly members: number
+  /** All objects and arrays, with all members of objects: what is dear to parse and to walk. */
+  readonly nodes: number
+  /** At least the number of all values. */
+  readonly values: number
   /** Whether a key somewhere is written with an escape. */
   readonly escapedKeys: boolean
 }
 
-/** Depth and number of members of the text in [start, end), without parsing it. */
+/**
+ * Depth and size of the text in [start, end), without parsing it. Past JSON_NODES_MAX or
+ * JSON_VALUES_MAX it stops: the numbers are then what was counted so far.
+ */
 export function shapeOf(raw: Buffer, start = 0, end = raw.length): JsonShape {
   let depth = 0
   let deepest = 0
   let members = 0
+  let containers = 0
+  let commas = 0
   let escapedKeys = false
   let stringStart = start
   let stringEnd = start
@@ -132,10 +143,15 @@ export function shapeOf(raw: Buffer, start = 0, end = raw.length): JsonShape {
       escapedKeys ||= hasEscape(raw, stringStart, stringEnd)
     } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
       depth += 1
+      containers += 1
       if (depth > deepest) deepest = depth
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth -= 1
+    else if (byte === COMMA) commas += 1
+    else continue
+    if (containers + members > JSON_NODES_MAX || containers + commas > JSON_VALUES_MAX) break
   }
-  return { depth: deepest, members, escapedKeys }
+  const nodes = containers + members
+  return { depth: deepest, members, nodes, values: containers + commas, escapedKeys }
 }
 
 function hasEscape(raw: Buffer, start: number, end: number): boolean {

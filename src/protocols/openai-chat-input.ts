@@ -22,7 +22,10 @@ function walkMessage(message: JsonObject, sink: InputSink): void {
   const { content, audio, ...rest } = message
   sink.frame()
   sink.text(rest)
-  if (audio !== undefined && audio !== null) sink.unbounded('earlier_audio')
+  if (audio !== undefined && audio !== null) {
+    sink.unbounded('earlier_audio')
+    sink.unbounded('media_by_id')
+  }
   if (Array.isArray(content)) {
     for (const part of arrayOr(content)) walkPart(part, sink)
   } else sink.text(content)

@@ -43,9 +43,11 @@ const CLIENT_TOOLS: ReadonlySet<string> = new Set([
 ])
 
 /** An item that says nothing itself: the provider puts in what it keeps under its id. */
-function isReference({ type, role, content, encrypted_content: sealed }: JsonObject): boolean {
+function isReference(item: JsonObject): boolean {
+  const { type, role, content, encrypted_content: sealed } = item
   if ((role ?? null) !== null) return false
   if ((type ?? 'item_reference') === 'item_reference') return true
+  if (type === 'image_generation_call') return typeof item.result !== 'string'
   return type === 'reasoning' && (content ?? sealed ?? null) === null
 }
 
@@ -89,6 +91,10 @@ function walkItem(item: unknown, sink: InputSink): void {
   sink.frame()
   const { type = 'message', content, output, result, tools, ...rest } = objectOr(item)
   sink.text(rest)
+  // A container that an earlier call names is used again.
+  if (namesKept({ container_id: rest.container_id, environment: rest.environment })) {
+    sink.unbounded('media_by_id')
+  }
   walkContent(content, sink)
   walkContent(output, sink)
   // Tools that an item adds or found are as good as those of the request.
@@ -153,6 +159,7 @@ function walkTool(tool: JsonObject, sink: InputSink): void {
     return
   }
   sink.text(tools)
+  if (type !== 'function' && type !== 'custom' && namesKept(rest)) sink.unbounded('media_by_id')
   if (isSearchTool(tool)) sink.unbounded('web_search')
   else if (type === 'mcp') sink.unbounded('mcp_servers')
   else if (!runsAtClient(tool)) sink.unbounded('hosted_tools')
@@ -170,4 +177,17 @@ function runsAtClient(tool: JsonObject): boolean {
   const type = textOr(tool.type)
   if (type === 'shell') return textOr(objectOr(tool.environment).type) === 'local'
   return type !== null && CLIENT_TOOLS.has(type)
+}
+
+/** Under these names a tool or a call says what the provider keeps: files, containers, stores. */
+const KEPT = new Set(['container_id', 'file_id', 'file_ids', 'vector_store_ids', 'skill_id'])
+
+/** Whether something that the provider keeps is named by its id. */
+function namesKept(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(namesKept)
+  return Object.entries(objectOr(value)).some(([name, inner]) => {
+    if (name === 'container' && typeof inner === 'string') return true
+    if (KEPT.has(name)) return Array.isArray(inner) ? inner.length > 0 : (inner ?? null) !== null
+    return namesKept(inner)
+  })
 }

@@ -1,8 +1,16 @@
 import { isUtf8 } from 'node:buffer'
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../kernel/limits-body.ts'
 import { JSON_DEPTH_MAX } from '../kernel/limits.ts'
 import { isObject, type JsonObject } from './json.ts'
 import { shapeOf, visitMembers, withPlainKeys } from './json-scan.ts'
+
+const tooMany = (): Refusal =>
+  refuse(
+    'request_too_large',
+    `The body has more than ${JSON_NODES_MAX} objects, arrays and members, ` +
+      `or more than ${JSON_VALUES_MAX} values.`,
+  )
 
 export interface ParsedBody {
   readonly ok: true
@@ -13,15 +21,17 @@ const tooDeep = (): Refusal =>
   refuse('invalid_json', `The body nests deeper than ${JSON_DEPTH_MAX} levels.`)
 
 /**
- * Parses a request body. Refuses what is not UTF-8 JSON, nests deeper than JSON_DEPTH_MAX, or
+ * Parses a request body. Refuses what is not UTF-8 JSON, nests deeper than JSON_DEPTH_MAX, has
+ * more in it than JSON_NODES_MAX or JSON_VALUES_MAX (before anything is parsed), or
  * names one of `single` twice: providers may read the first where we read the last. Inside the
  * values of `single` no object may repeat a key either. Linear in the body. Never throws.
  */
 export function parseBody(raw: Buffer, single: ReadonlySet<string>): ParsedBody | Refusal {
   if (raw.length === 0) return refuse('invalid_json', 'The body is empty; send a JSON object.')
   if (!isUtf8(raw)) return refuse('invalid_json', 'The body is not valid UTF-8.')
-  const { depth, members, escapedKeys } = shapeOf(raw)
+  const { depth, members, nodes, values, escapedKeys } = shapeOf(raw)
   if (depth > JSON_DEPTH_MAX) return tooDeep()
+  if (nodes > JSON_NODES_MAX || values > JSON_VALUES_MAX) return tooMany()
   let body: unknown
   try {
     body = JSON.parse((escapedKeys ? withPlainKeys(raw) : raw).toString('utf8'))

@@ -26,6 +26,7 @@ describe('a parameter that goes on', () => {
     ['gemini', 'alt=json&prettyPrint=false'],
     ['anthropic', 'beta=true'],
     ['openai', 'api-version=2025-04-01-preview'],
+    ['openai', 'trace=1&trace=2'],
   ] as const)('is one that changes nothing of what is metered: %s %s', (family, query) => {
     expect(refuseQuery(family, query)).toBeNull()
   })

@@ -90,9 +90,12 @@ describe('the scanner', () => {
   it('measures depth and members as a parser does', () => {
     const shape = (json: unknown): JsonShape => {
       if (typeof json !== 'object' || json === null)
-        return { depth: 0, members: 0, escapedKeys: false }
+        return { depth: 0, members: 0, nodes: 0, values: 0, escapedKeys: false }
       const inner = Object.values(json).map(shape)
+      const sumOf = (name: 'nodes' | 'values') => inner.reduce((sum, each) => sum + each[name], 0)
       return {
+        nodes: 1 + (Array.isArray(json) ? 0 : inner.length) + sumOf('nodes'),
+        values: Math.max(1, inner.length) + sumOf('values'),
         escapedKeys:
           (!Array.isArray(json) &&
             Object.keys(json).some((name) => JSON.stringify(name).slice(1, -1) !== name)) ||

@@ -247,7 +247,11 @@ describe('an unbounded request is named for', () => {
       part('file', { file: { file_data: 'data:application/pdf;base64,AAAA' } }),
       ['documents'],
     ],
-    ['earlier audio', { messages: [{ role: 'assistant', audio: { id: 'a' } }] }, ['earlier_audio']],
+    [
+      'earlier audio',
+      { messages: [{ role: 'assistant', audio: { id: 'a' } }] },
+      ['earlier_audio', 'media_by_id'],
+    ],
     ['a part nobody knows', part('video_url', { video_url: { url: 'x' } }), ['unknown_content']],
     ['nothing', { tools: [{ type: 'function', function: { name: 'f' } }] }, []],
   ]
@@ -265,7 +269,7 @@ describe('an unbounded request is named for', () => {
     ],
     ['an adviser', { tools: [{ type: 'advisor_20260301', name: 'a' }] }, ['hosted_tools']],
     ['MCP servers', { mcp_servers: [{ url: 'x' }] }, ['mcp_servers']],
-    ['a container', { container: 'c' }, ['hosted_tools']],
+    ['a container', { container: 'c' }, ['hosted_tools', 'media_by_id']],
     [
       'compaction',
       { context_management: { edits: [{ type: 'compact_20260112' }] } },
