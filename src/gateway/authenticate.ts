@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Authenticator, Caller } from '../access/access.ts'
+import { SUBJECT_REF } from '../access/subject-ref.ts'
 import type { Subject, Subjects } from '../access/subjects.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { SUBJECT_CHARS_MAX } from '../kernel/limits.ts'
@@ -62,7 +63,6 @@ const ODD_SUBJECT = refuse(
   'invalid_request',
   `x-farebox-subject takes 1 to ${SUBJECT_CHARS_MAX} printable characters, once.`,
 )
-const PRINTABLE = /^[\x20-\x7e]+$/
 
 /** The subject that a request names in its header; undefined = none. */
 export const subjectOf = (headers: IncomingHttpHeaders): string | readonly string[] | undefined =>
@@ -80,7 +80,7 @@ export function actFor(
   if (caller.keyKind === 'client') return subject === undefined ? caller : OWN_ACCOUNT
   if (subject === undefined) return NO_SUBJECT
   if (typeof subject !== 'string' || subject.length > SUBJECT_CHARS_MAX) return ODD_SUBJECT
-  if (!PRINTABLE.test(subject)) return ODD_SUBJECT
+  if (!SUBJECT_REF.test(subject)) return ODD_SUBJECT
   const found = deps.subjects.find(subject, caller.keyId)
   if (!(found instanceof Promise)) return asSubject(caller, found)
   return found.then(

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { micros, parseCredits, type Micros } from '../../kernel/money.ts'
 import { PAGE_MAX } from '../../kernel/limits.ts'
+import { SUBJECT_REF } from '../subject-ref.ts'
 
 /** Fields that many routes share. Amounts come out as Micros, times as Unix ms. */
 
@@ -79,6 +80,12 @@ export const reference = z
   .min(1)
   .max(255)
   .refine((text) => !/\p{Cc}/u.test(text), { error: 'must not hold control characters' })
+
+/** The name of an end user in the operator's product, as `x-farebox-subject` carries it. */
+export const subjectRef = reference.regex(
+  SUBJECT_REF,
+  'takes printable ASCII characters, no blanks at its ends: a header must carry it',
+)
 
 export const text = z.string().trim().min(1).max(500)
 

@@ -10,7 +10,7 @@ import { balanceView, isoOrNull, readBalance, viewBalance } from '../../access/h
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 
-const { amountView, limit, page, pageLimit, pageOf, reference, text } = fields
+const { amountView, limit, page, pageLimit, pageOf, reference, subjectRef, text } = fields
 
 const accountView = z.object({
   id: z.string(),
@@ -57,7 +57,7 @@ const viewListed = (account: Account): z.infer<typeof listedAccount> => ({
 
 const createBody = z.strictObject({
   id: fields.accountId.optional(),
-  subject_ref: reference.optional(),
+  subject_ref: subjectRef.optional(),
   name: text,
   email: z.email().max(320).nullish(),
   stripe_customer_id: reference.optional(),
@@ -70,7 +70,7 @@ const changeBody = z
   .strictObject({
     name: text.optional(),
     email: z.email().max(320).nullish(),
-    subject_ref: reference.nullish(),
+    subject_ref: subjectRef.nullish(),
     stripe_customer_id: reference.nullish(),
     status: z.enum(['active', 'frozen']).optional(),
     reason: text.nullish(),
