@@ -2,7 +2,9 @@ import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Agent } from 'undici'
 import { cancel, lookAt } from '../../src/gateway/background/look.ts'
+import { chargeOf } from '../../src/gateway/background/poller.ts'
 import { stateOf, stateOfWhole } from '../../src/gateway/background/state.ts'
+import { micros } from '../../src/kernel/money.ts'
 import { answerHead, eventHead } from '../../src/protocols/answer-head.ts'
 
 const MB = 1024 * 1024
@@ -132,4 +134,21 @@ describe('a provider that is asked about a response', () => {
     expect(await cancelled({ ...head, status: 'cancelled' }, 404)).toBe(false)
     expect(await cancel({ ...upstream, origin: 'http://127.0.0.1:1' }, 'r')).toBe(false)
   })
+})
+
+it('a response whose model lost its price waits for one, but not for ever', () => {
+  const draft = {
+    ...{ holdId: 'h', accountId: 'a', keyId: 'k', startedAtMs: 0, protocol: 'openai-responses' },
+    ...{ endpoint: 'responses', upstream: 'u', model: 'm', stream: false, estimated: true },
+    ...{ usage: { input_tokens: 9 }, providerCostPicoUsd: '900', priceVersion: 'v1' },
+    ...{ httpStatus: 200, firstByteMs: 1, durationMs: 2 },
+  }
+  const terms = {
+    ...{ upstream: 'u', model: 'm', serviceTier: null, markup: null, inputTokens: 9 },
+    ...{ outputTokensMax: 5, progressMicros: micros(77), answer: null },
+  }
+  const held = { micros: micros(500), day: 1, reservedAtMs: 0, createdAtMs: 0 }
+  const job = { holdId: 'h', accountId: 'a', responseId: 'resp_1', ...held, draft, terms }
+  expect(chargeOf(job, null, false, 9)).toBeNull()
+  expect(chargeOf(job, null, true, 9)).toEqual({ draft, micros: 77, tokens: 0 })
 })

@@ -1,6 +1,6 @@
 import { beatOnce } from '../../access/work/beat.ts'
 import type { CreditEngine } from '../../credits/commands.ts'
-import type { ReceiptDraft } from '../../credits/holds.ts'
+import type { ReceiptDraft, SettleFinal } from '../../credits/holds.ts'
 import type { Credits } from '../../credits/lifecycle.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import {
@@ -64,17 +64,37 @@ function answerOf({ terms: { answer } }: Job): StoredAnswer | null {
   return answer === null ? null : { ...answer, body: Buffer.from(answer.body, 'base64') }
 }
 
+/**
+ * What a response is charged. `done` null = its model has lost its price: null until it is too old
+ * to wait for one, then what it came to when it still had one.
+ */
+export function chargeOf(
+  job: Job,
+  done: Measured | null,
+  isOld: boolean,
+  nowMs: number,
+): Omit<SettleFinal, 'answer'> | null {
+  if (done !== null) {
+    return { draft: draftOf(job, done, nowMs), micros: done.charge.micros, tokens: done.tokens }
+  }
+  return isOld ? { draft: job.draft, micros: job.terms.progressMicros, tokens: 0 } : null
+}
+
 /** Charges a response. Doing it twice is doing it once: its hold is settled and posted once. */
-async function settle(deps: PollerDeps, job: Job, report: MeterReport): Promise<boolean> {
+async function settle(
+  deps: PollerDeps,
+  job: Job,
+  report: MeterReport,
+  isOld: boolean,
+): Promise<boolean> {
   const done = await measured(deps, job, report)
   if (done === null) {
     deps.log.error({ request_id: job.holdId, model: job.terms.model }, 'no price to settle at')
-    return false
   }
-  const draft = draftOf(job, done, deps.clock.now())
-  const hold = deps.credits.adopt({ ...job, draft })
-  const { micros } = done.charge
-  const settled = await hold.settle({ draft, micros, tokens: done.tokens, answer: answerOf(job) })
+  const charge = chargeOf(job, done, isOld, deps.clock.now())
+  if (charge === null) return false
+  const hold = deps.credits.adopt({ ...job, draft: charge.draft })
+  const settled = await hold.settle({ ...charge, answer: answerOf(job) })
   if ((await settled.posted) !== 'posted') return false
   await deps.jobs.remove(job.holdId)
   return true
@@ -85,20 +105,21 @@ const NOTHING_KNOWN = unknownReport(0)
 
 /** Asks about one response; answers whether it is done with. */
 async function poll(deps: PollerDeps, job: Job, ageMs: number): Promise<boolean> {
+  const isOld = ageMs > BACKGROUND_MS_MAX
   const { upstream: name } = job.terms
   const upstream = deps.upstreams().all.find((each) => each.name === name)
   if (upstream === undefined) {
     deps.log.error({ request_id: job.holdId, upstream: name }, 'no such upstream to poll')
   } else {
     const look = await lookAt(upstream, job.responseId)
-    if (look.kind === 'ended') return settle(deps, job, look.report)
-    if (look.kind === 'gone') return settle(deps, job, NOTHING_KNOWN)
+    if (look.kind === 'ended') return settle(deps, job, look.report, isOld)
+    if (look.kind === 'gone') return settle(deps, job, NOTHING_KNOWN, isOld)
     if (look.kind === 'unknown') {
       const fields = { request_id: job.holdId, upstream_status: look.status }
       deps.log.warn(fields, 'a poll was not answered')
     }
   }
-  return ageMs > BACKGROUND_MS_MAX ? settle(deps, job, NOTHING_KNOWN) : false
+  return isOld ? settle(deps, job, NOTHING_KNOWN, isOld) : false
 }
 
 async function work(deps: PollerDeps, job: Job): Promise<void> {
