@@ -17,6 +17,7 @@ const TOKENS_PER_SECOND = 17
 /** Fast speech in the languages that take most tokens for it. */
 const TEXT_TOKENS_PER_SECOND = 8
 const TEXT_TOKENS_LEAST = 256
+const NOT_READ = refuse('gateway_unavailable', 'Sounds cannot be read right now. Try again.')
 const FORM_ONLY = 'Send the sound as multipart/form-data with a file.'
 
 const REPORT = {
@@ -46,10 +47,11 @@ function usedBy(heard: Heard, report: MeterReport): { usage: Usage; estimated: b
   const { usage, outputReported } = report
   if (usage !== null && outputReported) return { usage, estimated: false }
   const { length, isTokenPriced, promptTokens } = heard
-  if (!isTokenPriced) return { usage: { seconds: length.seconds }, estimated: !length.isRead }
+  const seconds = Math.max(length.seconds, usage?.seconds ?? 0)
+  if (!isTokenPriced) return { usage: { seconds }, estimated: !length.isRead }
   const tokens: Usage = {
     input_tokens: promptTokens,
-    input_audio_tokens: Math.ceil(length.seconds * TOKENS_PER_SECOND),
+    input_audio_tokens: Math.ceil(seconds * TOKENS_PER_SECOND),
     output_tokens: textTokens(report),
   }
   return { usage: tokens, estimated: true }
@@ -108,7 +110,20 @@ async function readSound(
   if (!fields.ok) return fields
   const sound = soundOf(form)
   if ('ok' in sound) return sound
-  return viewOf(makeFieldReader(fields.body), await soundLength(sound, sounds))
+  const length = await soundLength(sound, sounds)
+  return length === null ? NOT_READ : viewOf(makeFieldReader(fields.body), length)
+}
+
+const SUBTITLE = /^(?:\d+:)?\d+:\d+[.,]\d+ +--> +(?:(\d{1,4}):)?(\d\d):(\d\d)[.,](\d{3})\b/gm
+
+/** Seconds at which the last subtitle ends; 0 = there are none. */
+function lastSubtitle(text: string): number {
+  let last = 0
+  for (const [, hours = '0', minutes, seconds, ms] of text.matchAll(SUBTITLE)) {
+    const at = Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds) + Number(ms) / 1_000
+    last = Math.max(last, at)
+  }
+  return last
 }
 
 /** JSON says its usage, or how long the sound was; plain text and subtitles say nothing. */
@@ -117,7 +132,9 @@ function meterTranscript(body: Buffer): MeterReport {
   const answer = parseJson(text)
   if (!isObject(answer)) {
     const said = { outputText: [], outputCharsBeyond: body.length }
-    return { ...REPORT, ...UNREPORTED, ...said, complete: true }
+    const seconds = lastSubtitle(text)
+    const usage = seconds === 0 ? null : { seconds } // at least
+    return { ...REPORT, ...UNREPORTED, usage, ...said, complete: true }
   }
   const failed = (answer.error ?? null) !== null
   const outputText = [textOr(answer.text)].filter((each) => each !== null)

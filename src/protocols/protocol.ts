@@ -68,9 +68,18 @@ export interface PathProtocols {
 
 export type Family = 'openai' | 'anthropic' | 'gemini'
 
-/** Seconds of sound in a file; null = it cannot be read, or not in time. Never rejects. */
+/** How long the sound in a file is. */
+export type SoundReading =
+  /** isExact: its decoder makes no more of its bytes; else no less than they take. */
+  | { readonly kind: 'read'; readonly seconds: number; readonly isExact: boolean }
+  /** It was looked into, and does not tell. */
+  | { readonly kind: 'unreadable' }
+  /** It was not looked into, or not in time: ask again. */
+  | { readonly kind: 'not_read' }
+
+/** Never rejects. */
 export interface SoundReader {
-  seconds(file: Uint8Array): Promise<number | null>
+  seconds(file: Uint8Array): Promise<SoundReading>
 }
 
 /** What a request asks for and at most costs, before any price is known. */

@@ -20,15 +20,18 @@ const milliseconds = (seconds: number): number => Math.ceil(seconds * 1_000) / 1
 
 /**
  * How long a sound is by its file, without trust in what its headers say: a file of so many bytes
- * is not shorter than they take at the highest rate there is.
+ * is not shorter than they take at the highest rate there is, and may be as long as they last in
+ * speech. null = nobody had the time to read it.
  */
-export async function soundLength(file: Buffer, sounds: SoundReader): Promise<SoundLength> {
-  const read = await sounds.seconds(file)
-  const secondsMax = milliseconds(file.length / BYTES_PER_SECOND_MIN)
-  if (read === null || read <= 0) {
-    const seconds = milliseconds(file.length / BYTES_PER_SECOND_LIKELY)
-    return { seconds, secondsMax, isRead: false }
+export async function soundLength(file: Buffer, sounds: SoundReader): Promise<SoundLength | null> {
+  const reading = await sounds.seconds(file)
+  if (reading.kind === 'not_read') return null
+  const likely = milliseconds(file.length / BYTES_PER_SECOND_LIKELY)
+  if (reading.kind === 'unreadable' || reading.seconds <= 0) {
+    const secondsMax = milliseconds(file.length / BYTES_PER_SECOND_MIN)
+    return { seconds: likely, secondsMax, isRead: false }
   }
-  const seconds = milliseconds(Math.max(read, file.length / BYTES_PER_SECOND_MAX))
-  return { seconds, secondsMax: seconds, isRead: true }
+  const seconds = milliseconds(Math.max(reading.seconds, file.length / BYTES_PER_SECOND_MAX))
+  const secondsMax = reading.isExact ? seconds : Math.max(seconds, likely)
+  return { seconds, secondsMax, isRead: true }
 }

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { makeSoundReader } from '../../src/gateway/sound/sound-reader.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import type { SoundReading } from '../../src/protocols/protocol.ts'
 import { soundLength } from '../../src/protocols/sound-length.ts'
 
 const reader = makeSoundReader({ clock: systemClock })
@@ -30,37 +31,89 @@ function mp3(frames: number): Buffer {
   return file
 }
 
+const exactly = (seconds: number): SoundReading => ({ kind: 'read', seconds, isExact: true })
+const secondsOf = (reading: SoundReading): number =>
+  reading.kind === 'read' ? reading.seconds : NaN
+const saying = (reading: SoundReading) => ({ seconds: () => Promise.resolve(reading) })
+
+/** An EBML element with a length of eight bytes. */
+function element(id: string, ...content: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(content)
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64BE((1n << 56n) | BigInt(body.length))
+  return Buffer.concat([Buffer.from(id, 'hex'), length, body])
+}
+
+/** WebM whose header says one second, with a track of pictures that is a lie. */
+function film(bytes: number): Buffer {
+  const one = Buffer.alloc(8)
+  one.writeDoubleBE(1_000)
+  const track = (number: number, type: number, codec: string) =>
+    element(
+      'ae',
+      element('d7', Buffer.from([number])),
+      element('83', Buffer.from([type])),
+      element('86', Buffer.from(codec)),
+    )
+  return Buffer.concat([
+    element('1a45dfa3', element('4282', Buffer.from('webm'))),
+    element(
+      '18538067',
+      element('1549a966', element('2ad7b1', Buffer.from([0x0f, 0x42, 0x40])), element('4489', one)),
+      element('1654ae6b', track(1, 1, 'V_VP8'), track(2, 2, 'A_OPUS')),
+      element('ec', Buffer.alloc(bytes)),
+    ),
+  ])
+}
+
 describe('the length of a sound', () => {
   it('is read from its file, whatever that is called', async () => {
-    expect(await reader.seconds(wav(7))).toBe(7)
-    expect(await reader.seconds(mp3(300))).toBeCloseTo(7.84, 1)
+    expect(await reader.seconds(wav(7))).toEqual(exactly(7))
+    expect(await reader.seconds(mp3(300))).toMatchObject({ isExact: false })
+    expect(secondsOf(await reader.seconds(mp3(300)))).toBeCloseTo(7.84, 1)
   })
 
   it('is no shorter than its bytes, whatever its headers say', async () => {
     const lying = wav(60)
     lying.writeUInt32LE(32_000, 40) // a second of data
     lying.writeUInt32LE(32_036, 4)
-    expect(await reader.seconds(lying)).toBeGreaterThan(50)
+    expect(secondsOf(await reader.seconds(lying))).toBeGreaterThan(50)
+  })
+
+  it('is no shorter than its bytes in a film either, and held by them', async () => {
+    const lying = film(2_000_000)
+    const reading = await reader.seconds(lying)
+    expect(secondsOf(reading)).toBeGreaterThan(30)
+    const { seconds, secondsMax } = (await soundLength(lying, saying(reading))) ?? {}
+    expect([seconds, secondsMax]).toEqual([
+      Math.ceil(secondsOf(reading) * 1_000) / 1_000,
+      Math.ceil(lying.length / 2) / 1_000,
+    ])
+    expect(await soundLength(wav(3), saying(exactly(3)))).toMatchObject({ secondsMax: 3 })
+  })
+
+  it('is not made up where nobody had the time to read it', async () => {
+    expect(await soundLength(wav(1), saying({ kind: 'not_read' }))).toBeNull()
   })
 
   it('is unknown for what is no sound, and for a file made to keep a reader busy', async () => {
-    expect(await reader.seconds(Buffer.from('not a sound'))).toBeNull()
+    expect(await reader.seconds(Buffer.from('not a sound'))).toEqual({ kind: 'unreadable' })
     const id3 = Buffer.concat([
       Buffer.from('ID3\x04\0\0\0\0\0\0', 'latin1'),
       Buffer.alloc(4e6, 0xff),
     ])
-    expect(await reader.seconds(id3)).toBeNull()
-    expect(await reader.seconds(wav(3))).toBe(3)
+    expect((await reader.seconds(id3)).kind).not.toBe('read')
+    expect(await reader.seconds(wav(3))).toEqual(exactly(3))
   }, 15_000)
 
   it('is read for so many at once only', async () => {
     const all = await Promise.all(Array.from({ length: 40 }, () => reader.seconds(wav(1))))
-    expect(all.filter((seconds) => seconds === 1)).toHaveLength(32)
-    expect(all.filter((seconds) => seconds === null)).toHaveLength(8)
+    expect(all.filter(({ kind }) => kind === 'read')).toHaveLength(32)
+    expect(all.filter(({ kind }) => kind === 'not_read')).toHaveLength(8)
   })
 
   it('is held and charged by its size where it cannot be read', async () => {
-    const nobody = { seconds: () => Promise.resolve(null) }
+    const nobody = saying({ kind: 'unreadable' })
     expect(await soundLength(Buffer.alloc(10_000), nobody)).toEqual({
       seconds: 5,
       secondsMax: 20,

@@ -5,7 +5,12 @@ import {
   openaiTranscriptions,
   openaiTranslations,
 } from '../../src/protocols/openai-transcriptions.ts'
-import type { MeterReport, Protocol, RequestView } from '../../src/protocols/protocol.ts'
+import type {
+  MeterReport,
+  Protocol,
+  RequestView,
+  SoundReading,
+} from '../../src/protocols/protocol.ts'
 import { everyByte, feed } from './support.ts'
 
 const bytes = (body: unknown): Buffer => Buffer.from(JSON.stringify(body))
@@ -30,7 +35,11 @@ function viewOf(protocol: Protocol, body: unknown): RequestView {
   return view
 }
 
-const listening = (seconds: number | null) => ({ seconds: () => Promise.resolve(seconds) })
+const readingOf = (seconds: number | null): SoundReading =>
+  seconds === null ? { kind: 'unreadable' } : { kind: 'read', seconds, isExact: true }
+const listening = (seconds: number | null) => ({
+  seconds: () => Promise.resolve(readingOf(seconds)),
+})
 
 async function viewOfForm(protocol: Protocol, fields: Fields, seconds: number | null = 7) {
   const view = await protocol.readForm?.(form(fields), TYPE, listening(seconds))
@@ -262,6 +271,21 @@ describe('a transcript is charged', () => {
       openaiTranscriptions.meterAnswer(Buffer.from('1\n00:00:00,000 --> …')),
     )
     expect(used).toEqual({ usage: { seconds: 6.5 }, estimated: false })
+    const subtitles = [
+      '1\n00:00:00,000 --> 00:00:59,250\nOtters\n\n2\n00:00:59,250 --> 01:02:03,500\nsleep\n',
+      'WEBVTT\n\n00:00.000 --> 01:02:03.500\nOtters say 09:09:09.000 --> 10:10:10.000\n',
+    ]
+    for (const text of subtitles) {
+      const last = usedBy(view, openaiTranscriptions.meterAnswer(Buffer.from(text)))
+      expect(last).toEqual({ usage: { seconds: 3_723.5 }, estimated: false })
+    }
+  })
+  it('not at all where nobody has the time to read the file: it is refused, to be tried again', async () => {
+    const busy = { seconds: () => Promise.resolve({ kind: 'not_read' as const }) }
+    const fields = form({ model: 'whisper-1', file: FILE })
+    expect(await openaiTranscriptions.readForm?.(fields, TYPE, busy)).toMatchObject({
+      ...{ ok: false, code: 'gateway_unavailable' },
+    })
   })
   it('by its size, as an estimate, where the file cannot be read', async () => {
     const view = await heard('whisper-1', null)

@@ -1,11 +1,13 @@
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../kernel/clock.ts'
 import { AUDIO_QUEUE_MAX, AUDIO_READ_MS_MAX } from '../../kernel/limits-media.ts'
-import type { SoundReader } from '../../protocols/protocol.ts'
+import type { SoundReader, SoundReading } from '../../protocols/protocol.ts'
 import type { SoundAnswer, SoundRequest } from './sound-worker.ts'
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 const WORKER_URL = new URL(`./sound-worker.${extension}`, import.meta.url)
+
+const NOT_READ: SoundReading = { kind: 'not_read' }
 
 export interface ClosableSoundReader extends SoundReader {
   close(): Promise<void>
@@ -14,26 +16,27 @@ export interface ClosableSoundReader extends SoundReader {
 /**
  * Reads how long a sound file is, in a thread of its own, one file after the other: a file made for
  * it can keep a parser busy for minutes. A thread that takes longer than AUDIO_READ_MS_MAX is
- * ended; past AUDIO_QUEUE_MAX waiting files nothing is read. Both mean null.
+ * ended; past AUDIO_QUEUE_MAX waiting files nothing is read. Neither says anything of the file
+ * that waits.
  */
 export function makeSoundReader(deps: { readonly clock: Clock }): ClosableSoundReader {
   let worker: Worker | null = null
-  let answered: (seconds: number | null) => void = () => undefined
+  let answered: (reading: SoundReading) => void = () => undefined
   let last: Promise<unknown> = Promise.resolve()
   let waiting = 0
 
   function drop(failed: Worker): void {
     if (worker !== failed) return
     worker = null
-    answered(null)
+    answered(NOT_READ)
     void failed.terminate()
   }
 
   function start(): Worker {
     const started = new Worker(WORKER_URL, { execArgv: [], env: {} })
     started.unref()
-    started.on('message', ({ seconds }: SoundAnswer) => {
-      if (worker === started) answered(seconds)
+    started.on('message', ({ reading }: SoundAnswer) => {
+      if (worker === started) answered(reading)
     })
     const gone = (): void => {
       drop(started)
@@ -43,9 +46,9 @@ export function makeSoundReader(deps: { readonly clock: Clock }): ClosableSoundR
     return started
   }
 
-  async function read(file: Uint8Array): Promise<number | null> {
+  async function read(file: Uint8Array): Promise<SoundReading> {
     const current = (worker ??= start())
-    const answer = new Promise<number | null>((resolve) => {
+    const answer = new Promise<SoundReading>((resolve) => {
       answered = resolve
     })
     const cancel = deps.clock.after(AUDIO_READ_MS_MAX, () => {
@@ -59,15 +62,15 @@ export function makeSoundReader(deps: { readonly clock: Clock }): ClosableSoundR
 
   return {
     seconds(file) {
-      if (waiting >= AUDIO_QUEUE_MAX) return Promise.resolve(null)
+      if (waiting >= AUDIO_QUEUE_MAX) return Promise.resolve(NOT_READ)
       waiting += 1
       const mine = last
         .then(() => read(file))
         .finally(() => {
           waiting -= 1
         })
-      last = mine.catch(() => null)
-      return mine.catch(() => null)
+      last = mine.catch(() => NOT_READ)
+      return mine.catch(() => NOT_READ)
     },
     async close() {
       await worker?.terminate()
