@@ -4,7 +4,9 @@ import {
   ANSWER_METER_BYTES_MAX,
   ANSWER_TAIL_BYTES,
 } from '../kernel/limits.ts'
+import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
 import { formatCredits } from '../kernel/money.ts'
+import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
 import { makeClientSide, type ClientSide } from './client-side.ts'
@@ -54,7 +56,7 @@ export function makeAnswerSink(
   exchange.hold.watch(() =>
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
-  let tail = Buffer.alloc(0)
+  const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
   let client: ClientSide | null = null
 
   const passOn = (): void => {
@@ -70,7 +72,7 @@ export function makeAnswerSink(
     const whole = bytes <= keepBytesMax
     const keep = whole && failure === null ? parts : null
     const answer = answerToKeep(exchange, status, headers, keep)
-    const report = reportOf(exchange, parts, bytes, tail)
+    const report = reportOf(exchange, parts, ends)
     const charged = await settle(deps, exchange, report, status, answer)
     await waitPosted(deps, charged)
     if (failure !== null) endBroken(exchange, failure)
@@ -87,7 +89,7 @@ export function makeAnswerSink(
       parts.push(chunk)
       bytes += chunk.length
       if (bytes <= keepBytesMax) return
-      tail = Buffer.concat([tail, chunk]).subarray(-ANSWER_TAIL_BYTES)
+      for (const part of ends.size === 0 ? parts : [chunk]) ends.add(part)
       passOn()
     },
     end: () => {
@@ -101,15 +103,10 @@ export function makeAnswerSink(
 const joined = (parts: readonly Buffer[]): Buffer =>
   parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
 
-/** By the whole answer; by its end where it was too large to be kept. */
-function reportOf(
-  { protocol }: Exchange,
-  parts: readonly Buffer[],
-  bytes: number,
-  tail: Buffer,
-): MeterReport {
-  if (bytes <= ANSWER_METER_BYTES_MAX) return protocol.meterAnswer(joined(parts))
-  return protocol.meterTail?.(tail) ?? unknownReport(bytes)
+/** By the whole answer; by its ends where it was too large to be kept. */
+function reportOf({ protocol }: Exchange, parts: readonly Buffer[], ends: ByteEnds): MeterReport {
+  if (ends.size <= ANSWER_METER_BYTES_MAX) return protocol.meterAnswer(joined(parts))
+  return protocol.meterTail?.(ends.tail(), ends.head()) ?? unknownReport(ends.size)
 }
 
 function withCost(headers: OutgoingHeaders, charged: Charged): OutgoingHeaders {

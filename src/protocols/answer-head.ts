@@ -9,16 +9,25 @@ export interface AnswerHead {
   readonly model: string | null
 }
 
-const NOTHING: AnswerHead = { id: null, status: null, model: null }
-
-function headWithin(raw: Buffer): AnswerHead {
-  let head = NOTHING
+/** The texts among the members of an object, of which the last bytes may be cut off. */
+export function textMembers(raw: Buffer, names: ReadonlySet<string>): Map<string, string> {
+  const found = new Map<string, string>()
   visitMembers(raw, 0, ({ key, valueStart, valueEnd }) => {
     // Cut off it may be another value.
-    if (!Object.hasOwn(NOTHING, key) || valueEnd >= raw.length) return
-    head = { ...head, [key]: textOr(parseJson(raw.toString('utf8', valueStart, valueEnd))) }
+    if (!names.has(key) || valueEnd >= raw.length) return
+    const text = textOr(parseJson(raw.toString('utf8', valueStart, valueEnd)))
+    if (text !== null) found.set(key, text)
   })
-  return head
+  return found
+}
+
+const RESPONSE = 'response'
+const NAMES: ReadonlySet<string> = new Set(['id', 'status', 'model'])
+
+function headWithin(raw: Buffer): AnswerHead {
+  const found = textMembers(raw, NAMES)
+  const [id, status, model] = [found.get('id'), found.get('status'), found.get('model')]
+  return { id: id ?? null, status: status ?? null, model: model ?? null }
 }
 
 /**
@@ -31,16 +40,18 @@ export function answerHead(raw: Buffer): AnswerHead {
   return first.id !== null && first.status !== null ? first : headWithin(raw)
 }
 
-function responseStart(raw: Buffer): number | null {
+/** Offset of the value of an object's member; null = it has none. */
+export function memberStart(raw: Buffer, name: string): number | null {
   const found: number[] = []
   visitMembers(raw, 0, ({ key, valueStart }) => {
-    if (key === 'response') found.push(valueStart)
+    if (key === name) found.push(valueStart)
   })
   return found[0] ?? null
 }
 
 /** The same of the response inside a stream's event; null = its data holds none. */
 export function eventHead(data: Buffer): AnswerHead | null {
-  const start = responseStart(data.subarray(0, ANSWER_HEAD_BYTES)) ?? responseStart(data)
+  const first = data.subarray(0, ANSWER_HEAD_BYTES)
+  const start = memberStart(first, RESPONSE) ?? memberStart(data, RESPONSE)
   return start === null ? null : answerHead(data.subarray(start))
 }

@@ -167,8 +167,9 @@ export function makeMessagesTap(): StreamTap {
   }
   const splitter = makeSseSplitter({
     event,
-    oversized: (bytes) => {
-      text.skipped(bytes)
+    oversized: ({ size }) => {
+      text.skipped(size)
+      return 'pass'
     },
   })
   return {

@@ -124,8 +124,9 @@ export function makeGeminiTap(view: RequestView): StreamTap {
   let ended = false
   const splitter = makeSseSplitter({
     event: ({ data }) => (data === null ? 'pass' : chunk(data)),
-    oversized: (bytes) => {
-      text.skipped(bytes)
+    oversized: ({ size }) => {
+      text.skipped(size)
+      return 'pass'
     },
     // An answer of JSON under the wrong content type is no event, but it is not nothing.
     silent: (raw) => {

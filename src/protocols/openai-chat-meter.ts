@@ -173,8 +173,9 @@ export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
   }
   const splitter = makeSseSplitter({
     event,
-    oversized: (bytes) => {
-      text.skipped(bytes)
+    oversized: ({ size }) => {
+      text.skipped(size)
+      return 'pass'
     },
   })
   return {

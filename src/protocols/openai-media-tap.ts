@@ -1,8 +1,9 @@
 import { ERRORS, type ErrorCode } from '../kernel/errors.ts'
+import { usageTail } from './answer-tail.ts'
 import { isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
 import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
 import type { StreamTap, MeterReport } from './protocol.ts'
-import type { SseEvent, SseVerdict } from './sse-event.ts'
+import { readSseHead, type SseEvent, type SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
 
 /** What a stream of images, speech or a transcript said so far. */
@@ -51,6 +52,10 @@ export function makeMediaTap(stream: MediaStream): StreamTap {
   let unread = 0 // an end may be among them
   const isWhole = (): boolean =>
     usages.length >= stream.count || (ended && usages.length + unread > 0)
+  const end = (usage: unknown): SseVerdict => {
+    usages.push(isObject(usage) ? usage : null)
+    return usages.length >= stream.count ? 'final' : 'pass'
+  }
   const event = (each: SseEvent): SseVerdict => {
     const { data } = each
     if (data === null) return 'pass'
@@ -59,14 +64,16 @@ export function makeMediaTap(stream: MediaStream): StreamTap {
     if (kind === 'error') failed = true
     if (stream.hasText && kind.endsWith('.delta')) text.defer(data)
     if (!stream.ends.has(kind)) return 'pass'
-    const { usage } = objectOr(parseJson(data))
-    usages.push(isObject(usage) ? usage : null)
-    return usages.length >= stream.count ? 'final' : 'pass'
+    return end(objectOr(parseJson(data)).usage)
   }
   const splitter = makeSseSplitter({
     event,
-    oversized: () => {
-      unread += 1
+    oversized(ends) {
+      const { type, data } = readSseHead(ends.head())
+      const kind = kindOf({ type, data: `${data ?? ''}${ends.tail().toString('latin1')}` })
+      if (kind === '') unread += 1
+      if (!stream.ends.has(kind)) return 'pass'
+      return end(usageTail(ends.tail())?.usage)
     },
   })
   return {

@@ -1,12 +1,13 @@
 import { STORED_ID_CHARS_MAX, STORED_IDS_MAX } from '../kernel/limits-media.ts'
 import { isPlain } from '../kernel/text.ts'
-import { answerHead } from './answer-head.ts'
+import { answerHead, eventHead, memberStart, textMembers } from './answer-head.ts'
 import { usageTail } from './answer-tail.ts'
 import { arrayOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
 import { countItem, responsesUsage, type ToolItems } from './openai-responses-usage.ts'
 import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
-import type { SseEvent, SseVerdict } from './sse-event.ts'
+import type { ByteEnds } from './byte-ends.ts'
+import { readSseHead, type SseEvent, type SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
 
 /** After these nothing of a response changes any more. */
@@ -18,6 +19,7 @@ const TERMINAL: ReadonlySet<string> = new Set([
 ])
 /** Events that carry the response as it stands; the others have their numbers in a later one. */
 const TELLING: ReadonlySet<string> = new Set([...TERMINAL, 'response.created', 'response.queued'])
+const ITEM_ADDED = 'response.output_item.added'
 const ITEM_DONE = 'response.output_item.done'
 const TOOL_ITEM = /"(?:web_search|image_generation)_call"/
 
@@ -120,33 +122,54 @@ function kindOf({ type, data }: SseEvent): string {
   return textOr(objectOr(parseJson(data)).type) ?? ''
 }
 
+const TYPE: ReadonlySet<string> = new Set(['type'])
+const ITEM: ReadonlySet<string> = new Set(['type', 'status'])
+
+/** What an event too large to be kept says by its first and its last bytes. */
+function largeEvent(ends: ByteEnds) {
+  const { type, data } = readSseHead(ends.head())
+  const head = Buffer.from(data ?? '')
+  const kind = type === '' ? (textMembers(head, TYPE).get('type') ?? '') : type
+  const response = (): JsonObject => ({ ...eventHead(head), ...usageTail(ends.tail(), 'response') })
+  const item = (): JsonObject =>
+    Object.fromEntries(textMembers(head.subarray(memberStart(head, 'item') ?? head.length), ITEM))
+  return { kind, response, item }
+}
+
+/** Text is in its deltas; elsewhere it is repeated, or no text. */
+const hasText = (kind: string): boolean => kind.endsWith('.delta') || kind === ITEM_ADDED
+
 /** A tap for the events of a streamed response. */
 export function makeResponsesTap(): StreamTap {
   const facts = newFacts()
   const text = makeOutputText(extractEvent)
   let terminal = false
-  const event = (each: SseEvent): SseVerdict => {
-    const { data } = each
-    const kind = kindOf(each)
-    if (data === null) return 'pass'
-    if (kind.endsWith('.delta') || kind === 'response.output_item.added') text.defer(data)
-    if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
-      countItem(facts.seen, objectOr(parseJson(data)).item)
-    }
+  const tell = (kind: string, response: () => unknown): SseVerdict => {
     if (kind === 'error' || kind === 'response.failed') facts.failed = true
     if (!TELLING.has(kind)) return 'pass'
-    const { response } = objectOr(parseJson(data))
-    if (isObject(response)) facts.response = response
+    const told = response()
+    if (isObject(told)) facts.response = told
     if (!TERMINAL.has(kind)) return 'pass'
     terminal = true
     return 'final'
   }
-  const splitter = makeSseSplitter({
-    event,
-    oversized: (bytes) => {
-      text.skipped(bytes)
-    },
-  })
+  const event = (each: SseEvent): SseVerdict => {
+    const { data } = each
+    const kind = kindOf(each)
+    if (data === null) return 'pass'
+    if (hasText(kind)) text.defer(data)
+    if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
+      countItem(facts.seen, objectOr(parseJson(data)).item)
+    }
+    return tell(kind, () => objectOr(parseJson(data)).response)
+  }
+  const oversized = (ends: ByteEnds): SseVerdict => {
+    const { kind, response, item } = largeEvent(ends)
+    if (kind === '' || hasText(kind)) text.skipped(ends.size)
+    if (kind === ITEM_DONE) countItem(facts.seen, item())
+    return tell(kind, () => ({ ...facts.response, ...response() }))
+  }
+  const splitter = makeSseSplitter({ event, oversized })
   return {
     push: (chunk) => splitter.push(chunk),
     end: () => splitter.end(),

@@ -1,5 +1,8 @@
-import { usageTail } from './answer-tail.ts'
-import { makeResponsesTap, meterResponsesAnswer } from './openai-responses-meter.ts'
+import {
+  makeResponsesTap,
+  meterResponsesAnswer,
+  meterResponsesEnds,
+} from './openai-responses-meter.ts'
 import { readResponses, RESPONSES_COST_KEYS, rewriteResponses } from './openai-responses-request.ts'
 import { ERRORS } from '../kernel/errors.ts'
 import type { Protocol } from './protocol.ts'
@@ -18,10 +21,7 @@ export const openaiResponses: Protocol = {
   },
   rewrite: (raw, _view, inject) => rewriteResponses(raw, inject),
   meterAnswer: meterResponsesAnswer,
-  meterTail(tail) {
-    const rest = usageTail(tail)
-    return rest === null ? null : meterResponsesAnswer(Buffer.from(JSON.stringify(rest)))
-  },
+  meterTail: (tail, head) => meterResponsesEnds(head, tail),
   makeStreamTap: () => makeResponsesTap(),
   streamError(code, message) {
     const { openaiType, openaiCode } = ERRORS[code]

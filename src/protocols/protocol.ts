@@ -41,10 +41,10 @@ export interface Protocol {
   /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
   meterAnswer(body: Buffer): MeterReport
   /**
-   * Meters an answer that is too large to be kept, by its last ANSWER_TAIL_BYTES. null = they do
-   * not tell. Absent = the end of such an answer never tells.
+   * Meters an answer that is too large to be kept, by its last ANSWER_TAIL_BYTES and its first
+   * ANSWER_HEAD_BYTES. null = they do not tell. Absent = the end of such an answer never tells.
    */
-  meterTail?(tail: Buffer): MeterReport | null
+  meterTail?(tail: Buffer, head: Buffer): MeterReport | null
   /** Meters a stream as it passes. One per response. */
   makeStreamTap(view: RequestView, options: StreamOptions): StreamTap
   /**

@@ -74,3 +74,14 @@ export function readSseEvent(raw: Buffer, ends: readonly number[]): SseEvent {
   }
   return { type, data: more === null ? data : more.join('\n') }
 }
+
+/** Reads the first bytes of an event that was too large to be kept; its data is cut off. */
+export function readSseHead(raw: Buffer): SseEvent {
+  const lines = new LineEnds(raw)
+  const ends: number[] = []
+  for (let end = lines.next(0); end !== -1; end = lines.next(end + 1)) {
+    const isSecondHalf = raw[end] === LF && raw[end - 1] === CR
+    if (!isSecondHalf) ends.push(end)
+  }
+  return readSseEvent(raw, ends)
+}

@@ -1,4 +1,6 @@
-import { SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
+import { ANSWER_TAIL_BYTES, SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
+import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
+import { ByteEnds } from './byte-ends.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { TapOutput } from './protocol.ts'
 import { LineEnds, readSseEvent, type SseEvent, type SseVerdict } from './sse-event.ts'
@@ -9,8 +11,11 @@ const CR = 0x0d
 export interface SseHandler {
   /** Called once per event that has a type or data, in order. Must not throw. */
   event(event: SseEvent): SseVerdict
-  /** An event outgrew the bound and passed unread; called once, at its end. */
-  oversized(bytes: number): void
+  /**
+   * An event outgrew the bound: all but its last bytes have passed, unread. Called once, at its
+   * end; says what becomes of those bytes. Must not throw.
+   */
+  oversized(ends: ByteEnds): SseVerdict
   /** A block that is no event: comments, blank lines, or nothing that belongs into a stream. */
   silent?(raw: Buffer): void
 }
@@ -83,8 +88,8 @@ class Splitter implements SseSplitter {
   private afterCr = false
   private lastVerdict: SseVerdict = 'pass'
   private terminal = false
-  /** Bytes of the current event that passed unread, 0 = it is within the bound so far. */
-  private unreadBytes = 0
+  /** The current event passes unread; null = it is within the bound so far. */
+  private unread: ByteEnds | null = null
   /** Line ends of the current event, counted from its first byte. */
   private lineEnds: number[] = []
 
@@ -101,7 +106,7 @@ class Splitter implements SseSplitter {
     let at = 0
     if (this.afterCr && chunk[0] === LF) {
       at = 1
-      if (this.held.size === 0 && this.unreadBytes === 0) {
+      if (this.held.size === 0 && this.unread === null) {
         start = 1 // the second half of the line end that closed the last event
         out.range(this.lastVerdict, 0, 1)
       }
@@ -115,7 +120,7 @@ class Splitter implements SseSplitter {
         else if (chunk[at] === LF) at += 1
       }
       this.lineEmpty = true
-      if (this.unreadBytes === 0) this.lineEnds.push(this.held.size + end - start)
+      if (this.unread === null) this.lineEnds.push(this.held.size + end - start)
       if (blank) {
         this.finish(out, chunk, start, at)
         start = at
@@ -131,17 +136,17 @@ class Splitter implements SseSplitter {
     const size = this.held.size
     const pieces = this.held.take()
     if (size > 0) out.pieces(this.judge(Buffer.concat(pieces, size)), pieces)
-    this.closeUnread(0)
+    this.closeUnread()
     return out
   }
 
   /** The event that began in held bytes or at `start` is complete at `end`. */
   private finish(out: Output, chunk: Buffer, start: number, end: number): void {
     const size = this.held.size + end - start
-    if (this.unreadBytes > 0 || size > this.eventBytesMax) {
-      this.lastVerdict = this.unread(out)
+    if (this.unread !== null || size > this.eventBytesMax) {
+      this.letGo(out).add(chunk.subarray(start, end))
+      this.lastVerdict = this.closeUnread()
       out.range(this.lastVerdict, start, end)
-      this.closeUnread(end - start)
       return
     }
     const rest = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end)
@@ -157,28 +162,32 @@ class Splitter implements SseSplitter {
   private hold(out: Output, chunk: Buffer, start: number): void {
     const restBytes = chunk.length - start
     if (restBytes === 0) return
-    if (this.unreadBytes > 0 || this.held.size + restBytes > this.eventBytesMax) {
-      out.range(this.unread(out), start, chunk.length)
-      this.unreadBytes += restBytes
+    if (this.unread !== null || this.held.size + restBytes > this.eventBytesMax) {
+      this.letGo(out).add(chunk.subarray(start))
+      out.range(this.terminal ? 'final' : 'pass', start, chunk.length)
       return
     }
     this.held.add(chunk.subarray(start))
   }
 
   /** Lets go of what is held of an oversized event. */
-  private unread(out: Output): SseVerdict {
-    const verdict = this.terminal ? 'final' : 'pass'
+  private letGo(out: Output): ByteEnds {
+    const ends = (this.unread ??= new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES))
     this.lineEnds = []
-    this.unreadBytes += this.held.size
-    out.pieces(verdict, this.held.take())
-    return verdict
+    const pieces = this.held.take()
+    for (const piece of pieces) ends.add(piece)
+    out.pieces(this.terminal ? 'final' : 'pass', pieces)
+    return ends
   }
 
-  private closeUnread(lastBytes: number): void {
+  private closeUnread(): SseVerdict {
+    const ends = this.unread
+    if (ends === null) return 'pass'
     this.lineEnds = []
-    const bytes = this.unreadBytes + lastBytes
-    this.unreadBytes = 0
-    if (bytes > 0) this.handler.oversized(bytes)
+    this.unread = null
+    const verdict = this.handler.oversized(ends)
+    if (verdict === 'final') this.terminal = true
+    return this.terminal ? 'final' : verdict
   }
 
   private judge(raw: Buffer): SseVerdict {

@@ -174,7 +174,7 @@ describe('images are charged', () => {
   })
   it('by the end of an answer that is too large to be read', () => {
     const tail = Buffer.from(`…"}],"usage":${JSON.stringify(USAGE)}}`)
-    const report = openaiImages.meterTail?.(tail) ?? null
+    const report = openaiImages.meterTail?.(tail, tail) ?? null
     if (report === null) throw new Error('the end tells nothing')
     const expected = { usage: { ...BUCKETS, images: 3 }, estimated: false }
     expect(usedBy(asked({ n: 3 }), report)).toEqual(expected)

@@ -99,8 +99,8 @@ describe('embeddings', () => {
     const answer = bytes({ object: 'list', data: [{ embedding: 'AAAA' }], model: 'e-1', usage })
     const expected = { usage: { input_tokens: 7 }, inputReported: true, outputReported: true }
     expect(openaiEmbeddings.meterAnswer(answer)).toMatchObject({ ...expected, model: 'e-1' })
-    expect(openaiEmbeddings.meterTail?.(answer.subarray(-70))).toMatchObject(expected)
-    expect(openaiEmbeddings.meterTail?.(answer.subarray(0, -1))).toBeNull()
+    expect(openaiEmbeddings.meterTail?.(answer.subarray(-70), answer)).toMatchObject(expected)
+    expect(openaiEmbeddings.meterTail?.(answer.subarray(0, -1), answer)).toBeNull()
     expect(openaiEmbeddings.meterAnswer(Buffer.from('[1]')).usage).toBeNull()
   })
 })
@@ -110,7 +110,9 @@ describe('the end of a large answer', () => {
   it('tells its usage, whatever is behind it', () => {
     const last = '…]}],"usage":{"input_tokens":3},"user":null,"metadata":{"usage":"x"}}\n'
     expect(tail(last)).toMatchObject({ usage: { input_tokens: 3 } })
-    expect(openaiResponses.meterTail?.(Buffer.from(last))?.usage).toEqual({ input_tokens: 3 })
+    expect(openaiResponses.meterTail?.(Buffer.from(last), Buffer.from('{'))?.usage).toEqual({
+      input_tokens: 3,
+    })
   })
   it('is not fooled by what a client put into it', () => {
     const quoted = JSON.stringify({ metadata: { a: ',"usage":{"input_tokens":1}}' } }).slice(5)

@@ -276,3 +276,55 @@ describe('the meter of responses reads', () => {
     expect(open.terminal).toBe(false)
   })
 })
+
+describe('what is too large to be kept is metered by its ends:', () => {
+  const MB = 1024 * 1024
+  const image = { id: 'ig_1', type: 'image_generation_call', status: 'completed' }
+  const output = [{ ...image, result: 'A'.repeat(9 * MB) }]
+  const whole = {
+    ...{ id: 'resp_1', object: 'response', status: 'completed', model: 'm-1', output },
+    ...{ service_tier: 'default', usage: USAGE, user: null, metadata: { usage: '{"usage":{}}' } },
+  }
+
+  it('the last event of a stream, which is its end', () => {
+    const text =
+      ended('created', { usage: null, service_tier: 'auto' }) +
+      event('response.output_text.delta', { delta: 'Done.' }) +
+      event('response.output_item.done', { item: output[0] }) +
+      event('response.completed', { response: whole })
+    for (const bytes of [Buffer.from(text), Buffer.from(text.replaceAll(/^event: .*\n/gm, ''))]) {
+      for (const cuts of [[], randomCuts(bytes, 5, MB), [bytes.length - 1]]) {
+        const { pass, final, report } = feed(tap(), bytes, cuts)
+        expect(Buffer.concat([pass, final]).equals(bytes)).toBe(true)
+        expect(final.subarray(-1).toString()).toBe('\n')
+        expect(report).toMatchObject({
+          usage: { ...BUCKETS, images: 1 },
+          ...{ complete: true, failed: false, model: 'm-1', serviceTier: 'default' },
+          ...{ storedIds: ['resp_1'], outputText: ['Done.'], outputCharsBeyond: 0 },
+        })
+      }
+    }
+  })
+
+  it('one that says nothing of its usage ends the stream all the same', () => {
+    const text =
+      event('response.output_text.delta', { delta: 'Done.' }) +
+      event('response.failed', { response: { ...whole, status: 'failed', usage: null } })
+    const { report, final } = feed(tap(), Buffer.from(text), [])
+    expect(final.length).toBeGreaterThan(0)
+    const said = { usage: null, complete: true, failed: true, outputCharsBeyond: 0 }
+    expect(report).toMatchObject({ ...said, outputText: ['Done.'] })
+    const delta = event('response.output_text.delta', { delta: 'x'.repeat(9 * MB) })
+    const beyond = feed(tap(), Buffer.from(delta), []).report
+    expect(beyond).toMatchObject({ complete: false, outputCharsBeyond: delta.length })
+  })
+
+  it('a whole answer, under its own id', () => {
+    const bytes = Buffer.from(JSON.stringify(whole))
+    const head = bytes.subarray(0, 65_536)
+    expect(openaiResponses.meterTail?.(bytes.subarray(-32_768), head)).toMatchObject({
+      ...{ usage: BUCKETS, storedIds: ['resp_1'], model: 'm-1', serviceTier: 'default' },
+    })
+    expect(openaiResponses.meterTail?.(bytes.subarray(-32_768, -1), head)).toBeNull()
+  })
+})

@@ -48,7 +48,10 @@ function split(
         }
         return judge(event)
       },
-      oversized: (size) => oversized.push(size),
+      oversized: ({ size }) => {
+        oversized.push(size)
+        return 'pass'
+      },
     },
     eventBytesMax,
   )
@@ -216,7 +219,7 @@ describe('an event past the bound', () => {
   })
 
   it('leaves at once instead of being held', () => {
-    const splitter = makeSseSplitter({ event: () => 'pass', oversized: () => undefined }, 50)
+    const splitter = makeSseSplitter({ event: () => 'pass', oversized: () => 'pass' }, 50)
     expect(splitter.push(Buffer.from('x'.repeat(50))).pass).toEqual([])
     expect(Buffer.concat(splitter.push(Buffer.from('yy')).pass).toString()).toBe(
       `${'x'.repeat(50)}yy`,

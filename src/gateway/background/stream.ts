@@ -61,7 +61,7 @@ class BackgroundStream implements BodySink {
       this.#hear(each)
       return 'pass'
     }
-    const oversized = (): void => undefined // it was given up before
+    const oversized = (): 'pass' => 'pass' // it was given up before
     this.#scout = makeSseSplitter({ event, oversized }, BACKGROUND_ANSWER_BYTES_MAX)
   }
 

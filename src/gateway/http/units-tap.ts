@@ -57,6 +57,7 @@ function eventsTap(path: JsonPath): UnitsTap {
     },
     oversized() {
       isUnread = true
+      return 'drop'
     },
   })
   return {
