@@ -1,12 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { ERRORS, refuse, type Refusal } from '../kernel/errors.ts'
+import { refuse, type Refusal } from '../kernel/errors.ts'
 import { ANSWER_BUFFER_BYTES_MAX } from '../kernel/limits.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders } from './headers.ts'
 import { sendRefusal, sendWhole } from './reply.ts'
-import { refuseLimited } from './retry-after.ts'
 import { own, release, type Charged } from './settle.ts'
 
 /**
@@ -50,22 +49,14 @@ const OPERATOR_QUOTA =
 const TOO_LARGE = refuse('upstream_error', 'The model provider sent an error that is too large.')
 
 /** An upstream's error that is about the operator's own account, not about the request. */
-function operatorTrouble(
-  status: number,
-  headers: IncomingHttpHeaders,
-  body: Buffer,
-): Refusal | null {
+function operatorTrouble(status: number, body: Buffer): Refusal | null {
   const quota =
     status === 429 || status === 400 ? OPERATOR_QUOTA.test(body.toString('utf8')) : false
-  if (status === 429 && !quota) return refuseLimited(headers)
   if (!OPERATOR_TROUBLE.has(status) && !quota) return null
   return refuse('upstream_unavailable', 'The model provider is not available here right now.')
 }
 
-/**
- * An error of the upstream: nothing is charged. It passes as it came, save where it speaks of the
- * operator's own account. Source: providers.md §2.
- */
+/** An error of the upstream: nothing is charged, it passes as it came. Source: providers.md §2. */
 export function makeErrorSink(
   deps: GatewayDeps,
   exchange: Exchange,
@@ -78,14 +69,14 @@ export function makeErrorSink(
   const finish = async (body: Buffer, refusal: Refusal | null): Promise<void> => {
     times.endedMs = deps.clock.monotonicMs()
     await release(deps, exchange)
-    const trouble = refusal ?? operatorTrouble(status, upstream, body)
+    const trouble = refusal ?? operatorTrouble(status, body)
     if (trouble !== null) {
       deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
       sendRefusal(out, protocol.family, id, trouble)
     } else {
       sendWhole(out, status, clientHeaders(upstream, id, requestIdHeader(protocol.family)), body)
     }
-    done(trouble === null ? status : ERRORS[trouble.code].status, null)
+    done(trouble === null ? status : 503, null)
   }
   return gatherError(flow, TOO_LARGE, (body, refusal) => {
     own(deps, exchange, finish(body, refusal))

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { refuse, RETRY_AFTER_MS_MAX, type Refusal } from '../kernel/errors.ts'
+import { RETRY_AFTER_MS_MAX } from '../kernel/errors.ts'
 
 /** One value of a header; of several the first, as proxies read it. */
 function oneOf(headers: IncomingHttpHeaders, name: string): string {
@@ -40,14 +40,4 @@ export function retryHeaders(headers: IncomingHttpHeaders): Record<string, strin
     ...(wait !== null && { 'retry-after': String(Math.ceil(wait / 1_000)) }),
     ...(exact !== null && { 'retry-after-ms': String(exact) }),
   }
-}
-
-/**
- * What a client is told where an upstream limits the operator. The upstream's own words name the
- * operator's organisation and its limits. Source: providers.md §2.
- */
-export function refuseLimited(headers: IncomingHttpHeaders): Refusal {
-  const waitMs = retryAfterMs(headers)
-  const message = 'The model provider takes no more requests at the moment. Try again shortly.'
-  return refuse('rate_limit_exceeded', message, waitMs === null ? {} : { retryAfterMs: waitMs })
 }

@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { refuse } from '../../kernel/errors.ts'
 import { makeClientSide } from '../client-side.ts'
 import type { GatewayDeps } from '../context.ts'
 import { dispatch, upstreamFailure, type BodySink } from '../forward.ts'
 import { clientHeaders, upstreamHeaders } from '../headers.ts'
 import { sendRefusal } from '../reply.ts'
-import { refuseLimited } from '../retry-after.ts'
 import type { Upstream } from '../upstreams.ts'
 
 /** A free call of a provider on a client's behalf. */
@@ -26,12 +25,6 @@ const NOT_AVAILABLE = refuse(
   'The model provider is not available here right now.',
 )
 const swallow: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
-
-/** What speaks of the operator's own account at the provider, in our words; null = nothing. */
-function operatorTrouble(status: number, headers: IncomingHttpHeaders): Refusal | null {
-  if (status === 429) return refuseLimited(headers)
-  return OPERATOR_TROUBLE.has(status) ? NOT_AVAILABLE : null
-}
 
 /** Headers that speak of a body, which is not sent on. */
 const withoutBody = (headers: IncomingHttpHeaders): IncomingHttpHeaders => ({
@@ -65,9 +58,8 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
         resolve(null)
       },
       open(status, headers, flow) {
-        const trouble = operatorTrouble(status, headers)
-        if (trouble !== null) {
-          sendRefusal(out, 'openai', requestId, trouble)
+        if (OPERATOR_TROUBLE.has(status)) {
+          sendRefusal(out, 'openai', requestId, NOT_AVAILABLE)
           resolve(null)
           return swallow
         }
