@@ -1,5 +1,6 @@
 import { startFarebox } from './farebox.ts'
-import { byAutocannon, loadOn, type Load } from './load.ts'
+import { CHAT, loadOn, type Load } from './load.ts'
+import { paced } from './paced.ts'
 import { startNginxProxy, startNode, startUpstream, type Program } from './programs.ts'
 import { number, print } from './table.ts'
 
@@ -86,8 +87,12 @@ async function addedLatency(
 ): Promise<void> {
   const full = await loadOn(farebox, key, 64, seconds)
   const rate = Math.max(50, Math.round(full.requestsPerS / 10))
-  const direct = await byAutocannon(upstream.url, key, 16, seconds, rate)
-  const through = await byAutocannon(farebox.url, key, 16, seconds, rate)
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
+  const evenly = ({ url }: Program) =>
+    paced(rate, seconds, () => ({ url: `${url}${CHAT.path}`, headers, body: CHAT.body }))
+  await evenly(farebox) // warms
+  const direct = await evenly(upstream)
+  const through = await evenly(farebox)
   const heads = ['', 'requests/s', 'p50 ms', 'p99 ms']
   const row = (name: string, load: typeof direct): string[] => [
     name,
@@ -95,7 +100,7 @@ async function addedLatency(
     number(load.p50Ms, 2),
     number(load.p99Ms, 2),
   ]
-  print('Latency at a tenth of the rate (autocannon, whole milliseconds)', heads, [
+  print('Latency at a tenth of the rate, at an even pace', heads, [
     row('upstream alone', direct),
     row('through Farebox', through),
     ['added', '', number(through.p50Ms - direct.p50Ms, 2), number(through.p99Ms - direct.p99Ms, 2)],

@@ -21,7 +21,7 @@ export interface Asked {
   readonly body: string
 }
 
-const CHAT: Asked = { path: '/v1/chat/completions', body: REQUEST }
+export const CHAT: Asked = { path: '/v1/chat/completions', body: REQUEST }
 export const TICKS_PER_S = 100
 
 export const cpuTicks = (pid: number): number => {
@@ -45,7 +45,7 @@ export async function loadOn(
   const startMs = performance.now()
   const result = has('wrk')
     ? await byWrk(program.url, key, connections, seconds, asked)
-    : await byAutocannon(program.url, key, connections, seconds, undefined, asked)
+    : await byAutocannon(program.url, key, connections, seconds, asked)
   const elapsedS = (performance.now() - startMs) / 1000
   const cpuCores = (cpuTicks(program.pid) - before) / TICKS_PER_S / elapsedS
   return { ...result, cpuCores, memoryMb: memoryMb(program.pid) }
@@ -58,7 +58,7 @@ async function byWrk(
   key: string,
   connections: number,
   seconds: number,
-  asked: Asked,
+  asked = CHAT,
 ): Promise<Bare> {
   const dir = mkdtempSync(join(tmpdir(), 'farebox-wrk-'))
   const script = join(dir, 'post.lua')
@@ -97,13 +97,11 @@ end`,
   }
 }
 
-/** Also used for a fixed rate, which wrk does not have: `rate` requests a second in all. */
 export async function byAutocannon(
   url: string,
   key: string,
   connections: number,
   seconds: number,
-  rate?: number,
   asked = CHAT,
 ): Promise<Bare> {
   const result = await autocannon({
@@ -113,7 +111,6 @@ export async function byAutocannon(
     body: asked.body,
     connections,
     duration: seconds,
-    ...(rate === undefined ? {} : { overallRate: rate }),
   })
   return {
     requestsPerS: result.requests.average,
