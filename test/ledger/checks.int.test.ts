@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, describe, expect, test } from 'vitest'
 import { checkLedger, type CheckedPage } from '../../src/ledger/checks.ts'
 import type { Db } from '../../src/store/db.ts'
 import { snapshot } from '../../src/store/read-only.ts'
+import { textOf } from '../../src/store/rows.ts'
 import { checkOfKeySpend } from '../../src/reconcile/check-key-spend.ts'
 import { testDb } from '../store/databases.ts'
 import { addAccount, DAY_MS, grant, item, makeLedgerOn, T0 } from './support.ts'
@@ -128,5 +130,25 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     }
     const writing = snapshot(db, 10_000, (tx) => tx.query(`DELETE FROM settings`))
     await expect(writing).rejects.toMatchObject({ code: '25006' })
+  })
+
+  test('receipts find their entries by op id, also where nothing is known of the tables', async () => {
+    await db.query(
+      `INSERT INTO ledger_entries (account_id, seq, line, movement_type, micros, reference_type,
+         reference_id, op_id, created_at)
+       SELECT 'many', g, 'debt', 'usage', -1, 'usage', g::text, 'many:' || g, $1
+       FROM generate_series(1, 5000) g`,
+      [new Date(0)],
+    )
+    const text = readFileSync(
+      new URL('../../src/ledger/sql/check-holds.sql', import.meta.url),
+      'utf8',
+    )
+    const least = '00000000-0000-0000-0000-000000000000'
+    const values = ['many', least, 'many', least.replaceAll('0', 'f')]
+    const named = text.replace(/\$(\d)/g, (_, n: string) => `'${values[Number(n) - 1] ?? ''}'`)
+    const plan = (await db.query(`EXPLAIN ${named}`)).map((row) => textOf(row, 'QUERY PLAN'))
+    // By the account each hold would read all of its entries.
+    expect(plan.join('\n')).not.toMatch(/Index Cond: \(?\(account_id = |ledger_entries_pkey/)
   })
 })
