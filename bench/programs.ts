@@ -81,6 +81,7 @@ http { access_log off; keepalive_requests 100000000; ${temp} ${http}
 server { listen 127.0.0.1:${port}; location / { ${location(port)} } } }`
   writeFileSync(join(dir, 'nginx.conf'), config)
   const child = spawn('nginx', ['-e', `${dir}/error.log`, '-c', join(dir, 'nginx.conf')])
+  process.once('exit', () => child.kill())
   const url = `http://127.0.0.1:${port}`
   await answers(url)
   return {

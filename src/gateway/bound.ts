@@ -155,8 +155,8 @@ function boundAt(
   const settings = deps.settings()
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null
   const injectsAlways = view.outputTokensLimit === null && settings.maxOutputTokensDefault !== null
-  // One limit is injected for all of them: none may refuse it.
   const moreInput = Math.max(...priced.map((each) => tokensBeyondBody(upstream, view, each.price)))
+  // One limit is injected for all of them: none may refuse it.
   const injectable = Math.min(...priced.map((each) => injectableOf(each.price, settings)))
   const outputs = priced.map((each) => outputTokensOf(view, each.price, settings))
   const perChoice = injectsAlways ? injectable : Math.max(...outputs)

@@ -37,6 +37,7 @@ function isOffered(family: Family, name: string, value: string): boolean {
 
 /** Why a query cannot go on to a provider of the family; null = it can. */
 export function refuseQuery(family: Family, query: string): Refusal | null {
+  if (query === '') return null
   const seen = new Set<string>()
   for (const [name, value] of new URLSearchParams(query)) {
     const isRepeated = family === 'gemini' && seen.has(name)

@@ -65,6 +65,10 @@ function makeCount(deps: GatewayDeps, view: RequestView): CountInput {
   return () => (counting ??= count())
 }
 
+/** Whether a limit is needed: what is held does not pay for all, or one is always injected. */
+const injects = (bounded: Bounded, hold: Pick<OpenHold, 'micros'>): boolean =>
+  bounded.injectUpTo !== null && (bounded.injectsAlways || hold.micros < bounded.wantMicros)
+
 /** The limit that would be injected may not fit the context beside as many tokens as bytes. */
 const isTight = ({ injectUpTo, contextTokens }: Bounded, view: RequestView): boolean =>
   injectUpTo !== null && contextTokens !== null && injectUpTo + view.inputTokensMax > contextTokens
@@ -80,7 +84,6 @@ async function attempt(
   const { target } = first
   const draft = draftOf(arrival, target)
   const all = [first, ...others]
-  const inputTokens = all.some((one) => isTight(one, arrival.view)) ? await count() : null
   const hold = await deps.holds.open({
     draft,
     wantMicros: most(all, 'wantMicros'),
@@ -89,6 +92,8 @@ async function attempt(
     keySeq: arrival.caller.keySeq,
   })
   if (!hold.ok) return hold
+  const isCounted = all.some((one) => injects(one, hold) && isTight(one, arrival.view))
+  const inputTokens = isCounted ? await count() : null
   const outputTokensLimit = limitWithin(deps, first, hold, { view: arrival.view, inputTokens })
   return { ok: true, hold, target, draft, outputTokensLimit, inputTokens, others }
 }
@@ -104,9 +109,8 @@ export function limitWithin(
   { view, inputTokens }: Pick<Exchange, 'view' | 'inputTokens'>,
 ): number | null {
   const { injectUpTo, contextTokens } = bounded
-  if (injectUpTo === null) return null
+  if (injectUpTo === null || !injects(bounded, hold)) return null
   const paysForAll = hold.micros >= bounded.wantMicros
-  if (paysForAll && !bounded.injectsAlways) return null
   const affordable = paysForAll ? injectUpTo : affordableWithin(deps, bounded, hold, view)
   const room = contextTokens === null ? injectUpTo : roomIn(contextTokens, view, inputTokens)
   return Math.max(1, Math.min(injectUpTo, affordable, room))

@@ -14,6 +14,7 @@ const clamped = (ms: number): number => Math.min(Math.max(Math.ceil(ms), 0), RET
 /** What a `retry-after` asks for. A date counts from the answer's own: clocks differ. */
 function waitMs(headers: IncomingHttpHeaders): number | null {
   const value = oneOf(headers, 'retry-after')
+  if (value === '') return null
   if (NUMBER.test(value)) return clamped(Number(value) * 1_000)
   const at = Date.parse(value)
   if (Number.isNaN(at)) return null
