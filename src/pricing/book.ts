@@ -6,6 +6,7 @@ import { boundOf, outputWithin } from './bounds.ts'
 import { makeGenerationCache } from './cache.ts'
 import type { Catalogue } from './catalogue.ts'
 import { explainPrice, listPrices, type ListedPrice, type PriceExplanation } from './explain.ts'
+import { keepPrice, revivePrice, type KeptPrice } from './kept.ts'
 import type { Bound, Charge, Price, PriceBook, PriceQuery } from './pricing.ts'
 import type { RateBook } from './rates.ts'
 import { makeResolvedPrice, type ResolvedPrice } from './resolved.ts'
@@ -38,28 +39,45 @@ interface Cached {
 
 const NEVER_CHANGES = { fromMs: -Infinity, untilMs: Infinity }
 
+/** Versions that charges may name, until they are recorded. */
+function makeVersionNotes() {
+  const versions = new Map<string, PriceVersion>()
+  const recorded = new Set<string>()
+  return {
+    note: (version: PriceVersion): void => {
+      if (recorded.has(version.version)) return
+      // Past the bound the oldest goes: it is found again by the same name when used again.
+      const oldest = versions.size >= PRICE_VERSIONS_MAX ? versions.keys().next().value : undefined
+      if (oldest !== undefined) versions.delete(oldest)
+      versions.set(version.version, version)
+    },
+    unrecorded: () => [...versions.values()],
+    recorded: (names: readonly string[]): void => {
+      for (const name of names) {
+        versions.delete(name)
+        if (recorded.size < PRICE_VERSIONS_MAX) recorded.add(name)
+      }
+    },
+  }
+}
+
 /** Resolves queries once, remembers them, and knows the rates behind each price it gave out. */
 function makeFinder(catalogue: Catalogue, sources: () => BookSources) {
   let resolver = makeResolver(catalogue, sources())
   const cache = makeGenerationCache<Cached>(PRICE_CACHE_MAX)
-  const versions = new Map<string, PriceVersion>()
-  const recorded = new Set<string>()
+  const { note, unrecorded, recorded } = makeVersionNotes()
   const known = new WeakMap<Price, ResolvedPrice>()
 
-  function note(version: PriceVersion): void {
-    if (recorded.has(version.version)) return
-    // Past the bound the oldest goes: it is found again by the same name when used again.
-    const oldest = versions.size >= PRICE_VERSIONS_MAX ? versions.keys().next().value : undefined
-    if (oldest !== undefined) versions.delete(oldest)
-    versions.set(version.version, version)
+  function learn(resolved: ResolvedPrice): ResolvedPrice {
+    known.set(resolved.price, resolved)
+    note(resolved.version)
+    return resolved
   }
 
   function resolve(query: PriceQuery): Cached {
     const ruling = resolver.resolve(query)
     if (ruling === null) return { resolved: null, ...NEVER_CHANGES }
-    const resolved = makeResolvedPrice(query.upstream, ruling)
-    known.set(resolved.price, resolved)
-    note(resolved.version)
+    const resolved = learn(makeResolvedPrice(query.upstream, ruling))
     return { resolved, fromMs: ruling.fromMs, untilMs: ruling.untilMs }
   }
 
@@ -87,13 +105,9 @@ function makeFinder(catalogue: Catalogue, sources: () => BookSources) {
       invariant(resolved !== undefined, `a price that no book gave out: ${price.version}`)
       return resolved
     },
-    unrecorded: () => [...versions.values()],
-    recorded(names: readonly string[]) {
-      for (const name of names) {
-        versions.delete(name)
-        if (recorded.size < PRICE_VERSIONS_MAX) recorded.add(name)
-      }
-    },
+    revive: (kept: KeptPrice): ResolvedPrice => learn(revivePrice(kept)),
+    unrecorded,
+    recorded,
   }
 }
 
@@ -138,7 +152,8 @@ export function makePriceBook(deps: {
     find,
     findAnswered(query, answeredModel, requested) {
       if (answeredModel === null || answeredModel === query.model) return requested
-      return find({ ...query, model: answeredModel }) ?? requested
+      const answered = find({ ...query, model: answeredModel })
+      return answered === null || answered.version === find(query)?.version ? requested : answered
     },
     charge: (price, query, usage, serviceTier) =>
       chargeUsage(finder, price, query, usage, serviceTier),
@@ -159,5 +174,7 @@ export function makePriceBook(deps: {
     recorded: (versions) => {
       finder.recorded(versions)
     },
+    keep: (price) => keepPrice(finder.of(price)),
+    revive: (kept) => finder.revive(kept).price,
   }
 }

@@ -1,5 +1,6 @@
 import type { Micros } from '../kernel/money.ts'
 import type { BucketName, Usage } from '../kernel/usage.ts'
+import type { KeptPrice } from './kept.ts'
 
 /** Provider cost: integer pico-dollars (10⁻¹² USD). Source: design §1. */
 export type PicoUsd = bigint
@@ -68,7 +69,8 @@ export interface PriceBook {
   find(query: PriceQuery): Price | null
   /**
    * The price of the model that an answer states: its own where it has one, else `requested`, the
-   * price of the model that was asked for. null = the answer states none.
+   * price of the model that was asked for. null = the answer states none. Where one price rules
+   * both models it is `requested` too, though the books may have changed since that was found.
    */
   findAnswered(query: PriceQuery, answeredModel: string | null, requested: Price): Price
   /**
@@ -91,4 +93,8 @@ export interface PriceBook {
    * whose boundMicros is ≤ budget; 0 also where not even the input fits; 2^53−1 = any number.
    */
   outputTokensWithin(price: Price, query: PriceQuery, bound: Bound, budget: Micros): number
+  /** A price to be written down: work that ends later, elsewhere, is charged by it. */
+  keep(price: Price): KeptPrice
+  /** The price that was kept, for `charge`: whatever the books say by now, and in any process. */
+  revive(kept: KeptPrice): Price
 }

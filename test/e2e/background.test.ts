@@ -10,6 +10,7 @@ import {
   responseStart,
   type Tokens,
 } from './support/answers.ts'
+import { chargeFor } from './support/money.ts'
 import { answerJson } from './support/upstream.ts'
 import {
   chargedRequests,
@@ -294,13 +295,17 @@ describe('a background response', () => {
     }
   })
 
-  it('of a gateway that was killed is polled on by another, and charged once', async () => {
+  it('of a gateway that was killed is polled on by another without its prices, and charged once', async () => {
     const [dying, heir] = world.gateways
     if (dying === undefined || heir === undefined) throw new Error('two gateways are needed')
     const streamed = await beginStream(dying)
     const begun = [streamed.begun, ...(await Promise.all([begin(dying), begin(dying)]))]
-    await dying.end('SIGKILL')
+    await world.join({ prices: [] })
+    await Promise.all([dying.end('SIGKILL'), heir.end('SIGKILL')])
     for (const each of begun) each.complete()
-    for (const each of begun) await expectChargedOnce(each, { usage: USAGE })
+    for (const each of begun) {
+      const { cost } = await expectChargedOnce(each, { usage: USAGE })
+      expect(cost.micros).toBe(chargeFor(USAGE))
+    }
   }, 90_000)
 })

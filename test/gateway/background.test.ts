@@ -144,7 +144,8 @@ it('a response whose model lost its price waits for one, but not for ever', () =
     ...{ httpStatus: 200, firstByteMs: 1, durationMs: 2 },
   }
   const terms = {
-    ...{ upstream: 'u', model: 'm', serviceTier: null, markup: null, inputTokens: 9 },
+    ...{ upstream: 'u', model: 'm', serviceTier: null, markup: null, price: null },
+    inputTokens: 9,
     ...{ outputTokensMax: 5, progressMicros: micros(77), answer: null },
   }
   const held = { micros: micros(500), day: 1, reservedAtMs: 0, createdAtMs: 0 }

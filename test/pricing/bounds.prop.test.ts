@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { micros } from '../../src/kernel/money.ts'
 import type { Usage } from '../../src/kernel/usage.ts'
 import type { ManagedPriceBook } from '../../src/pricing/book.ts'
-import type { Bound, PriceQuery } from '../../src/pricing/pricing.ts'
+import { keptPriceSchema } from '../../src/pricing/kept.ts'
+import type { Bound, Price, PriceQuery } from '../../src/pricing/pricing.ts'
 import { ask, bookOf, priceOf } from './support.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -191,6 +192,65 @@ describe('a bound', () => {
     const free = priceOf(cheap, ask('local', 'm'))
     const all = { ...huge, outputTokensMax: MAX }
     expect(cheap.boundMicros(free, ask('local', 'm'), all)).toBe(0)
+  })
+})
+
+describe('a price that was kept', () => {
+  it('charges what it did, though another book prices nothing', () => {
+    const scenario = fc
+      .tuple(cases, bounds)
+      .chain(([made, bound]) => usages(bound).map((usage) => ({ ...made, bound, usage })))
+    fc.assert(
+      fc.property(scenario, ({ book, query, bound, usage }) => {
+        const price = priceOf(book, query)
+        const written = JSON.stringify(book.keep(price))
+        const later = bookOf()
+        expect(later.find(query)).toBeNull()
+        const kept = keptPriceSchema.parse(JSON.parse(written))
+        const revived = later.revive(kept)
+        for (const tier of [bound.serviceTier, null]) {
+          const charge = book.charge(price, query, usage, tier)
+          expect(later.charge(revived, query, usage, tier)).toEqual(charge)
+        }
+        expect(JSON.stringify(later.keep(revived))).toBe(written)
+        expect(later.unrecorded()).toEqual([
+          book.unrecorded().find(({ version }) => version === price.version),
+        ])
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('is the seed’s as well, and rules what the same price ruled in an answer', () => {
+    const book = bookOf()
+    const query = ask('openai', 'gpt-4o')
+    const kept = book.keep(priceOf(book, query))
+    const dearer = { upstream: 'openai', model: 'gpt-4o*', input_usd_per_mtok: '99' }
+    const later = bookOf({ prices: [dearer] })
+    const revived = later.revive(kept)
+    const usage = { input_tokens: 1_000 }
+    const charge = (price: Price) => later.charge(price, query, usage, null)
+    expect(charge(revived)).toEqual(book.charge(priceOf(book, query), query, usage, null))
+    expect(charge(revived).micros).toBeLessThan(charge(priceOf(later, query)).micros)
+    const answered = (model: string | null) => later.findAnswered(query, model, revived)
+    expect(answered(null)).toBe(revived)
+    expect(answered('gpt-4o-2024-08-06')).toBe(revived)
+    expect(answered('nobody-knows-it')).toBe(revived)
+    expect(answered('gpt-4.1')).toBe(later.find(ask('openai', 'gpt-4.1')))
+  })
+
+  it('is not made of what says something else', () => {
+    const book = bookOf()
+    const kept = book.keep(priceOf(book, ask('openai', 'gpt-4o')))
+    const cost = kept.terms.cost_pico_usd
+    const wrong = [
+      { ...kept, version: 'gpt-4o' },
+      { ...kept, terms: { ...kept.terms, markup: '-1' } },
+      { ...kept, terms: { ...kept.terms, kind: 'cost' } },
+      { ...kept, terms: { ...kept.terms, cost_pico_usd: { ...cost, prices: { input: '1.5' } } } },
+      { ...kept, terms: { ...kept.terms, cost_pico_usd: { ...cost, prices: { apple: '1' } } } },
+    ]
+    for (const each of wrong) expect(keptPriceSchema.safeParse(each).success).toBe(false)
   })
 })
 

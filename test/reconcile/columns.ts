@@ -294,6 +294,7 @@ export const COLUMNS: Readonly<Record<string, Classes>> = {
     },
     apart: {
       lease_until: 'the credit engine keeps the lease of the hold, this when it was last told',
+      kept_price: 'a version of prices, whose content never changes: kept for want of the books',
       'created_at changed_at': MOMENT,
     },
   },

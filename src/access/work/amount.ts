@@ -2,7 +2,8 @@ import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { InvariantError } from '../../kernel/invariant.ts'
 import type { Micros } from '../../kernel/money.ts'
 import { nonZero, type Buckets } from '../../kernel/usage.ts'
-import type { PriceBook } from '../../pricing/pricing.ts'
+import type { KeptPrice } from '../../pricing/kept.ts'
+import type { Price, PriceBook, PriceQuery } from '../../pricing/pricing.ts'
 
 /** What work takes: credits, or units of what its hold names a price for. */
 export type Amount = { readonly micros: Micros } | { readonly units: Buckets }
@@ -10,10 +11,14 @@ export type Amount = { readonly micros: Micros } | { readonly units: Buckets }
 /** Which price the units have. */
 export interface Terms {
   readonly price: { readonly upstream: string; readonly model: string } | null
+  /** What it was when the hold was made: rules all of its life. null = the books say it. */
+  readonly keptPrice: KeptPrice | null
   readonly markup: string | null
-  /** Unix ms: which version rules, the same for all of a hold's life. */
+  /** Unix ms: which version of the books rules. */
   readonly atMs: number
 }
+
+export type WorkPrices = Pick<PriceBook, 'find' | 'charge' | 'keep' | 'revive'>
 
 /** An amount in the words of a receipt. */
 export interface Priced {
@@ -21,25 +26,28 @@ export interface Priced {
   readonly usage: Buckets
   readonly providerCostPicoUsd: string
   readonly priceVersion: string
+  /** To be kept with the hold; null = counted in credits. */
+  readonly keptPrice: KeptPrice | null
 }
 
 const NO_PRICE = 'units: this hold is counted in credits; name a price when it is made.'
 const NO_UNITS = 'credits: this hold is counted in units of its price; send units.'
 const TOO_MUCH = 'units: this comes to more than an account can hold.'
 
+const priceBy = (prices: WorkPrices, kept: KeptPrice | null, query: PriceQuery): Price | null =>
+  kept === null ? prices.find(query) : prices.revive(kept)
+
 /** Prices an amount exactly, rounded up once. */
-export function priceOf(
-  prices: Pick<PriceBook, 'find' | 'charge'>,
-  { price, markup, atMs }: Terms,
-  amount: Amount,
-): Priced | Refusal {
+export function priceOf(prices: WorkPrices, terms: Terms, amount: Amount): Priced | Refusal {
+  const { price, keptPrice, markup, atMs } = terms
   if ('micros' in amount) {
     if (price !== null) return refuse('invalid_request', NO_UNITS)
-    return { ...amount, usage: {}, providerCostPicoUsd: '0', priceVersion: 'credits' }
+    const none = { usage: {}, providerCostPicoUsd: '0', priceVersion: 'credits', keptPrice: null }
+    return { ...amount, ...none }
   }
   if (price === null) return refuse('invalid_request', NO_PRICE)
   const query = { ...price, atMs, accountMarkup: markup }
-  const found = prices.find(query)
+  const found = priceBy(prices, keptPrice, query)
   if (found === null) {
     return refuse('model_not_found', `price: ${price.upstream}/${price.model} has no price here.`)
   }
@@ -50,6 +58,7 @@ export function priceOf(
       usage: nonZero(amount.units),
       providerCostPicoUsd: charge.costPicoUsd.toString(),
       priceVersion: charge.priceVersion,
+      keptPrice: keptPrice ?? prices.keep(found),
     }
   } catch (error) {
     if (error instanceof InvariantError) return refuse('invalid_request', TOO_MUCH)

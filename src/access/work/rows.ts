@@ -3,6 +3,7 @@ import { parseDraft, receiptText } from '../../credits/receipt-text.ts'
 import type { ReceiptDraft } from '../../credits/holds.ts'
 import { micros, type Micros } from '../../kernel/money.ts'
 import { leastIdAt } from '../../ledger/reads.ts'
+import { keptPriceSchema } from '../../pricing/kept.ts'
 import type { Row, Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 
@@ -34,6 +35,7 @@ const workRow = z
     progress_micros: money,
     price_upstream: z.string().nullable(),
     price_model: z.string().nullable(),
+    kept_price: keptPriceSchema.nullable(),
     markup: z.string().nullable(),
     metadata: z.record(z.string(), z.string()),
     request_hash: z.string(),
@@ -57,6 +59,7 @@ const workRow = z
       row.price_upstream === null || row.price_model === null
         ? null
         : { upstream: row.price_upstream, model: row.price_model },
+    keptPrice: row.kept_price,
     markup: row.markup,
     metadata: row.metadata,
     requestHash: row.request_hash,
@@ -97,10 +100,11 @@ const first = ([row]: readonly Row[]): WorkHold | null =>
 export function makeWorkRows(db: Tx): WorkRows {
   return {
     async insert(work) {
-      const { price } = work
+      const { price, keptPrice } = work
       const made = [work.id, work.accountId, work.keyId, work.maker, work.micros, work.day]
       const lease = [new Date(work.reservedAtMs), work.ttlMs, new Date(work.leaseUntilMs)]
-      const terms = [price?.upstream ?? null, price?.model ?? null, work.markup]
+      const kept = keptPrice === null ? null : JSON.stringify(keptPrice)
+      const terms = [price?.upstream ?? null, price?.model ?? null, kept, work.markup]
       const asked = [JSON.stringify(work.metadata), work.requestKey, work.requestHash]
       const rest = [receiptText(work.draft), new Date(work.createdAtMs)]
       const params = [...made, ...lease, ...terms, ...asked, ...rest]

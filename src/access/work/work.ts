@@ -11,10 +11,9 @@ import {
   WORK_KEPT_MS,
 } from '../../kernel/limits.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
-import type { PriceBook } from '../../pricing/pricing.ts'
 import type { Caller } from '../access.ts'
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../allowed.ts'
-import { priceOf, type Amount, type Priced } from './amount.ts'
+import { priceOf, type Amount, type Priced, type WorkPrices } from './amount.ts'
 import { beatOnce } from './beat.ts'
 import type { WorkHold, WorkRows } from './rows.ts'
 
@@ -58,7 +57,7 @@ export interface WorkDeps {
   readonly rows: WorkRows
   readonly engine: CreditEngine
   readonly credits: Pick<Credits, 'loads' | 'lend' | 'adopt'>
-  readonly prices: Pick<PriceBook, 'find' | 'charge'>
+  readonly prices: WorkPrices
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
@@ -109,7 +108,7 @@ function draftAt(work: WorkHold, priced: Priced, nowMs: number): ReceiptDraft {
 }
 
 const amountAt = ({ prices }: WorkDeps, work: WorkHold, amount: Amount): Priced | Refusal =>
-  priceOf(prices, { price: work.price, markup: work.markup, atMs: work.createdAtMs }, amount)
+  priceOf(prices, { ...work, atMs: work.createdAtMs }, amount)
 
 /** The hold that the caller's key already names, if any. */
 async function earlier(
@@ -133,7 +132,7 @@ async function open(deps: WorkDeps, who: Caller, request: OpenWork) {
   const before = mayUse(who, request) ?? (await earlier(deps, who, request))
   if (before !== null) return before
   const nowMs = clock.now()
-  const terms = { price: request.price, markup: who.markup, atMs: nowMs }
+  const terms = { price: request.price, keptPrice: null, markup: who.markup, atMs: nowMs }
   const priced = priceOf(deps.prices, terms, request.amount)
   if ('ok' in priced) return priced
   const draft = draftOf(who, ids.uuid(), request, nowMs)
@@ -148,7 +147,8 @@ async function open(deps: WorkDeps, who: Caller, request: OpenWork) {
   const made = { id: draft.holdId, accountId: who.accountId, keyId: who.keyId, maker: makerOf(who) }
   const { micros, day, reservedAtMs } = reply
   const lease = { micros, day, reservedAtMs, ttlMs, leaseUntilMs: nowMs + ttlMs }
-  const asked = { price, markup: who.markup, metadata, requestKey, requestHash }
+  const { keptPrice } = priced
+  const asked = { price, keptPrice, markup: who.markup, metadata, requestKey, requestHash }
   const row = { ...made, ...lease, ...asked, draft, createdAtMs: nowMs }
   const giveBack = (): Promise<boolean> =>
     credits.adopt({ draft, micros, day, reservedAtMs }).release()

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseDraft, receiptText } from '../../credits/receipt-text.ts'
 import { BACKGROUND_CLAIM_MS } from '../../kernel/limits-media.ts'
 import { micros } from '../../kernel/money.ts'
+import { keptPriceSchema } from '../../pricing/kept.ts'
 import type { Db } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 import type { StoredIds } from '../stored/stored-ids.ts'
@@ -20,6 +21,8 @@ const termsSchema = z.object({
   model: z.string(),
   serviceTier: z.string().nullable(),
   markup: z.string().nullable(),
+  /** What it was when the response was begun; null = noted by an older release: the books say. */
+  price: keptPriceSchema.nullable().default(null),
   /** For an estimate, should nobody ever tell. */
   inputTokens: z.number(),
   outputTokensMax: z.number(),

@@ -38,8 +38,9 @@ export interface PollerDeps {
 /** What a response came to. null = its model has lost its price. */
 async function measured(deps: PollerDeps, job: Job, report: MeterReport): Promise<Measured | null> {
   const { upstream, model, serviceTier, markup, inputTokens, outputTokensMax } = job.terms
+  const { price: kept } = job.terms
   const query = { upstream, model, atMs: job.draft.startedAtMs, accountMarkup: markup }
-  const price = deps.prices.find(query)
+  const price = kept === null ? deps.prices.find(query) : deps.prices.revive(kept)
   if (price === null) return null
   const bound = { inputTokensMax: 0, outputTokensMax, webSearchesMax: 0, serviceTier }
   const inputText = (): string[] => []

@@ -41,6 +41,7 @@ function jobOf(
       model: view.model,
       serviceTier: view.serviceTier,
       markup: caller.markup,
+      price: deps.prices.keep(target.price),
       inputTokens: progress.draft.usage.input_tokens ?? 0,
       outputTokensMax: target.bound.outputTokensMax,
       progressMicros: progress.micros,
