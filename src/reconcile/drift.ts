@@ -9,6 +9,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'drift-gone',
   'drift-fixed',
   'drift-kept',
+  'explained-over',
 ])
 
 /** What is provably right to do about a drift. Everything else is for a person. */
@@ -54,14 +55,25 @@ export interface NotedDrift {
   readonly isOpen: boolean
 }
 
+/** The run that sees something, in the hands of one process. */
+export interface Sighting {
+  /** null = it has let go of it. */
+  readonly lease: string | null
+  /** Clocks of processes differ: what a run sees was seen after it began. */
+  readonly startedMs: number
+}
+
 /** Findings of reconciliation. */
 export interface Drifts {
-  note(drift: Drift): Promise<NotedDrift>
+  /** null = the run is in other hands: nothing was noted. Absent = of no run, never null. */
+  note(drift: Drift, of?: Sighting): Promise<NotedDrift | null>
   /** What a whole comparison has not seen since its start; `sinceMs` where it was of a time. */
   gone(kinds: readonly DriftKind[], startedMs: number, sinceMs: number | null): Promise<void>
   fixed(id: string): Promise<void>
   /** Leaves open what is open of these subjects: they were not judged. */
-  keep(subjects: readonly string[]): Promise<void>
+  keep(subjects: readonly string[], startedMs: number): Promise<void>
+  /** Opens again what was explained until now, unless it is of `kinds`, which runs see again. */
+  expire(kinds: readonly DriftKind[]): Promise<void>
 }
 
 const keepable = (_key: string, value: unknown): unknown =>
@@ -69,15 +81,15 @@ const keepable = (_key: string, value: unknown): unknown =>
 
 export function makeDrifts(deps: { db: Db; ids: Ids; clock: Clock }): Drifts {
   const { db, ids, clock } = deps
+  const seenAt = (startedMs: number): Date => new Date(Math.max(clock.now(), startedMs))
   return {
-    async note({ kind, severity, subject, evidence, direction, atStakeMicros }) {
+    async note({ kind, severity, subject, evidence, direction, atStakeMicros }, of) {
       const json = JSON.stringify(evidence, keepable)
       const [row] = await db.query(sql['note-drift'], [
         ...[ids.uuid(), kind, severity, subject, json, direction, atStakeMicros],
-        new Date(clock.now()),
+        ...[seenAt(of?.startedMs ?? 0), of?.lease ?? null],
       ])
-      if (row === undefined) throw new Error('unreachable: the finding was written')
-      return { id: textOf(row, 'id'), isOpen: row.state === 'open' }
+      return row === undefined ? null : { id: textOf(row, 'id'), isOpen: row.state === 'open' }
     },
     async gone(kinds, startedMs, sinceMs) {
       await db.query(sql['drift-gone'], [kinds, new Date(startedMs), sinceMs])
@@ -85,9 +97,12 @@ export function makeDrifts(deps: { db: Db; ids: Ids; clock: Clock }): Drifts {
     async fixed(id) {
       await db.query(sql['drift-fixed'], [id])
     },
-    async keep(subjects) {
+    async keep(subjects, startedMs) {
       if (subjects.length === 0) return
-      await db.query(sql['drift-kept'], [subjects, DRIFT_KINDS, new Date(clock.now())])
+      await db.query(sql['drift-kept'], [subjects, DRIFT_KINDS, seenAt(startedMs)])
+    },
+    async expire(kinds) {
+      await db.query(sql['explained-over'], [kinds, new Date(clock.now())])
     },
   }
 }

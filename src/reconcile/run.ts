@@ -110,6 +110,7 @@ async function save(
 
 /** A lease that is kept while a page takes its time. */
 interface HeldLease {
+  readonly id: string
   /** Somebody else has it: nothing is to be mended any more. */
   isLost(): boolean
   /** Resolves when nothing of it is under way. */
@@ -133,6 +134,7 @@ function holdLease(deps: ReconcileDeps, run: Run, lease: string): HeldLease {
   }
   plan()
   return {
+    id: lease,
     isLost: () => state === 'lost',
     async stop() {
       if (state === 'held') state = 'stopped'
@@ -159,13 +161,16 @@ async function take(
   held: HeldLease,
 ): Promise<number> {
   let fixed = 0
+  const of = { lease: held.id, startedMs: run.started_at }
   for (const drift of found) {
-    const { id, isOpen } = await deps.drifts.note(drift)
+    const noted = await deps.drifts.note(drift, of)
+    if (noted === null) break // what was seen before the lease was lost is of then
+    const { id, isOpen } = noted
     if (!run.options.fix || !isOpen || drift.repair === null || held.isLost()) continue
     // Without another look nothing may be called fixed.
     const again = () => check.again?.(drift) ?? Promise.resolve(drift)
     const repaired = await deps.repair(drift, again)
-    if (repaired.kind === 'still') await deps.drifts.note(repaired.drift)
+    if (repaired.kind === 'still') await deps.drifts.note(repaired.drift, of)
     if (repaired.kind !== 'fixed') continue
     await deps.drifts.fixed(id)
     fixed += 1
@@ -178,12 +183,18 @@ async function page(deps: ReconcileDeps, run: Run, check: Check, held: HeldLease
   const { since_ms: sinceMs } = run.options
   const untilMs = run.started_at - (deps.quarantineMs ?? RECONCILE_QUARANTINE_MS)
   const { drifts, seen, unjudged, next } = await check.page(run.cursor, { sinceMs, untilMs })
-  await deps.drifts.keep(unjudged ?? [])
+  await deps.drifts.keep(unjudged ?? [], run.started_at)
   const fixed = run.fixed + (await take(deps, run, check, drifts, held))
   const counts = { seen: run.seen + seen, found: run.found + drifts.length, fixed, failures: 0 }
   if (next !== null) return { ...run, ...counts, cursor: next }
   await deps.drifts.gone(check.kinds, run.started_at, check.isOfTime ? sinceMs : null)
   return { ...run, ...counts, check_no: run.check_no + 1, cursor: null }
+}
+
+/** As it was saved last, by whomever. */
+async function lastRun({ db }: Pick<ReconcileDeps, 'db'>, otherwise: Run): Promise<Run> {
+  const [row] = await db.query(sql['last-run'])
+  return row === undefined ? otherwise : runRow.parse(row)
 }
 
 async function carryOn(deps: ReconcileDeps, started: Run, lease: string): Promise<Progress> {
@@ -195,13 +206,14 @@ async function carryOn(deps: ReconcileDeps, started: Run, lease: string): Promis
     const check = checks[run.check_no]
     if (check === undefined) {
       await deps.drifts.gone(['reconcile_check_failed'], run.started_at, null)
+      await deps.drifts.expire(['reconcile_check_failed', ...checks.flatMap(({ kinds }) => kinds)])
       run = { ...run, finished_at: clock.now() }
       break
     }
     const holding = holdLease(deps, run, lease)
     run = await page(deps, run, check, holding).finally(() => holding.stop())
     // Lost: another process goes on from what was saved last. Seen twice is the same finding.
-    if (!(await save(deps, run, lease, false))) return progressOf(checks, run)
+    if (!(await save(deps, run, lease, false))) return progressOf(checks, await lastRun(deps, run))
   }
   await save(deps, run, lease, true)
   return progressOf(checks, run)
@@ -222,11 +234,12 @@ async function afterFailure(
   }
   const next = { ...run, check_no: run.check_no + 1, cursor: null, failures: 0 }
   if (!(await save(deps, next, lease, true))) return
-  await deps.drifts.note({
+  const failed: Drift = {
     ...{ kind: 'reconcile_check_failed', severity: 'urgent', subject },
     ...{ direction: null, atStakeMicros: null, repair: null },
     evidence: { error: describeError(error), at: run.cursor, tries: failures },
-  })
+  }
+  await deps.drifts.note(failed, { lease: null, startedMs: run.started_at })
 }
 
 async function held(deps: ReconcileDeps, lease: string, run: Run): Promise<Progress> {
@@ -234,8 +247,7 @@ async function held(deps: ReconcileDeps, lease: string, run: Run): Promise<Progr
     return await carryOn(deps, run, lease)
   } catch (error) {
     // What was done until the last page is kept; the rest is tried again.
-    const [row] = await deps.db.query(sql['last-run'])
-    await afterFailure(deps, row === undefined ? run : runRow.parse(row), lease, error)
+    await afterFailure(deps, await lastRun(deps, run), lease, error)
     throw error
   }
 }

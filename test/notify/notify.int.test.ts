@@ -308,9 +308,9 @@ test('a finding that opens again is told again, once', async () => {
   const see = async (severity: 'urgent' | 'review' = 'urgent') => {
     world.nowMs += 1_000
     const told = { severity, direction: null, atStakeMicros: null, evidence: {} }
-    const { id } = await drifts.note({ ...drift, ...told })
+    const noted = await drifts.note({ ...drift, ...told })
     for (let n = 0; n < 2; n += 1) await alert(world.nowMs)
-    return id
+    return noted?.id ?? ''
   }
   const told = async () => (await world.outbox.list(null, null, 100)).length
   const id = await see()

@@ -188,6 +188,61 @@ describe('a run that is under way', () => {
   })
 })
 
+test('a process that hears late that its run is another’s notes nothing of it', async () => {
+  const gate = Promise.withResolvers<CheckPage>()
+  const slow = aCheck('slow', () => gate.promise)
+  const frozen = aProcess([slow]).begin(MANUAL)
+  await expect.poll(() => slow.cursors.length).toBe(1)
+  // Frozen for longer than its lease: another one goes on, and is done before it wakes.
+  await own.db.query("UPDATE reconcile_runs SET lease_until = now() - interval '1 second'")
+  const other = aProcess([quick('slow')])
+  expect(await other.step()).toMatchObject({ check: null, found: 0 })
+  gate.resolve({ drifts: [drift('acct_1')], seen: 1, next: null })
+  expect(await frozen).toMatchObject({ check: null, found: 0 })
+  expect(await findings()).toEqual([])
+  expect(await other.last()).toMatchObject({ check: null, found: 0, fixed: 0 })
+})
+
+test('what a process sees whose clock is behind that of who began the run stays open', async () => {
+  const ahead = { ...systemClock, now: () => systemClock.now() + 300_000 }
+  const failing = aCheck('a', () => Promise.reject(new Error('not today')))
+  await expect(aProcess([failing], ahead).begin(NIGHTLY)).rejects.toThrow('not today')
+  const found = aCheck('a', () =>
+    Promise.resolve({ ...EMPTY, drifts: [drift('acct_1')], unjudged: ['acct_2'] }),
+  )
+  const seen = (subject: string) =>
+    own.db.query(
+      `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
+       VALUES ($1, 'ledger_balance', 'review', $2, '{}', now(), now())`,
+      [ids.uuid(), subject],
+    )
+  for (const subject of ['acct_2', 'acct_3']) await seen(subject)
+  expect(await aProcess([found]).step()).toMatchObject({ check: null })
+  expect((await findings()).map(({ subject }) => subject)).toEqual(['acct_1', 'acct_2'])
+})
+
+test('an explanation ends: what nobody would see again is open, what is not seen is gone', async () => {
+  const explained = (kind: string, subject: string, until: string | null) =>
+    own.db.query(
+      `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen, state,
+         note, explained_until)
+       VALUES ($1, $2, 'urgent', $3, '{}', now() - interval '2 days', now() - interval '2 days',
+         'explained', 'we know', now() + $4::interval)`,
+      [ids.uuid(), kind, subject, until],
+    )
+  await explained('meter_late', 'over', '-1 hour')
+  await explained('meter_late', 'stands', '1 hour')
+  await explained('meter_late', 'for good', null)
+  await explained('ledger_balance', 'not seen', '-1 hour')
+  await explained('ledger_balance', 'not seen, stands', '1 hour')
+  await explained('ledger_balance', 'seen', '-1 hour')
+  const found = aCheck('a', () => Promise.resolve({ ...EMPTY, drifts: [drift('seen')] }))
+  await aProcess([found]).begin({ ...MANUAL, fix: false })
+  expect((await findings()).map(({ subject }) => subject)).toEqual(['seen', 'over'])
+  const [gone] = await own.db.query("SELECT state FROM findings WHERE subject = 'not seen'")
+  expect(gone?.state).toBe('gone')
+})
+
 test('what was not judged stays open', async () => {
   const found = aCheck('a', () => Promise.resolve({ ...EMPTY, drifts: [drift('acct_1')] }))
   await aProcess([found]).begin({ ...NIGHTLY, fix: false })

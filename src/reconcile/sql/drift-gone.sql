@@ -1,7 +1,8 @@
--- Closes what a whole comparison did not see any more.
+-- Closes what a whole comparison did not see any more, also where an explanation of it has run out.
 -- Parameters: $1 kinds, $2 start of the run, $3 only what was made after (Unix ms; null = all).
 -- Result: none. Cost: a scan of the findings.
 UPDATE findings
 SET state = 'gone'
-WHERE kind = ANY ($1::text[]) AND state = 'open' AND last_seen < $2::timestamptz
+WHERE kind = ANY ($1::text[]) AND last_seen < $2::timestamptz
+  AND (state = 'open' OR (state = 'explained' AND explained_until <= $2::timestamptz))
   AND ($3::bigint IS NULL OR (evidence->>'created_ms')::bigint >= $3)
