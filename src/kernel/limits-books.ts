@@ -53,6 +53,10 @@ export const DISPUTE_OPEN_MS = 120 * 86_400_000
 export const RECONCILE_USAGE_MS = 24 * 3_600_000
 /** Usage this old is urgent: a fortnight later Stripe takes it no more. */
 export const RECONCILE_USAGE_LATE_MS = 21 * 86_400_000
+/** An invoice is final within hours of its period's end, within three days where events fail. */
+export const RECONCILE_UNBILLED_MS = 4 * 86_400_000
+/** Where nothing says when a period ends it is a month, and the days of its draft. */
+export const RECONCILE_UNBILLED_MS_MAX = 40 * 86_400_000
 /** A page of meters asks no longer than this: how many calls a customer takes is not known. */
 export const RECONCILE_METERS_MS = 10_000
 /** Days of one report of margins: two years' months side by side, and each a statement. */

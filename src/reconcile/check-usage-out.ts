@@ -1,5 +1,10 @@
 import { PAGE_MAX } from '../kernel/limits.ts'
-import { RECONCILE_USAGE_LATE_MS, RECONCILE_USAGE_MS } from '../kernel/limits-books.ts'
+import {
+  RECONCILE_UNBILLED_MS,
+  RECONCILE_UNBILLED_MS_MAX,
+  RECONCILE_USAGE_LATE_MS,
+  RECONCILE_USAGE_MS,
+} from '../kernel/limits-books.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
@@ -10,6 +15,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'account-page',
   'usage-unreported',
   'overage-reported',
+  'overage-unbilled',
 ])
 
 /** Why usage waits, for a person. */
@@ -20,6 +26,9 @@ function reasonOf(row: Row, stage: 'unsealed' | 'unsent'): string {
   return stage === 'unsealed' ? 'it was not sealed' : 'it was not sent'
 }
 
+const severityOf = (oldestMs: number, untilMs: number): Drift['severity'] =>
+  untilMs - oldestMs > RECONCILE_USAGE_LATE_MS ? 'urgent' : 'review'
+
 /** Usage that nobody tells Stripe of. Its worth is the overage in it. */
 function unreported(row: Row, untilMs: number): Drift {
   const [accountId, name] = [textOf(row, 'account_id'), textOf(row, 'name')]
@@ -27,7 +36,7 @@ function unreported(row: Row, untilMs: number): Drift {
   const [oldestMs, overage] = [numberOf(row, 'oldest'), microsOf(row, 'overage_micros')]
   return {
     kind: 'usage_not_reported',
-    severity: untilMs - oldestMs > RECONCILE_USAGE_LATE_MS ? 'urgent' : 'review',
+    severity: severityOf(oldestMs, untilMs),
     direction: 'unpaid_but_active',
     subject: `${accountId} ${name} ${stage}`,
     atStakeMicros: Math.abs(overage),
@@ -35,6 +44,30 @@ function unreported(row: Row, untilMs: number): Drift {
       ...{ account_id: accountId, customer: orNull(row, 'customer_id', textOf) },
       ...{ meter: name, stage, rows: numberOf(row, 'rows'), value: textOf(row, 'value') },
       ...{ oldest: new Date(oldestMs).toISOString(), reason: reasonOf(row, stage) },
+    },
+    repair: null,
+  }
+}
+
+const NO_INVOICE =
+  'no invoice of that time is known: does the subscription have a price of this meter? Where it ' +
+  'has, farebox stripe sync looks again; what none bills, farebox meters resend --now moves on'
+
+/** Overage that was told, and that nobody was billed for when its period had ended. */
+function unbilled(row: Row, untilMs: number): Drift {
+  const [accountId, event] = [textOf(row, 'account_id'), textOf(row, 'event_name')]
+  const [oldestMs, draft] = [numberOf(row, 'oldest'), orNull(row, 'draft', textOf)]
+  return {
+    kind: 'overage_unbilled',
+    severity: severityOf(oldestMs, untilMs),
+    direction: 'unpaid_but_active',
+    subject: `${accountId} ${event}`,
+    atStakeMicros: microsOf(row, 'overage_micros'),
+    evidence: {
+      ...{ account_id: accountId, customer: textOf(row, 'customer_id'), event_name: event },
+      ...{ reports: numberOf(row, 'reports'), value: textOf(row, 'value') },
+      ...{ oldest: new Date(oldestMs).toISOString(), draft },
+      reason: draft === null ? NO_INVOICE : `${draft} is not final, or was deleted`,
     },
     repair: null,
   }
@@ -64,13 +97,14 @@ function overageDrift(row: Row): Drift | null {
 }
 
 /**
- * Usage on its way out, by our own books: what waits for too long, whatever the reason, and the
- * overage line of each account ↔ its receipts that are not sealed, its reports that no invoice has
- * closed, and what invoices billed ahead. Each statement sees one moment. Source: issue 5 §1, §2.
+ * Usage on its way out, by our own books: what waits for too long, whatever the reason; what was told
+ * and is on no invoice; and the overage line of each account ↔ its receipts that are not sealed, its
+ * reports that no invoice has closed, and what invoices billed ahead. Each statement sees one
+ * moment. Source: issue 5 §1, §2.
  */
 export const checkOfUsageOut = (db: Tx, accountsMax = PAGE_MAX): Check => ({
   name: 'usage out',
-  kinds: ['usage_not_reported', 'overage_differs'],
+  kinds: ['usage_not_reported', 'overage_differs', 'overage_unbilled'],
   isOfTime: false,
   async page(cursor, { untilMs }) {
     const accounts = await db.query(sql['account-page'], [cursor ?? '', null, accountsMax])
@@ -81,9 +115,13 @@ export const checkOfUsageOut = (db: Tx, accountsMax = PAGE_MAX): Check => ({
     const before = new Date(untilMs - RECONCILE_USAGE_MS)
     const waiting = await db.query(sql['usage-unreported'], [...page, before])
     const lines = await db.query(sql['overage-reported'], page)
+    const ended = new Date(untilMs - RECONCILE_UNBILLED_MS)
+    const old = new Date(untilMs - RECONCILE_UNBILLED_MS_MAX)
+    const told = await db.query(sql['overage-unbilled'], [...page, ended, old])
     const drifts = [
       ...waiting.map((row) => unreported(row, untilMs)),
       ...lines.flatMap((row) => overageDrift(row) ?? []),
+      ...told.map((row) => unbilled(row, untilMs)),
     ]
     return { drifts, seen: accounts.length, next: accounts.length < accountsMax ? null : to }
   },

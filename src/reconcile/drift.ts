@@ -29,7 +29,7 @@ export const DRIFT_KINDS = [
   ...['subscription_not_there', 'subscription_ambiguous', 'subscription_price_unknown'],
   ...['subscription_differs', 'payment_not_granted', 'clawback_differs', 'grant_without_payment'],
   ...['meter_summary_differs', 'meter_not_there', 'usage_not_reported', 'overage_differs'],
-  ...['fields_differ', 'access_stored', 'access_cached'],
+  ...['overage_unbilled', 'fields_differ', 'access_stored', 'access_cached'],
   ...['provider_cost_differs', 'provider_cost_unrecorded', 'provider_cost_unbilled'],
   'reconcile_check_failed',
 ] as const

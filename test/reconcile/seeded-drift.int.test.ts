@@ -74,13 +74,19 @@ const checkout = (account: string, id: string, session: string, state: string) =
    VALUES ('${id}', '${account}', 'pack', 'starter', 'price_x', 7, 'x', 'x', 'x', '${session}',
      '${state}', now(), now());`
 
-const report = (account: string, customer: string, event: string, identifier: string) =>
+const report = (
+  account: string,
+  customer: string,
+  event: string,
+  identifier: string,
+  hour: string = HOUR,
+) =>
   `INSERT INTO meter_reports (id, sealing_id, identifier, account_id, customer_id, meter,
      event_name, dimensions, slot_at, rev, part, kind, value, overage_micros, at, sealed_at, state,
      sent_at)
    SELECT gen_random_uuid(), gen_random_uuid(), '${identifier}', '${account}', '${customer}',
      '${event}', '${event}', '{}', at, 1, 0, 'usage', 4, 4000000, at, at, 'sent', at
-   FROM (SELECT '${HOUR}'::timestamptz AS at) it;`
+   FROM (SELECT '${hour}'::timestamptz AS at) it;`
 
 /** A subscription of Stripe's as it is here, and what follows from it. */
 async function linked(customer: string, account: string, id: string, status = 'active') {
@@ -449,6 +455,18 @@ const KINDS: Readonly<
     ]
     const undo = `DELETE FROM meter_reports WHERE identifier = 'nowhere'`
     return byHand(told, report(accountId, 'cus_metered', 'nowhere', 'nowhere'), undo)
+  },
+  async overage_unbilled() {
+    const { accountId } = await its.charged()
+    const hour = new Date(Date.parse(HOUR) - 50 * DAY_MS).toISOString()
+    const stake = [4 * CREDIT, 'unpaid_but_active'] as const
+    const told = [
+      urgent('overage_unbilled', `${accountId} ai_credits`, ...stake),
+      review('meter_summary_differs', `ai_credits cus_unbilled ${hour}`, ...stake),
+      urgent('overage_differs', accountId, 4 * CREDIT, null),
+    ]
+    const undo = `DELETE FROM meter_reports WHERE identifier = 'unbilled'`
+    return byHand(told, report(accountId, 'cus_unbilled', 'ai_credits', 'unbilled', hour), undo)
   },
   async usage_not_reported() {
     const { accountId } = await its.charged()

@@ -111,3 +111,57 @@ test('overage that no meter counts, and what was told of none, are found', async
   ])
   expect(await found(more)).toEqual([['overage_differs', 'urgent', null, 'it', 2, undefined]])
 })
+
+test('overage that was told and is on no invoice when its period is over is found', async () => {
+  const one = await world.account()
+  await world.use(one, 5 * CREDIT)
+  const rest = await world.use(one, 2 * CREDIT)
+  await send()
+  const endMs = world.clock.now() + 20 * DAY
+  await own.db.query(
+    `INSERT INTO subscriptions (id, account_id, customer_id, quantity, status,
+       current_period_start, current_period_end, cancel_at_period_end, is_collection_paused,
+       started_at, changed_at)
+     VALUES ('sub_1', $1, $2, 1, 'active', $3, $4, false, false, $3, $3)`,
+    [one.id, one.customer, new Date(world.clock.now() - 10 * DAY), new Date(endMs)],
+  )
+  const goTo = (ms: number) => world.advance(ms - world.clock.now())
+  await goTo(endMs + 3 * DAY) // Stripe may take that long to make its invoice final
+  expect(await found(one)).toEqual([])
+  await goTo(endMs + 5 * DAY)
+  const said = async () =>
+    (await found(one)).map(([kind, severity, , , stake]) => [kind, severity, stake])
+  expect(await said()).toEqual([['overage_unbilled', 'urgent', 7]])
+  expect(String((await found(one))[0]?.at(-1))).toContain('no invoice of that time is known')
+
+  // A draft that nobody made final is named.
+  const period = (finalMs: number | null) =>
+    own.db.query(
+      `INSERT INTO meter_periods VALUES ('in_1', 'ai_credits', $1, $2, $3, $4)
+       ON CONFLICT (invoice_id, event_name) DO UPDATE SET finalized_at = excluded.finalized_at`,
+      [one.id, new Date(endMs - 30 * DAY), new Date(endMs), finalMs && new Date(finalMs)],
+    )
+  await period(null)
+  expect((await found(one))[0]?.at(-1)).toBe('in_1 is not final, or was deleted')
+  // Final it closes it; what it leaves out is told of the invoice.
+  await period(endMs + HOUR)
+  expect(await found(one)).toEqual([])
+
+  await own.db.query('DELETE FROM meter_periods')
+  await world.books.reverse(rest, 'wrong', world.clock.now())
+  await send()
+  expect(await said()).toEqual([['overage_unbilled', 'urgent', 5]])
+  await own.db.query("UPDATE meter_reports SET billed_by = 'in_2' WHERE account_id = $1", [one.id])
+  await own.db.query('DELETE FROM subscriptions')
+})
+
+test('where nothing says when a period ends, overage is given a month and its draft', async () => {
+  const one = await world.account()
+  await world.use(one, 5 * CREDIT)
+  await send()
+  await world.advance(30 * DAY)
+  await world.advance(9 * DAY)
+  expect(await found(one)).toEqual([])
+  await world.advance(2 * DAY)
+  expect((await found(one)).map(([kind]) => kind)).toEqual(['overage_unbilled'])
+})

@@ -1,0 +1,29 @@
+-- Overage of some accounts that Stripe was told and that no invoice has closed although its period is
+-- over: the subscription has no price of the meter, its draft was deleted or never made final, or
+-- nobody heard of the invoice. What a final invoice left out is told when that is looked at.
+-- Parameters: $1 account to start after, $2 last account, $3 periods that ended before this have
+-- been invoiced, $4 used before this where nothing says when its period ended.
+-- Result: account_id, customer_id, event_name, reports, value (units), overage_micros, oldest,
+-- draft: an invoice of that time that is not final, or null. Cost: the reports of those accounts.
+SELECT r.account_id, max(r.customer_id) AS customer_id, r.event_name, count(*) AS reports,
+       sum(r.value)::text AS value, sum(r.overage_micros)::bigint AS overage_micros,
+       min(r.at) AS oldest, max(p.invoice_id) AS draft
+FROM meter_reports r
+LEFT JOIN LATERAL (
+  SELECT q.invoice_id, q.finalized_at, q.end_at FROM meter_periods q
+  WHERE q.account_id = r.account_id AND q.event_name = r.event_name
+    AND q.start_at <= r.at AND r.at < q.end_at
+  ORDER BY q.finalized_at LIMIT 1) p ON true
+LEFT JOIN LATERAL (
+  SELECT min(b.at) AS at
+  FROM (SELECT current_period_start AS at FROM subscriptions WHERE account_id = r.account_id
+        UNION ALL SELECT current_period_end FROM subscriptions WHERE account_id = r.account_id) b
+  WHERE b.at > r.at) s ON true
+WHERE r.account_id > $1 AND r.account_id <= $2 AND r.state IN ('sent', 'nothing')
+  AND r.billed_by IS NULL AND r.successor IS NULL AND r.overage_micros <> 0
+  AND p.finalized_at IS NULL
+  AND CASE WHEN coalesce(p.end_at, s.at) IS NULL THEN r.at < $4::timestamptz
+           ELSE coalesce(p.end_at, s.at) < $3::timestamptz END
+GROUP BY r.account_id, r.event_name
+HAVING sum(r.value) > 0 AND sum(r.overage_micros) > 0
+ORDER BY r.account_id, r.event_name
