@@ -17,10 +17,12 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'take-billable',
   'read-surplus',
   'keep-surplus',
+  'closed-by-invoice',
   'count-billed',
   'unclosed-periods',
   'stop',
   'wake-customer',
+  'has-reports',
 ])
 
 export interface WatchDeps {
@@ -48,14 +50,15 @@ interface Seen {
   readonly id: string
   readonly status: string
   readonly customer: string | null
-  /** null = it is a draft, or void. */
+  /** null = it is a draft. */
   readonly finalMs: number | null
   readonly periods: readonly Period[]
 }
 
 /** More lines than an invoice has. */
 const LINES_MAX = 10_000
-const FINAL = ['open', 'paid', 'uncollectible']
+/** A void one was final before: it closed its usage, whether anybody looked at it then or not. */
+const FINAL = ['open', 'paid', 'uncollectible', 'void']
 
 const idOf = (value: string | { readonly id: string } | null | undefined): string | null =>
   value === null || value === undefined ? null : typeof value === 'string' ? value : value.id
@@ -158,12 +161,32 @@ async function writeInvoice(tx: Tx, deps: WatchDeps, seen: Seen, nowMs: number) 
       changed = (await close(tx, deps, of)) || changed
       await judgeInvoice(tx, deps, { ...of, quantity: period.quantity })
     }
-    if (seen.status !== 'void') continue
-    const evidence = { account_id: accountId, event_name: eventName }
-    const finding = { kind: 'meter_invoice_void', severity: 'review' } as const
-    await deps.note({ ...finding, subject: `${seen.id}:${eventName}`, evidence }, tx)
+    if (seen.status === 'void') await noteVoid(tx, deps, { accountId, seen, period })
   }
   return changed ? [accountId] : []
+}
+
+const VOID_TO_DO =
+  'its usage was closed when it was final, and is on no other invoice. If it is to be paid, bill ' +
+  'it by hand in Stripe; if not, explain this finding'
+
+async function noteVoid(
+  tx: Tx,
+  { note }: WatchDeps,
+  of: { readonly accountId: string; readonly seen: Seen; readonly period: Period },
+): Promise<void> {
+  const { accountId, seen, period } = of
+  const { eventName, quantity } = period
+  const [row] = await tx.query(sql['closed-by-invoice'], [accountId, eventName, seen.id])
+  const overage = row === undefined ? ZERO : microsOf(row, 'micros')
+  const evidence = {
+    ...{ account_id: accountId, customer_id: seen.customer, invoice: seen.id },
+    ...{ event_name: eventName, billed_quantity: quantity, overage_micros: overage },
+    to_do: VOID_TO_DO,
+  }
+  const finding = { kind: 'meter_invoice_void', severity: 'review' } as const
+  const subject = `${seen.id}:${eventName}`
+  await note({ ...finding, subject, evidence, atStakeMicros: Math.abs(overage) }, tx)
 }
 
 /** Invoices looked at in one round; the rest has its turn in the next. */
@@ -201,6 +224,10 @@ async function stopCustomer(tx: Tx, id: string, nowMs: number): Promise<readonly
   return []
 }
 
+/** What was told while plans had meters is billed and closed, whatever the configuration says now. */
+const hasReports = async (db: Db): Promise<boolean> =>
+  (await db.query(sql['has-reports'])).length > 0
+
 /**
  * Looks at invoices and customers for what they mean to usage: the period's last usage is sealed
  * when its invoice is made, its overage closed when that is final, and nothing is told of a
@@ -209,7 +236,7 @@ async function stopCustomer(tx: Tx, id: string, nowMs: number): Promise<readonly
  */
 export function makeUsageWatch(deps: WatchDeps) {
   return async (kind: string, id: string): Promise<WriteSeen | null> => {
-    if (deps.book().plans.length === 0) return null
+    if (deps.book().plans.length === 0 && !(await hasReports(deps.db))) return null
     if (kind === 'customer') {
       const customer = await deps.stripe.customers.retrieve(id)
       return customer.deleted === true ? (tx, nowMs) => stopCustomer(tx, id, nowMs) : null

@@ -25,9 +25,9 @@ afterAll(async () => {
 })
 
 /** An account whose customer has a subscription to the metered price. */
-async function subscriber() {
+async function subscriber(card = 'pm_card_visa') {
   const one = await world.account()
-  const method = await world.stripe.paymentMethods.attach('pm_card_visa', {
+  const method = await world.stripe.paymentMethods.attach(card, {
     customer: one.customer,
   })
   const subscription = await world.stripe.subscriptions.create({
@@ -474,4 +474,71 @@ test('an error report after the invoice that closed it: told, and billed by the 
   await world.process.check()
   expect((await evidenceOf('meter_error_report', id)).state).toBe('gone')
   expect([world.taken(one.customer), await overageOf(one)]).toEqual([5, 0])
+})
+
+/** An invoice of 5 credits that nobody has paid, nor looked at. */
+async function unpaidInvoice() {
+  const one = await subscriber('pm_card_chargeCustomerFail')
+  await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await send()
+  await goTo(one.endMs + 2 * HOUR)
+  const final = await newest(one)
+  expect(final).toMatchObject({ status: 'open', total: 5 })
+  return { one, id: final.id, op: `billed:${final.id}:ai_credits` }
+}
+
+/** The same looked at before it ended so, or only then; once more changes nothing. */
+async function endedAs(act: (id: string) => Promise<unknown>, isSeenBefore: boolean) {
+  const { one, id, op } = await unpaidInvoice()
+  if (isSeenBefore) expect(await look(id)).toEqual([one.id])
+  await act(id)
+  expect(await look(id)).toEqual(isSeenBefore ? [] : [one.id])
+  expect(await look(id)).toEqual([])
+  expect(await billed(one)).toEqual([[op, 5]])
+  expect(await overageOf(one)).toBe(0)
+  return { one, id }
+}
+
+test.each([true, false])(
+  'an invoice made void: closed as when it was final, told with what to do (seen before: %s)',
+  async (isSeenBefore) => {
+    const { id } = await endedAs((one) => world.stripe.invoices.voidInvoice(one), isSeenBefore)
+    const told = await evidenceOf('meter_invoice_void', `${id}:ai_credits`)
+    expect(told).toMatchObject({
+      ...{ invoice: id, billed_quantity: 5, overage_micros: 5 * CREDIT, stake: 5 * CREDIT },
+      state: 'open',
+    })
+    expect(told).toHaveProperty('to_do', expect.stringContaining('bill it by hand in Stripe'))
+    expect(await world.findings(`${id}:ai_credits`)).toEqual(['meter_invoice_void'])
+  },
+)
+
+test.each([true, false])(
+  'an invoice that is written off: closed once, whether it was seen before or not (%s)',
+  async (isSeenBefore) => {
+    const { id } = await endedAs(
+      (one) => world.stripe.invoices.markUncollectible(one),
+      isSeenBefore,
+    )
+    expect(await world.findings(`${id}:ai_credits`)).toEqual([])
+  },
+)
+
+test('a credit note opens no overage again, and closes none', async () => {
+  const { one, id } = await endedAs(
+    (invoice) => world.stripe.creditNotes.create({ invoice, amount: 3 }),
+    false,
+  )
+  await world.use(one, 2 * CREDIT)
+  expect(await look(id)).toEqual([])
+  expect([await overageOf(one), await world.findings(`${id}:ai_credits`)]).toEqual([2, []])
+})
+
+test('usage told before its plan left the configuration is closed by its invoice all the same', async () => {
+  const { one, id, op } = await unpaidInvoice()
+  const plans = world.configure({ meters: {}, plans: [] })
+  expect(await look(id)).toEqual([one.id])
+  plans.restore()
+  expect(await billed(one)).toEqual([[op, 5]])
 })

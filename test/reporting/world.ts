@@ -141,6 +141,15 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
       account,
     },
     use,
+    /** As a reload of the configuration does. */
+    configure(other: MeterSettings) {
+      outbox.configure(other)
+      return {
+        restore: () => {
+          outbox.configure(given)
+        },
+      }
+    },
     grant: (of: { readonly id: string }, amount: number, fields: object = {}) =>
       books.grant(grant(of.id, amount, fields), clock.now()),
     advance: (ms: number) => control('advance', { seconds: Math.ceil(ms / 1000) }),
