@@ -5,6 +5,7 @@ import * as limits from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Db, Param, Row, Tx, TxOptions } from './db.ts'
 import { isDefinite, sqlState, StoreAwayError } from './errors.ts'
+import { limitStatement, NO_LIMIT } from './postgres-cancel.ts'
 import { gatherWrites } from './turn-writes.ts'
 import { columnParsers } from './types.ts'
 
@@ -48,12 +49,15 @@ export function openPostgres(options: PostgresOptions): Db {
 
   async function query(sql: string, params?: readonly Param[]): Promise<readonly Row[]> {
     const client = await connect()
+    const grace = limits.STATEMENT_GRACE_MS
+    const limit = isPooled === true ? NO_LIMIT : limitStatement(client, statementMs, grace)
     try {
       const rows = await send(client, names.of(sql, params), params)
-      client.release()
+      client.release(limit.lift())
       return rows
     } catch (error) {
-      client.release(!isDefinite(error))
+      const isCanceled = limit.lift()
+      client.release(isCanceled || !isDefinite(error))
       if (names.lost(error)) return query(sql, params)
       if (isDefinite(error)) throw error
       throw new UnknownOutcomeError(describeError(error), { cause: error })

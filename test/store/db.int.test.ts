@@ -210,6 +210,22 @@ describe('a Postgres connection that breaks', async () => {
     await small.close()
   })
 
+  test('so is one outside a transaction, on the server too', async () => {
+    const small = openPostgres({ url: own.url ?? '', poolMax: 1, statementMs: 500, log: silentLog })
+    const slow = small.query('SELECT pg_sleep($1), $2::text', [60, 'runaway'])
+    expect(sqlState(await failure(slow))).toBe('57014')
+    const left = () =>
+      db.query(
+        `SELECT pid FROM pg_stat_activity
+         WHERE query LIKE 'SELECT pg_sleep($1), $2::text%' AND state = 'active'`,
+        [],
+      )
+    await expect.poll(left).toEqual([])
+    // The next one has a connection that nothing can be cancelled on any more.
+    expect(await small.query('SELECT 1 AS n', [])).toEqual([{ n: 1 }])
+    await small.close()
+  })
+
   test('a column added meanwhile, as by a newer release, stops no statement', async () => {
     const small = openPostgres({ url: own.url ?? '', poolMax: 1, log: silentLog })
     await small.query('CREATE TABLE grows (id int); INSERT INTO grows VALUES (1)')
