@@ -224,7 +224,7 @@ async function stopCustomer(tx: Tx, id: string, nowMs: number): Promise<readonly
   return []
 }
 
-/** What was told while plans had meters is billed and closed, whatever the configuration says now. */
+/** What was told while plans had meters is billed, whatever the configuration says now. */
 const hasReports = async (db: Db): Promise<boolean> =>
   (await db.query(sql['has-reports'])).length > 0
 

@@ -11,8 +11,8 @@ const processOf = (client: PoolClient): number | null =>
   'processID' in client && typeof client.processID === 'number' ? client.processID : null
 
 /**
- * Asks Postgres, over a connection that it closes, to end what another one is at. There is no answer,
- * and where it does not arrive, nothing is worse than before.
+ * Asks Postgres, over a connection that it closes, to end what another one is at. There is no
+ * answer, and where it does not arrive, nothing is worse than before.
  */
 function requestCancel(client: PoolClient, waitMs: number): void {
   const [pid, secret] = [processOf(client), secretOf(client)]
@@ -42,10 +42,11 @@ export interface StatementLimit {
 export const NO_LIMIT: StatementLimit = { lift: () => false }
 
 /**
- * Ends a statement outside a transaction on the server when it takes longer than `ms`: nothing may be
- * left to the session, so no setting of Postgres' can. The client alone giving up would leave it
- * running. `graceMs`: how long the client goes on waiting. Not to be used through a pooler: pgbouncer
- * 1.18 ends, with all its connections, when who asked it to cancel is gone before that was done.
+ * Ends a statement outside a transaction on the server when it takes longer than `ms`: nothing may
+ * be left to the session, so no setting of Postgres' can. The client alone giving up would leave it
+ * running. `graceMs`: how long the client goes on waiting. Not to be used through a pooler:
+ * pgbouncer 1.18 ends, with all its connections, when who asked it to cancel is gone before that
+ * was done.
  */
 export function limitStatement(client: PoolClient, ms: number, graceMs: number): StatementLimit {
   let isCanceled = false

@@ -1,6 +1,6 @@
--- Overage of some accounts that Stripe was told and that no invoice has closed although its period is
--- over: the subscription has no price of the meter, its draft was deleted or never made final, or
--- nobody heard of the invoice. What a final invoice left out is told when that is looked at.
+-- Overage of some accounts that Stripe was told and that no invoice has closed although its period
+-- is over: the subscription has no price of the meter, its draft was deleted or never made final,
+-- or nobody heard of the invoice. What a final invoice left out is told when that is looked at.
 -- Parameters: $1 account to start after, $2 last account, $3 periods that ended before this have
 -- been invoiced, $4 used before this where nothing says when its period ended.
 -- Result: account_id, customer_id, event_name, reports, value (units), overage_micros, oldest,
