@@ -226,6 +226,33 @@ test.each([
   expect(foreign.filter((one) => one.kind === kind)).toEqual([])
 })
 
+describe('paid after its subscription ended', () => {
+  const over = (endedAtMs: number) => ({
+    ...activeSubscription('sub_1', 'cus_1', 'price_small'),
+    endedAtMs,
+  })
+  const late = paidInvoice('in_1', 'cus_1', 'sub_1', [planLine('price_small')])
+  const ended = over(late.paidAtMs - 1_000)
+  const told = (invoice = late, subscription = ended, policies = {}) => {
+    const catalogue = catalogueOf(policies)
+    const { findings } = decide([], { invoice, subscription, catalogue })
+    return findings.map(({ kind, severity, atStakeMicros }) => [kind, severity, atStakeMicros])
+  }
+  test('an invoice is urgent, for its credits end at once', () => {
+    expect(told()).toEqual([['stripe_paid_after_end', 'urgent', 100 * CREDIT]])
+  })
+  test('is no matter where it was paid before, cost nothing, or all went back', () => {
+    expect(told(late, over(late.paidAtMs))).toEqual([])
+    expect(told({ ...late, paid: 0 })).toEqual([])
+    expect(told({ ...late, refunded: late.paid })).toEqual([])
+  })
+  test('is no matter where credits outlive their plan, or nothing was included', () => {
+    expect(told(late, ended, { included_at_end: 'keep' })).toEqual([])
+    const pack = planLine('price_extra', { isOfPlan: false, item: '' })
+    expect(told({ ...late, lines: [pack] })).toEqual([])
+  })
+})
+
 test('paid by nobody we know is urgent', () => {
   const { grants, findings } = decide([planLine('price_small')], { accountId: null })
   expect(grants).toEqual([])

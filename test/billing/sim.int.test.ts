@@ -99,4 +99,36 @@ describe('a subscription', () => {
     expect(rows).toEqual(expected.toSorted((a, b) => a.micros - b.micros))
     await expectSound(own.db)
   })
+
+  test('paid for when it was over gives nothing that lasts, which is told until it is paid back', async () => {
+    const who = await buyer()
+    const it = await who.subscribe('small')
+    const { stripe, control, advance } = sim.stripe
+    const card = idOf(it.default_payment_method)
+    await control('behave', { payment_method: card, like: 'pm_card_visa_chargeDeclined' })
+    await advance(31)
+    await advance(20)
+    expect((await stripe.subscriptions.retrieve(it.id)).status).toBe('canceled')
+    const open = await stripe.invoices.list({ subscription: it.id, status: 'open' })
+    const invoice = open.data[0]?.id ?? ''
+    await stripe.invoices.pay(invoice, { payment_method: 'pm_card_visa' })
+    await sim.rest()
+    const told = () =>
+      own.db.query(
+        'SELECT kind, severity, state, at_stake_micros FROM findings WHERE subject = $1',
+        [invoice],
+      )
+    const finding = {
+      ...{ kind: 'stripe_paid_after_end', severity: 'urgent' },
+      at_stake_micros: SOLD.small * 1_000_000,
+    }
+    expect([await who.posted(), await told()]).toEqual([0, [{ ...finding, state: 'open' }]])
+    const paid = await stripe.invoicePayments.list({ invoice, status: 'paid' })
+    await stripe.refunds.create({
+      payment_intent: idOf(paid.data[0]?.payment.payment_intent) ?? '',
+    })
+    await sim.rest()
+    expect([await who.posted(), await told()]).toEqual([0, [{ ...finding, state: 'gone' }]])
+    await expectSound(own.db)
+  })
 })

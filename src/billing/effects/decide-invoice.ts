@@ -1,4 +1,11 @@
-import { micros, microsFromBigInt, subMicros, type Micros } from '../../kernel/money.ts'
+import {
+  addMicros,
+  micros,
+  microsFromBigInt,
+  subMicros,
+  ZERO,
+  type Micros,
+} from '../../kernel/money.ts'
 import { INCLUDED_OVERLAP_MS } from '../../kernel/limits.ts'
 import type { Plan } from '../../access/plans/config.ts'
 import type { Catalogue } from '../catalogue.ts'
@@ -219,6 +226,29 @@ function wrongWith({ invoice, accountId }: InvoiceInput): Finding[] {
   return found
 }
 
+/**
+ * Paid when its subscription was over: what it includes is granted and ends at once. Somebody has
+ * paid for nothing, so a person gives the money back, or credits. Source: design §6 (I3).
+ */
+function paidTooLate(
+  { invoice, subscription, accountId, catalogue }: InvoiceInput,
+  sales: readonly SaleItem[],
+): Finding[] {
+  const endedAtMs = subscription?.endedAtMs ?? null
+  if (accountId === null || endedAtMs === null || invoice.paidAtMs <= endedAtMs) return []
+  if (catalogue.policies.included_at_end === 'keep' || invoice.paid === 0) return []
+  const ended = sales.filter(({ kind }) => kind === 'included')
+  if (ended.length === 0 || isGivenBack(invoice)) return []
+  const evidence = {
+    ...{ account_id: accountId, subscription: subscription?.id },
+    ...{ paid: invoice.paid, currency: invoice.currency },
+  }
+  const atStakeMicros = ended.reduce((sum, one) => addMicros(sum, one.micros), ZERO)
+  return [{ ...PAID_TOO_LATE, subject: invoice.id, evidence, atStakeMicros }]
+}
+
+const PAID_TOO_LATE = { kind: 'stripe_paid_after_end', severity: 'urgent' } as const
+
 /** What is looked for at the lines of a paid invoice. */
 const judgedOf = ({ invoice, catalogue }: InvoiceInput): readonly Judged[] =>
   invoice.lines.flatMap(({ id, price, isProration }): Judged[] => [
@@ -232,7 +262,8 @@ export function decideInvoice(input: InvoiceInput): Decision {
   const findings = wrongWith(input)
   if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`, findings)
   const sales = invoice.lines.flatMap((line) => saleOf(input, line, findings) ?? [])
-  const judged = judgedOf(input)
+  const judged = [...judgedOf(input), { kind: PAID_TOO_LATE.kind, subject: invoice.id }]
+  findings.push(...paidTooLate(input, sales))
   if (sales.length === 0) {
     const why = 'invoice paid: it grants nothing'
     return { ...nothing(why, findings), accountId: isOurs(input) ? accountId : null, judged }

@@ -115,8 +115,8 @@ export async function writePayment(
 ): Promise<Written> {
   await deps.findings.settle(judgedOf(payment, decision), decision.findings, tx)
   const { accountId, sales, why } = decision
-  const isStuck = decision.findings.some(({ severity }) => severity === 'urgent')
   if (accountId === null) {
+    const isStuck = decision.findings.some(({ severity }) => severity === 'urgent')
     return { outcome: why, accounts: [], grantedOfMs: null, isStuck }
   }
   const stored = await noteSales(tx, payment, accountId, sales, nowMs)
@@ -131,7 +131,7 @@ export async function writePayment(
     outcome: `${why}: ${granted.length} granted, ${taken} micros taken back`,
     accounts: [...new Set([...changed, ...(isFrozen ? [accountId] : [])])],
     grantedOfMs: granted.length > 0 ? payment.paidAtMs : null,
-    isStuck,
+    isStuck: false,
     movedMicros: granted.reduce((sum, sale) => sum + sale.micros, 0) - taken,
   }
 }
