@@ -14,6 +14,7 @@ import type { Effects } from './effects/effects.ts'
 import { choosePrice, linesOfPlan, type LineAsked, type PriceChoice } from './plan-lines.ts'
 import { makeOpenPortal } from './portal.ts'
 import { refusalOfStripe } from './refusals.ts'
+import { isReplayedFailure } from './replayed.ts'
 
 export interface CheckoutAsked {
   readonly item: {
@@ -156,14 +157,27 @@ async function plan(
   return row.requestHash === requestHash ? row : REUSED
 }
 
+/** Another one where a failure is kept under the key: nobody was told where the first one is. */
+async function createSession(
+  { checkout: { sessions } }: Pick<Stripe, 'checkout'>,
+  params: Stripe.Checkout.SessionCreateParams,
+  key: string,
+): Promise<Stripe.Checkout.Session> {
+  try {
+    return await sessions.create(params, { idempotencyKey: key })
+  } catch (error) {
+    if (!isReplayedFailure(error)) throw error
+    return sessions.create(params, { idempotencyKey: `${key}-again` })
+  }
+}
+
 /** Asks Stripe for the session of a row. Throws what Stripe throws: then the row stays planned. */
 async function openAt(deps: CheckoutsDeps, account: Account, row: Checkout): Promise<Checkout> {
   const { stripe, db, clock } = deps
   const customer = await deps.ensureCustomer(account)
   const lines = await linesOf(deps, row)
-  const session = await stripe.checkout.sessions.create(sessionParams(row, customer, lines), {
-    idempotencyKey: idempotencyKey(row, lines),
-  })
+  const params = sessionParams(row, customer, lines)
+  const session = await createSession(stripe, params, idempotencyKey(row, lines))
   const { amount_subtotal: amount, currency, url, expires_at: expiresAt } = session
   const opened = { id: row.id, sessionId: session.id, url, amount, currency }
   await checkoutRows.open(db, { ...opened, expiresAtMs: expiresAt * 1000 }, clock.now())

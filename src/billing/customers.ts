@@ -7,6 +7,7 @@ import { STRIPE_KEY_KEPT_MS } from '../kernel/limits-outside.ts'
 import type { Db } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
+import { isReplayedFailure } from './replayed.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'plan-customer',
@@ -14,6 +15,11 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'replan-customer',
   'note-customer',
 ])
+
+/** Customers made since one was planned; past them the search is asked. */
+const LIST_MAX = 1_000
+/** Clocks, and the time between the plan and the call. */
+const LIST_BEFORE_S = 3_600
 
 export interface CustomersDeps {
   readonly stripe: Pick<Stripe, 'customers'>
@@ -35,9 +41,36 @@ export type EnsureCustomer = (account: Account) => Promise<string>
 /** Account ids hold no quotes, so the text is safe in a query of Stripe's search. */
 const queryOf = (accountId: string): string => `metadata['farebox_account']:'${accountId}'`
 
+/** Made by somebody who could not note it; null = none is. The search lags, the list does not. */
+async function findAt(
+  { customers }: Pick<Stripe, 'customers'>,
+  accountId: string,
+  { plannedAtMs }: Planned,
+): Promise<string | null> {
+  const created = { gte: Math.floor(plannedAtMs / 1000) - LIST_BEFORE_S }
+  const listed = await customers
+    .list({ created, limit: 100 })
+    .autoPagingToArray({ limit: LIST_MAX })
+  const ours = listed.find(({ metadata }) => metadata.farebox_account === accountId)
+  if (ours !== undefined) return ours.id
+  const found = await customers.search({ query: queryOf(accountId), limit: 1 })
+  return found.data[0]?.id ?? null
+}
+
+async function createAt(
+  { customers }: Pick<Stripe, 'customers'>,
+  accountId: string,
+  key: string,
+): Promise<string> {
+  // Nothing that may change meanwhile: the same key must come with the same parameters.
+  const params = { metadata: { farebox_account: accountId } }
+  return (await customers.create(params, { idempotencyKey: `farebox-${key}` })).id
+}
+
 /**
  * The key of the call is a row before the call is made, so whoever repeats it after a crash gets
- * the same customer; once Stripe may have forgotten the key it is asked for the customer first.
+ * the same customer; once Stripe may have forgotten the key, or keeps a failure under it, it is
+ * asked for the customer first.
  * Source: design §7 (planned first).
  */
 export function makeEnsureCustomer(deps: CustomersDeps): EnsureCustomer {
@@ -54,26 +87,20 @@ export function makeEnsureCustomer(deps: CustomersDeps): EnsureCustomer {
     }
   }
 
-  /** Made long ago by somebody who could not note it; null = there is none. */
-  async function search(accountId: string): Promise<string | null> {
-    const found = await stripe.customers.search({ query: queryOf(accountId), limit: 1 })
-    return found.data[0]?.id ?? null
-  }
-
   async function make(accountId: string, planned: Planned): Promise<string> {
-    let { key } = planned
-    if (clock.now() - planned.plannedAtMs > STRIPE_KEY_KEPT_MS) {
-      const known = await search(accountId)
-      if (known !== null) return known
-      key = ids.uuid()
-      const params = [accountId, planned.key, key, new Date(clock.now())]
-      await db.query(sql['replan-customer'], params)
-      key = (await plan(accountId)).key
+    if (clock.now() - planned.plannedAtMs <= STRIPE_KEY_KEPT_MS) {
+      try {
+        return await createAt(stripe, accountId, planned.key)
+      } catch (error) {
+        if (!isReplayedFailure(error)) throw error
+      }
     }
-    // Nothing that may change meanwhile: the same key must come with the same parameters.
-    const params = { metadata: { farebox_account: accountId } }
-    const made = await stripe.customers.create(params, { idempotencyKey: `farebox-${key}` })
-    return made.id
+    // The key is forgotten, or leads to a failure for a day.
+    const known = await findAt(stripe, accountId, planned)
+    if (known !== null) return known
+    const params = [accountId, planned.key, ids.uuid(), new Date(clock.now())]
+    await db.query(sql['replan-customer'], params)
+    return createAt(stripe, accountId, (await plan(accountId)).key)
   }
 
   return async (account) => {

@@ -253,6 +253,20 @@ describe('checkout', async () => {
     expect(await ownCustomers()).toHaveLength(1)
   })
 
+  test('a failure that Stripe keeps under its key stops no purchase for a day', async () => {
+    const fail = (operation: string) =>
+      sim.control('api-fault', { kind: 'error', after: true, operation, times: 1 })
+    await fail('POST /v1/customers')
+    await fail('POST /v1/checkout/sessions')
+    const opened = await buy(buyer.secret, 'k')
+    expect(opened.status).toBe(201)
+    expect(await ownCustomers()).toHaveLength(1)
+    expect((await buy(buyer.secret, 'k')).body.session_id).toBe(opened.body.session_id)
+    await pay(opened.body.session_id)
+    await until(async () => (await look(buyer.secret, opened.body.id)).body.state === 'granted')
+    expect(await balance(buyer.secret)).toMatchObject({ posted: thousand })
+  })
+
   test('a payment whose session answer was lost is found by what the session names', async () => {
     await loseNext('POST /v1/checkout/sessions')
     expect((await buy(buyer.secret, 'k')).status).toBeGreaterThanOrEqual(500)

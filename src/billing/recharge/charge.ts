@@ -1,4 +1,5 @@
 import Stripe from 'stripe'
+import { isReplayedFailure } from '../replayed.ts'
 import type { Failure } from './consequence.ts'
 import { failureOf } from './decide.ts'
 import type { Attempt } from './rows.ts'
@@ -42,8 +43,7 @@ function readRefusal(error: unknown): Called {
   if (error instanceof StripeInvalidRequestError) {
     return { kind: 'ended', failure: { kind: 'refused', detail: code } }
   }
-  // Stripe kept a failure of its own under the key and will repeat it for a day.
-  if (error.headers?.['idempotent-replayed'] === 'true') return { kind: 'replayed' }
+  if (isReplayedFailure(error)) return { kind: 'replayed' }
   throw error
 }
 
