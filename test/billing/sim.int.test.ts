@@ -103,11 +103,12 @@ describe('a subscription', () => {
   test('paid for when it was over gives nothing that lasts, which is told until it is paid back', async () => {
     const who = await buyer()
     const it = await who.subscribe('small')
-    const { stripe, control, advance } = sim.stripe
+    const { stripe } = sim.stripe
     const card = idOf(it.default_payment_method)
-    await control('behave', { payment_method: card, like: 'pm_card_visa_chargeDeclined' })
-    await advance(31)
-    await advance(20)
+    const like = 'pm_card_visa_chargeDeclined'
+    await sim.stripe.control('behave', { payment_method: card, like })
+    await sim.stripe.advance(31)
+    await sim.stripe.advance(20)
     expect((await stripe.subscriptions.retrieve(it.id)).status).toBe('canceled')
     const open = await stripe.invoices.list({ subscription: it.id, status: 'open' })
     const invoice = open.data[0]?.id ?? ''
