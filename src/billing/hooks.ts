@@ -15,8 +15,11 @@ export interface RechargeEnd {
 /** What operations watch of billing. */
 export interface BillingHooks {
   delivery(result: DeliveryResult): void
-  /** An event that was worked on: `durationMs` from its arrival to its effect. */
-  processed(result: 'done' | 'failed' | 'dead', durationMs: number): void
+  /**
+   * An event that was worked on: `durationMs` from its arrival to its effect; null = it was fetched
+   * or set to work again by hand.
+   */
+  processed(result: 'done' | 'failed' | 'dead', durationMs: number | null): void
   /** Credits are usable: `durationMs` from Stripe's payment to the posting of the grant. */
   usable(durationMs: number): void
   /** Something was paid that could not be granted. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
 import { STRIPE_EVENT_LEASE_MS } from '../kernel/limits-outside.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
-import { numberOf, orNull, textOf } from '../store/rows.ts'
+import { flagOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import { makeKeepEvents, type Delivery, type Kept } from './keep-events.ts'
 
@@ -30,6 +30,8 @@ export interface ClaimedEvent {
   readonly attempts: number
   readonly occurredAtMs: number
   readonly receivedAtMs: number
+  /** Fetched or set to work again by somebody, so that its delay is no fault. */
+  readonly isByHand: boolean
   readonly lease: string
 }
 
@@ -96,6 +98,7 @@ const readClaimed = (row: Row): ClaimedEvent => ({
   attempts: numberOf(row, 'attempts'),
   occurredAtMs: numberOf(row, 'occurred_at'),
   receivedAtMs: numberOf(row, 'received_at'),
+  isByHand: flagOf(row, 'by_hand'),
   lease: textOf(row, 'lease'),
 })
 

@@ -52,6 +52,10 @@ export const retryMs = (attempts: number, random: number): number =>
     maxMs: STRIPE_EVENT_RETRY_MS_MAX,
   })
 
+/** From its arrival, ms; null = it is not to be measured. */
+const durationOf = ({ isByHand, receivedAtMs }: ClaimedEvent, nowMs: number): number | null =>
+  isByHand ? null : nowMs - receivedAtMs
+
 function makeOne(deps: WorkerDeps) {
   const { inbox, effect, findings, hooks, clock, log } = deps
 
@@ -72,7 +76,7 @@ function makeOne(deps: WorkerDeps) {
         evidence,
       })
     }
-    hooks.processed(isDead ? 'dead' : 'failed', nowMs - event.receivedAtMs)
+    hooks.processed(isDead ? 'dead' : 'failed', durationOf(event, nowMs))
   }
 
   /** Never rejects: what cannot even be noted is tried again when its lease ends. */
@@ -83,7 +87,7 @@ function makeOne(deps: WorkerDeps) {
       await effect(event, async (tx, outcome) => {
         if (!(await inbox.finish(tx, event, outcome, clock.now()))) throw new LeaseLostError()
       })
-      hooks.processed('done', clock.now() - event.receivedAtMs)
+      hooks.processed('done', durationOf(event, clock.now()))
     } catch (error) {
       if (error instanceof LeaseLostError) return
       await failed(event, error).catch((fault: unknown) => {

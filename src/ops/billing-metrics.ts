@@ -87,7 +87,7 @@ export function makeBillingMetrics(registers: Registry[]): BillingMetrics {
   })
   const processing = new Histogram({
     name: 'farebox_stripe_processing_seconds',
-    help: 'From the arrival of an event to its effect, or to a failed try.',
+    help: 'From the delivery of an event to its effect or a failed try; not of syncs and replays.',
     buckets: PROCESSING_S,
     labelNames: ['result'] as const,
     registers,
@@ -109,7 +109,7 @@ export function makeBillingMetrics(registers: Registry[]): BillingMetrics {
       deliveries.inc({ result })
     },
     processed: (result, durationMs) => {
-      processing.observe({ result }, durationMs / 1000)
+      if (durationMs !== null) processing.observe({ result }, durationMs / 1000)
     },
     usable: (durationMs) => {
       usable.observe(Math.max(0, durationMs) / 1000)

@@ -106,21 +106,22 @@ test('counts that could not be shared are shared later, and none of them twice',
   expect(await world.db.query('SELECT 1 FROM stripe_counts')).toEqual([])
 })
 
-test('events that nobody takes up are told; one that is tried again is not', async () => {
+test('deliveries that nobody takes up are told; what is tried again or was fetched is not', async () => {
   await using world = await makeProcesses()
   const inbox = makeInbox({ db: world.db, ids })
-  const store = (objectId: string) => {
+  const store = (objectId: string, source: 'webhook' | 'sync' = 'webhook') => {
     const { id, type } = snapshot('invoice.paid', objectId)
     const event = { ...{ id, type, objectId, stripeAccount: null, apiVersion: null } }
     const rest = { livemode: false, isThin: false, occurredAtMs: world.clock.now() }
     const delivery = { event: { ...event, ...rest }, payload: '{}', ignored: null } as const
-    return inbox.store({ ...delivery, source: 'webhook' }, world.clock.now())
+    return inbox.store({ ...delivery, source }, world.clock.now())
   }
   const health = world.start()
   await store('in_1')
   const [claimed] = await inbox.claim(world.clock.now(), 1)
   if (claimed === undefined) throw new Error('nothing was claimed')
   await inbox.fail(claimed, 'no', world.clock.now() + 1_000, world.clock.now())
+  await store('in_sync', 'sync')
   world.advance(3_600_000)
   await health.tick()
   expect(await world.told()).toBe(0)

@@ -295,6 +295,36 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     ])
   })
 
+  test('what is delivered goes before what was fetched or replayed, whose delay is no fault', async () => {
+    const worked: string[] = []
+    const effect: Effect = async (event, finish) => {
+      worked.push(event.objectId ?? '')
+      await db.tx((tx) => finish(tx, 'ok'))
+    }
+    const world = await makeInboxWorld(db, effect)
+    const old = snapshot('invoice.paid', 'in_replayed')
+    await world.deliver(old)
+    await world.worker.drain()
+    const fetched = Array.from({ length: 20 }, (_, at) => snapshot('invoice.paid', `in_sync${at}`))
+    for (const one of fetched) {
+      const payload = JSON.stringify(one)
+      const event = readEvent(payload)
+      if (event === null) throw new Error('not an event')
+      await world.inbox.store({ event, payload, source: 'sync', ignored: null }, world.clock.now())
+    }
+    await world.inbox.replay(old.id, world.clock.now())
+    world.advance(60_000)
+    await world.deliver(snapshot('invoice.paid', 'in_live'))
+    world.advance(7_000)
+    worked.length = 0
+    const { durations } = world.hooks
+    durations.length = 0
+    await world.worker.drain()
+    expect(worked.indexOf('in_live')).toBeLessThan(STRIPE_EVENTS_AT_ONCE_MAX)
+    expect(worked).toHaveLength(22)
+    expect([durations.filter((one) => one !== null), durations.length]).toEqual([[7_000], 22])
+  })
+
   test('what could not be stored is not answered 2xx', async () => {
     const world = await makeInboxWorld(
       { ...db, query: () => Promise.reject(new UnknownOutcomeError('cut')) },

@@ -50,19 +50,26 @@ export function snapshot(type: string, objectId: string | null, fields: object =
 export interface CountedHooks extends BillingHooks {
   readonly deliveries: DeliveryResult[]
   readonly results: string[]
+  /** What was measured of each result; null = nothing. */
+  readonly durations: (number | null)[]
   readonly recharges: RechargeEnd[]
 }
 
 export function countedHooks(): CountedHooks {
   const deliveries: DeliveryResult[] = []
   const results: string[] = []
+  const durations: (number | null)[] = []
   const recharges: RechargeEnd[] = []
   return {
     deliveries,
     results,
+    durations,
     recharges,
     delivery: (result) => deliveries.push(result),
-    processed: (result) => results.push(result),
+    processed(result, durationMs) {
+      results.push(result)
+      durations.push(durationMs)
+    },
     usable: () => undefined,
     notGranted: () => undefined,
     recharged: (end) => recharges.push(end),

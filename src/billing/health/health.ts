@@ -69,8 +69,10 @@ function countingHooks(hooks: BillingHooks, count: (name: CountName) => void): B
       hooks.delivery(result)
     },
     processed(result, durationMs) {
-      count('processed')
-      if (durationMs > BILLING_PROCESSING_MS_MAX) count('processed_late')
+      if (durationMs !== null) {
+        count('processed')
+        if (durationMs > BILLING_PROCESSING_MS_MAX) count('processed_late')
+      }
       hooks.processed(result, durationMs)
     },
     usable(durationMs) {

@@ -6,11 +6,11 @@
 -- Result: a row an event: id, deliveries so far, is_new. Cost: one row an event.
 INSERT INTO stripe_events AS e (id, type, object_id, stripe_account, api_version, is_thin, source,
                                 payload, state, outcome, occurred_at, deliveries, due_at,
-                                received_at, done_at)
+                                received_at, done_at, by_hand)
 SELECT n.id, n.type, n.object_id, n.stripe_account, n.api_version, n.is_thin, n.source, n.payload,
        n.state, n.outcome, n.occurred_at::timestamptz, n.deliveries, n.received_at::timestamptz,
        n.received_at::timestamptz,
-       CASE WHEN n.state = 'ignored' THEN n.received_at::timestamptz END
+       CASE WHEN n.state = 'ignored' THEN n.received_at::timestamptz END, n.source = 'sync'
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
             $8::text[], $9::text[], $10::text[], $11::text[], $12::integer[], $13::text[]) AS n (
   id, type, object_id, stripe_account, api_version, is_thin, source, payload, state, outcome,
