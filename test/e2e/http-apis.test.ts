@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
+import { request as undici } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Customer, Receipt } from '../support/admin.ts'
@@ -349,6 +351,26 @@ describe('time and units', () => {
     const receipt = await receiptOf(response)
     expect(receipt.usage.units).toBe(units)
     expect([receipt.estimated, receipt.cost.micros]).toEqual([estimated, micros])
+  })
+
+  it.each([
+    ['gzip', 'application/json|{"usage":{"units":3}}'],
+    ['br', 'text/event-stream|data: {"usage":{"units":1}}\n\ndata: {"usage":{"units":3}}\n\n'],
+  ])('units of an answer in %s, whose bytes pass as they came', async (encoding, answer) => {
+    const path = `/up/counted/coded/${encoding}?${encodeURIComponent(answer)}`
+    const headers = { authorization: `Bearer ${customer.apiKey}` }
+    const got = await undici(`${gateway.url}${path}`, { headers })
+    const bytes = Buffer.from(await got.body.arrayBuffer())
+    expect(got.headers['content-encoding']).toBe(encoding)
+    const plain = encoding === 'br' ? brotliDecompressSync(bytes) : gunzipSync(bytes)
+    expect(plain.toString()).toBe(answer.split('|')[1])
+    const id = String(got.headers['x-farebox-request-id'])
+    const receipt = await until(async () => {
+      const found = await gateway.admin.receipt(id)
+      return found.status === 'posted' && found
+    })
+    expect(receipt).toMatchObject({ estimated: false, cost: { micros: 300_000 } })
+    expect(receipt.usage).toMatchObject({ units: 3, response_bytes: bytes.length })
   })
 
   it('errors cost nothing, unless the operator says so; his own are not told', async () => {

@@ -3,6 +3,7 @@ import type { HoldProgress, Settled } from '../../credits/holds.ts'
 import type { Micros } from '../../kernel/money.ts'
 import { nonZero, type Usage } from '../../kernel/usage.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'
+import type { Flow } from '../forward.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
 import { isEventStream, makeUnitsTap } from './units-tap.ts'
 
@@ -24,17 +25,17 @@ export interface HttpMeter {
 
 /**
  * Units not named by an answer count as `missing`, and the receipt says estimated; so it does of a
- * body that broke off. Source: design §2.6 (absent is not zero).
+ * body that broke off. `flow` is held back while what comes compressed is read.
+ * Source: design §2.6 (absent is not zero).
  */
 export function makeHttpMeter(
   deps: HttpDeps,
   exchange: HttpExchange,
-  status: number,
-  headers: IncomingHttpHeaders,
+  { status, headers, flow }: { status: number; headers: IncomingHttpHeaders; flow: Flow },
 ): HttpMeter {
   const { api, times, price, priceQuery, sent } = exchange
   const isKnownAtOnce = api.units?.source.kind !== 'json'
-  const units = makeUnitsTap(api.units?.source ?? null, headers)
+  const units = makeUnitsTap(api.units?.source ?? null, headers, flow)
   let responseBytes = 0
   const usageWith = (count: number): Usage => {
     const untilMs = times.endedMs === 0 ? deps.clock.monotonicMs() : times.endedMs
@@ -78,7 +79,7 @@ export function makeHttpMeter(
       return soFar.micros === 0 ? null : soFar
     },
     async settle(isWhole, answer) {
-      const { named, isSure } = units.end(isWhole)
+      const { named, isSure } = await units.end(isWhole)
       const { micros, draft } = priced(named, isSure)
       const settled = await exchange.hold.settle({ draft, micros, tokens: 0, answer })
       exchange.claim?.done()

@@ -8,6 +8,7 @@ import { sendBodiless, sendRefusal, sendWhole } from '../reply.ts'
 import { own, waitPosted } from '../settle.ts'
 import { makeKeeper, type Keeper } from '../stream.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
+import { makeGates } from './gates.ts'
 import { keptAnswer } from './kept-answer.ts'
 import { locationFor } from './location.ts'
 import { makeHttpMeter, type HttpCharged, type HttpMeter } from './meter.ts'
@@ -44,6 +45,7 @@ class HttpSink implements BodySink {
     done: Done,
   ) {
     const { status, headers, flow } = answer
+    const gate = makeGates(flow)
     const { api, out, times } = exchange
     this.#deps = deps
     this.#exchange = exchange
@@ -53,10 +55,10 @@ class HttpSink implements BodySink {
     this.#headers = clientHeaders(headers, exchange.id, 'x-request-id')
     const location = locationFor({ ...api, name: exchange.named }, headers.location)
     if (location !== null) this.#headers.location = location
-    this.#meter = makeHttpMeter(deps, exchange, status, headers)
+    this.#meter = makeHttpMeter(deps, exchange, { status, headers, flow: gate() })
     this.#keeper = makeKeeper(exchange)
     this.#parts = isShort(exchange, status, headers) ? [] : null
-    this.#client = makeClientSide(out, flow, deps.clock, () => {
+    this.#client = makeClientSide(out, gate(), deps.clock, () => {
       this.#leave()
     })
     const leftMs = api.secondsMax * 1_000 - (deps.clock.monotonicMs() - times.calledMs)

@@ -1,30 +1,47 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Transform } from 'node:stream'
 import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits.ts'
+import { DECODED_EVENTS_BYTES_MAX } from '../../kernel/limits-media.ts'
 import { makeSseSplitter } from '../../protocols/sse.ts'
+import { decoderOf } from '../decode.ts'
+import type { Flow } from '../forward.ts'
 import { countAt, countOf, type JsonPath, type UnitsSource } from './units.ts'
+
+/** Named by the answer; null = it names none. `isSure`: it was read to its end, and all of it. */
+interface Named {
+  readonly named: number | null
+  readonly isSure: boolean
+}
 
 /** What an answer says of its units while it passes. */
 export interface UnitsTap {
   data(chunk: Buffer): void
   /** Named so far; null = nothing yet. */
   readonly soFar: number | null
-  /** Named by the answer; null = it names none. `isSure`: it was read to its end, and all of it. */
-  end(isWhole: boolean): { readonly named: number | null; readonly isSure: boolean }
+  /** Called once, at every end of an answer. Never rejects. */
+  end(isWhole: boolean): Promise<Named>
 }
 
-const NOT_ASKED: UnitsTap = {
+/** Reads a body that is as it was written. */
+interface PlainTap {
+  data(chunk: Buffer): void
+  readonly soFar: number | null
+  end(isWhole: boolean): Named
+}
+
+const NOT_ASKED: PlainTap = {
   data: () => undefined,
   soFar: 0,
   end: () => ({ named: 0, isSure: true }),
 }
 
-function headerTap(value: unknown): UnitsTap {
+function headerTap(value: unknown): PlainTap {
   const named = countOf(value)
   return { data: () => undefined, soFar: named, end: () => ({ named, isSure: named !== null }) }
 }
 
 /** A body that is JSON as a whole; one beyond ANSWER_METER_BYTES_MAX is not read. */
-function jsonTap(path: JsonPath): UnitsTap {
+function jsonTap(path: JsonPath): PlainTap {
   let kept: Buffer[] | null = []
   let bytes = 0
   return {
@@ -43,7 +60,7 @@ function jsonTap(path: JsonPath): UnitsTap {
 }
 
 /** Events: the last one that names a number counts. One that is too large to be read may have. */
-function eventsTap(path: JsonPath): UnitsTap {
+function eventsTap(path: JsonPath): PlainTap {
   let named: number | null = null
   let isUnread = false
   const splitter = makeSseSplitter({
@@ -77,9 +94,80 @@ function eventsTap(path: JsonPath): UnitsTap {
 export const isEventStream = (headers: IncomingHttpHeaders): boolean =>
   headers['content-type']?.trimStart().toLowerCase().startsWith('text/event-stream') === true
 
-/** `source` null = the API's answers name no units: none are counted. */
-export function makeUnitsTap(source: UnitsSource | null, headers: IncomingHttpHeaders): UnitsTap {
-  if (source === null) return NOT_ASKED
-  if (source.kind === 'header') return headerTap(headers[source.name])
-  return isEventStream(headers) ? eventsTap(source.path) : jsonTap(source.path)
+const asItIs = (tap: PlainTap): UnitsTap => ({
+  data: (chunk) => {
+    tap.data(chunk)
+  },
+  get soFar() {
+    return tap.soFar
+  },
+  end: (isWhole) => Promise.resolve(tap.end(isWhole)),
+})
+
+/**
+ * Reads what comes compressed, beside the bytes that pass as they came. The answer waits for the
+ * decoder, so that no more than a chunk waits in it; past `bytesMax` of plain bytes, or where they
+ * are no such encoding, the rest is not read.
+ */
+function decodedTap(tap: PlainTap, decoder: Transform, bytesMax: number, flow: Flow): UnitsTap {
+  let bytes = 0
+  let isEmpty = true
+  let isOver = false
+  let tellEnd: (isRead: boolean) => void = () => undefined
+  const ended = new Promise<boolean>((resolve) => {
+    tellEnd = resolve
+  })
+  const over = (isRead: boolean): void => {
+    if (isOver) return
+    isOver = true
+    decoder.destroy()
+    flow.resume()
+    tellEnd(isRead)
+  }
+  decoder.on('data', (chunk: Buffer) => {
+    if (isOver) return
+    bytes += chunk.length
+    if (bytes > bytesMax) over(false)
+    else tap.data(chunk)
+  })
+  decoder.on('drain', flow.resume)
+  decoder.on('error', () => {
+    over(false)
+  })
+  decoder.on('end', () => {
+    over(true)
+  })
+  return {
+    data(chunk) {
+      isEmpty = false
+      if (!isOver && !decoder.write(chunk)) flow.pause()
+    },
+    get soFar() {
+      return tap.soFar
+    },
+    async end(isWhole) {
+      if (isEmpty || !isWhole) over(isWhole)
+      else if (!isOver) decoder.end()
+      return tap.end(await ended)
+    },
+  }
+}
+
+/**
+ * `source` null = the API's answers name no units: none are counted. `flow` is steered by what
+ * reads them.
+ */
+export function makeUnitsTap(
+  source: UnitsSource | null,
+  headers: IncomingHttpHeaders,
+  flow: Flow,
+): UnitsTap {
+  if (source === null) return asItIs(NOT_ASKED)
+  if (source.kind === 'header') return asItIs(headerTap(headers[source.name]))
+  const isEvents = isEventStream(headers)
+  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path)
+  const makeDecoder = decoderOf(headers)
+  if (makeDecoder === null) return asItIs(tap)
+  const bytesMax = isEvents ? DECODED_EVENTS_BYTES_MAX : ANSWER_METER_BYTES_MAX
+  return decodedTap(tap, makeDecoder(), bytesMax, flow)
 }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 
 export interface Seen {
   readonly method: string
@@ -71,6 +72,15 @@ function answer(
       out.setHeader('content-type', 'application/json')
       out.end(decodeURIComponent(query))
       return
+    case 'coded': {
+      const [type = '', text = ''] = decodeURIComponent(query).split('|')
+      out.setHeader('content-type', type)
+      out.setHeader('content-encoding', value)
+      const coded = (value === 'br' ? brotliCompressSync : gzipSync)(text)
+      out.write(coded.subarray(0, 9))
+      out.end(coded.subarray(9))
+      return
+    }
     case 'units':
       if (value !== 'none') out.setHeader('x-units', value)
       out.end('done')

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto'
+import zlib from 'node:zlib'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Flow } from '../../src/gateway/forward.ts'
+import { makeGates } from '../../src/gateway/http/gates.ts'
+import { makeUnitsTap } from '../../src/gateway/http/units-tap.ts'
+
+const ENCODERS: Readonly<Record<string, (plain: Buffer) => Buffer>> = {
+  gzip: (plain) => zlib.gzipSync(plain),
+  deflate: (plain) => zlib.deflateSync(plain),
+  br: (plain) => zlib.brotliCompressSync(plain),
+  zstd: (plain) => zlib.zstdCompressSync(plain),
+}
+const UNREAD = { named: null, isSure: false }
+
+function flowOf(): Flow & { paused: boolean; pauses: number } {
+  const flow = {
+    paused: false,
+    pauses: 0,
+    pause: () => {
+      flow.paused = true
+      flow.pauses += 1
+    },
+    resume: () => {
+      flow.paused = false
+    },
+    abort: () => undefined,
+  }
+  return flow
+}
+
+function open(type: string, encoding?: string, flow: Flow = flowOf()) {
+  const source = { kind: 'json' as const, path: ['n'] }
+  const coded = encoding === undefined ? {} : { 'content-encoding': encoding }
+  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow)
+}
+
+const pieces = (whole: Buffer, bytes: number): Buffer[] =>
+  Array.from({ length: Math.ceil(whole.length / bytes) }, (_, at) =>
+    whole.subarray(at * bytes, (at + 1) * bytes),
+  )
+
+describe.each(Object.keys(ENCODERS))('units of an answer that comes as %s', (encoding) => {
+  const encode = (text: string): Buffer =>
+    ENCODERS[encoding]?.(Buffer.from(text)) ?? Buffer.alloc(0)
+
+  it('are those of its JSON, wherever it is cut', async () => {
+    const property = async (n: number, filling: string, bytes: number): Promise<void> => {
+      const tap = open('application/json', encoding)
+      for (const piece of pieces(encode(JSON.stringify({ filling, n })), bytes)) tap.data(piece)
+      expect(await tap.end(true)).toEqual({ named: n, isSure: true })
+    }
+    const args = [fc.nat(), fc.string(), fc.integer({ min: 1, max: 64 })] as const
+    await fc.assert(fc.asyncProperty(...args, property), { numRuns: 30 })
+  })
+
+  it('are those of the last event that has them', async () => {
+    const tap = open('text/event-stream', encoding)
+    for (const piece of pieces(encode('data: {"n":3}\n\ndata: {"n":5}\n\ndata: x\n\n'), 7)) {
+      tap.data(piece)
+    }
+    expect(await tap.end(true)).toEqual({ named: 5, isSure: true })
+  })
+
+  it('are not known where it is cut off, or is no such encoding', async () => {
+    const coded = encode(JSON.stringify({ n: 4, filling: randomBytes(4_000).toString('hex') }))
+    for (const wrong of [coded.subarray(0, coded.length / 2), Buffer.from('{"n":4}')]) {
+      const tap = open('application/json', encoding)
+      for (const piece of pieces(wrong, 100)) tap.data(piece)
+      expect(await tap.end(true)).toEqual(UNREAD)
+    }
+    const left = open('application/json', encoding)
+    left.data(coded)
+    expect(await left.end(false)).toEqual(UNREAD)
+    expect(await open('application/json', encoding).end(true)).toEqual(UNREAD)
+  })
+})
+
+it('a bomb is read no further than an answer may be large, and holds nothing up for good', async () => {
+  const flow = flowOf()
+  const tap = open('application/json', 'gzip', flow)
+  const member = zlib.gzipSync(Buffer.alloc(1_000_000, 32))
+  const bomb = Buffer.concat(Array.from({ length: 200 }, () => member))
+  for (const piece of pieces(bomb, 16_000)) tap.data(piece)
+  expect(await tap.end(true)).toEqual(UNREAD)
+  expect(flow.pauses).toBeGreaterThan(0)
+  expect(flow.paused).toBe(false)
+})
+
+it('an encoding that is not known is not read, nor is what is not asked for', async () => {
+  const tap = open('application/json', 'compress')
+  tap.data(Buffer.from('{"n":4}'))
+  expect(await tap.end(true)).toEqual({ named: 4, isSure: true }) // it was none after all
+  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf())
+  none.data(Buffer.from('anything'))
+  expect(await none.end(false)).toEqual({ named: 0, isSure: true })
+})
+
+it('a flow that several steer runs while none of them holds it back', () => {
+  const flow = flowOf()
+  const gate = makeGates(flow)
+  const [one, two] = [gate(), gate()]
+  one.pause()
+  two.pause()
+  one.resume()
+  one.resume()
+  expect(flow.paused).toBe(true)
+  two.resume()
+  expect(flow.paused).toBe(false)
+})
