@@ -294,5 +294,7 @@ export const WORK_ENDINGS_MAX = 100
 /** Such holds are kept this long after their end, for late settles and repeated calls. */
 export const WORK_KEPT_MS = 30 * 86_400_000
 export const WORK_DROP_MAX = 1_000
+/** Last pause, after 20 ms and their doubles: a row is written within a second, or not soon. */
+export const WORK_TWIN_PAUSE_MS_MAX = 640
 /** What a hold may carry for its maker: enough for ids, too little for a payload. */
 export const WORK_METADATA_MAX = 20

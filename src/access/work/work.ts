@@ -1,7 +1,7 @@
 import type { CreditEngine } from '../../credits/commands.ts'
 import type { Credits } from '../../credits/lifecycle.ts'
 import type { ReceiptDraft } from '../../credits/holds.ts'
-import type { Clock } from '../../kernel/clock.ts'
+import { sleep, type Clock } from '../../kernel/clock.ts'
 import { refuse, UnknownOutcomeError, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import {
@@ -9,6 +9,7 @@ import {
   WORK_ENDINGS_MAX,
   WORK_ENDING_MS,
   WORK_KEPT_MS,
+  WORK_TWIN_PAUSE_MS_MAX,
 } from '../../kernel/limits.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { Caller } from '../access.ts'
@@ -122,6 +123,17 @@ async function earlier(
   return work.requestHash === requestHash ? { work, created: false } : REUSED
 }
 
+/** What is wanting may be held by a request with the same key that comes to its end just now. */
+async function twin(deps: WorkDeps, who: Caller, request: OpenWork, { code }: Refusal) {
+  let found = await earlier(deps, who, request)
+  if (request.requestKey === null || code !== 'credits_held') return found
+  for (let pauseMs = 20; found === null && pauseMs <= WORK_TWIN_PAUSE_MS_MAX; pauseMs *= 2) {
+    await sleep(deps.clock, pauseMs)
+    found = await earlier(deps, who, request)
+  }
+  return found
+}
+
 function mayUse(who: Caller, { price }: OpenWork): Refusal | null {
   if (!allowsEndpoint(who, 'holds')) return refuseEndpoint(who, 'holds')
   return price === null || allowsModel(who, price.model) ? null : refuseModel(who, price.model)
@@ -140,8 +152,7 @@ async function open(deps: WorkDeps, who: Caller, request: OpenWork) {
     ...{ draft, tokens: 0, keySeq: who.keySeq, leaseMs: request.ttlMs },
     ...{ wantMicros: priced.micros, leastMicros: priced.micros },
   })
-  // A request with the same key may hold what this one wants.
-  if (!lent.ok) return (await earlier(deps, who, request)) ?? lent
+  if (!lent.ok) return (await twin(deps, who, request, lent)) ?? lent
   const { reply } = lent
   const { ttlMs, metadata, requestKey, requestHash, price } = request
   const made = { id: draft.holdId, accountId: who.accountId, keyId: who.keyId, maker: makerOf(who) }
