@@ -116,7 +116,7 @@ export type UpstreamEntry = z.output<typeof upstreamSchema>
 type Upstreams = Readonly<Record<string, UpstreamEntry>>
 
 function wrongFallback(upstreams: Upstreams, own: string, other: string): string | null {
-  const found = upstreams[other]
+  const found = Object.hasOwn(upstreams, other) ? upstreams[other] : undefined
   const protocol = upstreams[own]?.protocol
   if (found === undefined) return `there is no upstream "${other}"`
   if (other === own) return 'an upstream cannot stand in for itself'
@@ -124,11 +124,15 @@ function wrongFallback(upstreams: Upstreams, own: string, other: string): string
   return `"${other}" speaks ${found.protocol}, not ${String(protocol)}`
 }
 
-/** Stand-ins must exist, be others, and speak the same protocol. */
+/**
+ * Stand-ins must exist, be others, and speak the same protocol. Two may stand in for each other:
+ * those of a stand-in are never called in its place.
+ */
 function checkFallbacks(upstreams: Upstreams, context: z.RefinementCtx): void {
-  for (const [own, upstream] of Object.entries(upstreams)) {
-    for (const other of upstream.fallback) {
-      const message = wrongFallback(upstreams, own, other)
+  for (const [own, { fallback: named }] of Object.entries(upstreams)) {
+    for (const [index, other] of named.entries()) {
+      const isTwice = named.indexOf(other) !== index
+      const message = isTwice ? `"${other}" is named twice` : wrongFallback(upstreams, own, other)
       if (message !== null) {
         context.addIssue({ code: 'custom', path: [own, 'fallback'], message })
       }

@@ -51,6 +51,8 @@ beforeAll(async () => {
         poor: openai(first.url, { models: ['p-*'], fallback: ['unpriced', 'other'] }),
         unpriced: openai(second.url, { models: ['x-*'] }),
         unreachable: openai(dead, { models: ['u-*'], fallback: 'other' }),
+        left: openai(first.url, { models: ['l-*'], fallback: 'right' }),
+        right: openai(second.url, { models: ['r-*'], fallback: 'left' }),
         weak: openai(first.url, { models: ['w-*'], breaker }),
         weakened: openai(first.url, { models: ['wf-*'], breaker, fallback: 'other' }),
       },
@@ -58,6 +60,8 @@ beforeAll(async () => {
         { upstream: 'main', model: '*', ...priced('1') },
         { upstream: 'dead', model: '*', ...priced('1') },
         { upstream: 'unreachable', model: '*', ...priced('1') },
+        { upstream: 'left', model: '*', ...priced('1') },
+        { upstream: 'right', model: '*', ...priced('2') },
         { upstream: 'weak', model: '*', ...priced('1') },
         { upstream: 'weakened', model: '*', ...priced('1') },
         { upstream: 'other', model: '*', ...priced('3') },
@@ -148,6 +152,24 @@ describe('a request whose upstream does no work', () => {
       expect([available.micros, held.micros]).toEqual([1_000_000, 0])
       return true
     })
+  })
+
+  it('is sent to each of two that stand in for each other once at most', async () => {
+    for (const model of ['l-both', 'r-both']) {
+      for (const upstream of [first, second]) {
+        upstream.on(model, (call) => {
+          answerJson(call, { error: { message: 'no' } }, 503)
+        })
+      }
+      expect((await ask(model)).status).toBe(503)
+      expect([first.calls(model).length, second.calls(model).length]).toEqual([1, 1])
+    }
+    serves(second, 'l-one')
+    first.on('l-one', (call) => {
+      answerJson(call, { error: { message: 'no' } }, 503)
+    })
+    const receipt = await gateway.admin.receipt(requestIdOf(await ask('l-one')))
+    expect(receipt).toMatchObject({ upstream: 'right', cost: { micros: cost(2) } })
   })
 
   it('stays with its upstream where the credits do not do for a dearer one', async () => {

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest'
+import { ConfigError, parseConfig } from '../../src/config.ts'
+
+const HEAD = `upstreams:
+  main:
+    protocol: openai
+    fallback: `
+const REST = `
+  other: { protocol: openai, fallback: main }
+  claude: { protocol: anthropic }
+  weather: { protocol: http, base_url: https://weather.example }
+  wind: { protocol: http, base_url: https://wind.example, fallback: [weather] }
+`
+
+/** What is said of a configuration; null = it is a good one. */
+function complaint(fallback: string): string | null {
+  try {
+    parseConfig(HEAD + fallback + REST, 'farebox.yaml', {})
+    return null
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+}
+
+describe('an upstream that stands in for another', () => {
+  it('is one or several of the same protocol, also each for the other', () => {
+    expect(complaint('other')).toBeNull()
+    expect(complaint('[other]')).toBeNull()
+  })
+
+  it.each([
+    ['nobody', 'there is no upstream "nobody"'],
+    ['[other, nobody]', 'there is no upstream "nobody"'],
+    ['main', 'an upstream cannot stand in for itself'],
+    ['claude', '"claude" speaks anthropic, not openai'],
+    ['weather', '"weather" speaks http, not openai'],
+    ['[other, other]', '"other" is named twice'],
+    ['constructor', 'there is no upstream "constructor"'],
+    ['[]', 'Too small'],
+  ])('%s is refused, with the place and the reason', (fallback, reason) => {
+    const said = complaint(fallback)
+    expect(said).toMatch(
+      /^The configuration is not valid\.\nfarebox\.yaml:4: upstreams\.main\.fallback/,
+    )
+    expect(said).toContain(reason)
+  })
+})
