@@ -143,37 +143,35 @@ describe('a hold for work elsewhere', () => {
     const ids = [0, 1, 2].map(() => opened(customer, { price, units: { seconds: 100 } }))
     const [settled = '', beaten = '', plain = ''] = await Promise.all(ids)
     const each = (await held(customer)) / 3
-    const dearer = { upstream: 'gpu', model: '*', per_second_usd: '0.5' }
-    const stranger = await world.join({ prices: [dearer] })
-    const ignorant = await world.join({ prices: [] })
-    const units = { seconds: 50 }
-    const at = (gateway: Gateway) => ({ gateway })
-    const answer = await call(customer.apiKey, `/${settled}/settle`, { units }, at(ignorant))
-    expect(answer).toMatchObject({ status: 200, body: { cost: { micros: each / 2 } } })
-    const again = await call(customer.apiKey, `/${settled}/settle`, { units }, at(stranger))
-    expect(again.body).toEqual(answer.body)
-    const beat = await call(customer.apiKey, `/${beaten}/heartbeat`, { units }, at(stranger))
-    expect(beat).toMatchObject({ status: 200, body: { progress: { micros: each / 2 } } })
-    const more = { units: { seconds: 75 } }
-    const end = await call(customer.apiKey, `/${beaten}/settle`, more, at(stranger))
-    expect(end.body).toMatchObject({ cost: { micros: (each * 3) / 4 } })
-    await call(customer.apiKey, `/${plain}/settle`, { units })
-    const receipts = await Promise.all(
-      [settled, beaten, plain].map((id) => world.gateway.admin.receipt(id)),
-    )
-    expect(receipts.map(({ provider_cost_usd }) => provider_cost_usd)).toEqual([
-      '0.05',
-      '0.075',
-      '0.05',
-    ])
-    expect(new Set(receipts.map(({ price_version }) => price_version)).size).toBe(1)
+    const target = { upstream: 'gpu', model: 'a100' }
+    const entry = { ...target, per_second_usd: '0.5' }
+    const { admin } = world.gateway
+    const put = await admin.call('PUT', '/admin/v1/prices', { kind: 'cost', entry })
+    expect(put.status).toBe(200)
     const anew = { price, units: { seconds: 1 } }
-    expect((await call(customer.apiKey, '', anew, at(ignorant))).status).toBe(404)
-    const dear = await call(customer.apiKey, '', anew, at(stranger))
-    expect(dear.body).toMatchObject({ held: { micros: (each / 100) * 500 } })
+    const dear = await call(customer.apiKey, '', anew)
+    expect(dear.body).toMatchObject({ held: { micros: each * 5 } })
     await call(customer.apiKey, `/${String(dear.body.hold_id)}/release`, {})
+    const units = { seconds: 50 }
+    const beat = await call(customer.apiKey, `/${beaten}/heartbeat`, { units })
+    expect(beat).toMatchObject({ status: 200, body: { progress: { micros: each / 2 } } })
+    await call(customer.apiKey, `/${plain}/settle`, { units })
+    await admin.call('DELETE', '/admin/v1/prices', { kind: 'cost', ...target })
+
+    const ignorant = await world.join({ prices: [] })
+    const at = { gateway: ignorant }
+    expect((await call(customer.apiKey, '', anew, at)).status).toBe(404)
+    const answer = await call(customer.apiKey, `/${settled}/settle`, { units }, at)
+    expect(answer).toMatchObject({ status: 200, body: { cost: { micros: each / 2 } } })
+    expect(await call(customer.apiKey, `/${settled}/settle`, { units })).toEqual(answer)
+    const end = await call(customer.apiKey, `/${beaten}/settle`, { units: { seconds: 75 } }, at)
+    expect(end.body).toMatchObject({ cost: { micros: (each * 3) / 4 } })
     await expectSpent(world, customer, 100, each / 2 + (each * 3) / 4 + each / 2)
-    await Promise.all([stranger.end(), ignorant.end()])
+    const receipts = await Promise.all([settled, beaten, plain].map((id) => admin.receipt(id)))
+    const costs = receipts.map(({ provider_cost_usd }) => provider_cost_usd)
+    expect(costs).toEqual(['0.05', '0.075', '0.05'])
+    expect(new Set(receipts.map(({ price_version }) => price_version)).size).toBe(1)
+    await ignorant.end()
   })
 
   it('refuses what is no hold', async () => {
