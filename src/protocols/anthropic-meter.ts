@@ -9,7 +9,7 @@ import {
   textOr,
   type JsonObject,
 } from './json.ts'
-import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
+import { makeOutputText, withUnread, type AddText, type OutputText } from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
 import type { SseEvent, SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
@@ -172,12 +172,13 @@ export function makeMessagesTap(): StreamTap {
       return 'pass'
     },
   })
+  const all = withUnread(text, () => splitter.unread?.size ?? 0)
   return {
     push: (chunk) => splitter.push(chunk),
     end: () => splitter.end(),
     get terminal() {
       return terminal
     },
-    report: () => reportOf(facts, terminal, text),
+    report: () => reportOf(facts, terminal, all),
   }
 }

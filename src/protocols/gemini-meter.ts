@@ -2,7 +2,7 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import { geminiUsage } from './gemini-usage.ts'
 import { arrayOr, countOr, isObject, objectOr, parseJson, textOr } from './json.ts'
 import { makeArraySplitter } from './json-array.ts'
-import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
+import { makeOutputText, withUnread, type AddText, type OutputText } from './output-text.ts'
 import type { MeterReport, RequestView, StreamTap } from './protocol.ts'
 import type { SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
@@ -133,6 +133,7 @@ export function makeGeminiTap(view: RequestView): StreamTap {
       if (/^\s*[[\]{,]/.test(raw.toString('latin1'))) text.skipped(raw.length)
     },
   })
+  const all = withUnread(text, () => splitter.unread?.size ?? 0)
   return {
     push: (bytes) => splitter.push(bytes),
     end() {
@@ -143,7 +144,7 @@ export function makeGeminiTap(view: RequestView): StreamTap {
     get terminal() {
       return ended && isFinished(facts)
     },
-    report: () => reportOf(facts, isFinished(facts), text),
+    report: () => reportOf(facts, isFinished(facts), all),
   }
 }
 
@@ -159,6 +160,7 @@ export function makeGeminiArrayTap(
       text.skipped(bytes)
     },
   })
+  const all = withUnread(text, () => splitter.unread)
   return {
     push: (bytes) => splitter.push(bytes),
     end: () => splitter.end(),
@@ -168,6 +170,6 @@ export function makeGeminiArrayTap(
     get terminal() {
       return splitter.closed && isFinished(facts)
     },
-    report: () => reportOf(facts, isFinished(facts), text),
+    report: () => reportOf(facts, isFinished(facts), all),
   }
 }

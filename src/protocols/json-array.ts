@@ -22,6 +22,8 @@ export interface ArraySplitter {
   end(): TapOutput
   /** Elements that left, or wait as final. */
   readonly elements: number
+  /** Bytes that passed of an element which is not complete, and too large to be read. */
+  readonly unread: number
   /** The array was closed. */
   readonly closed: boolean
 }
@@ -49,7 +51,7 @@ class Splitter implements ArraySplitter {
   #started = false
   #inString = false
   #escaped = false
-  #unread = 0
+  unread = 0
   #final = false
   /** The array ended: what follows is no element of it. */
   #isOver = false
@@ -108,9 +110,9 @@ class Splitter implements ArraySplitter {
   }
 
   #finish(out: { pass: Buffer[]; final: Buffer[] }, last: Buffer): void {
-    if (this.#unread + this.#held.size + last.length > this.#bytesMax) {
-      this.#handler.oversized(this.#unread + this.#held.size + last.length)
-      this.#unread = 0
+    if (this.unread + this.#held.size + last.length > this.#bytesMax) {
+      this.#handler.oversized(this.unread + this.#held.size + last.length)
+      this.unread = 0
       this.elements += 1
       out[this.#final ? 'final' : 'pass'].push(...this.#held.take(), last)
       return
@@ -136,20 +138,20 @@ class Splitter implements ArraySplitter {
   /** Nothing was made of these bytes, nor of what of the same element went before them. */
   #skip(pieces: readonly Buffer[]): void {
     const isBlank = Buffer.concat(pieces).toString('latin1').trim() === ''
-    const bytes = this.#unread + pieces.reduce((sum, piece) => sum + piece.length, 0)
-    this.#unread = 0
+    const bytes = this.unread + pieces.reduce((sum, piece) => sum + piece.length, 0)
+    this.unread = 0
     if (bytes > 0 && !isBlank) this.#handler.oversized(bytes)
   }
 
   /** Keeps the element that is not complete yet; lets it go once it is too large. */
   #hold(out: { pass: Buffer[]; final: Buffer[] }, rest: Buffer): void {
     if (rest.length === 0) return
-    if (this.#unread === 0 && this.#held.size + rest.length <= this.#bytesMax) {
+    if (this.unread === 0 && this.#held.size + rest.length <= this.#bytesMax) {
       this.#held.add(rest)
       return
     }
     const pieces = [...this.#held.take(), rest]
-    this.#unread += pieces.reduce((sum, piece) => sum + piece.length, 0)
+    this.unread += pieces.reduce((sum, piece) => sum + piece.length, 0)
     out[this.#final ? 'final' : 'pass'].push(...pieces)
   }
 }

@@ -9,7 +9,7 @@ import {
   type JsonObject,
 } from './json.ts'
 import { openaiUsage } from './openai-chat-usage.ts'
-import { makeOutputText, type AddText } from './output-text.ts'
+import { makeOutputText, withUnread, type AddText } from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
 import type { SseEvent, SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
@@ -178,6 +178,7 @@ export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
       return 'pass'
     },
   })
+  const all = withUnread(text, () => splitter.unread?.size ?? 0)
   return {
     push: (chunk) => splitter.push(chunk),
     end() {
@@ -191,6 +192,6 @@ export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
     get terminal() {
       return isTerminal()
     },
-    report: () => reportOf(facts, isTerminal(), text),
+    report: () => reportOf(facts, isTerminal(), all),
   }
 }

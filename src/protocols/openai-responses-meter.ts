@@ -3,8 +3,13 @@ import { isPlain } from '../kernel/text.ts'
 import { answerHead, eventHead, memberStart, textMembers } from './answer-head.ts'
 import { usageTail } from './answer-tail.ts'
 import { arrayOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
-import { countItem, responsesUsage, type ToolItems } from './openai-responses-usage.ts'
-import { makeOutputText, type AddText, type OutputText } from './output-text.ts'
+import {
+  countItem,
+  imageModelOf,
+  responsesUsage,
+  type ToolItems,
+} from './openai-responses-usage.ts'
+import { makeOutputText, withUnread, type AddText, type OutputText } from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
 import type { ByteEnds } from './byte-ends.ts'
 import { readSseHead, type SseEvent, type SseVerdict } from './sse-event.ts'
@@ -139,6 +144,12 @@ function largeEvent(ends: ByteEnds) {
 /** Text is in its deltas; elsewhere it is repeated, or no text. */
 const hasText = (kind: string): boolean => kind.endsWith('.delta') || kind === ITEM_ADDED
 
+/** Bytes of an event too large to be kept that may be text. */
+function textBytes(ends: ByteEnds): number {
+  const { kind } = largeEvent(ends)
+  return kind === '' || hasText(kind) ? ends.size : 0
+}
+
 /** A tap for the events of a streamed response. */
 export function makeResponsesTap(): StreamTap {
   const facts = newFacts()
@@ -165,17 +176,19 @@ export function makeResponsesTap(): StreamTap {
   }
   const oversized = (ends: ByteEnds): SseVerdict => {
     const { kind, response, item } = largeEvent(ends)
-    if (kind === '' || hasText(kind)) text.skipped(ends.size)
+    text.skipped(textBytes(ends))
     if (kind === ITEM_DONE) countItem(facts.seen, item())
     return tell(kind, () => ({ ...facts.response, ...response() }))
   }
   const splitter = makeSseSplitter({ event, oversized })
+  const unread = (): number => (splitter.unread === null ? 0 : textBytes(splitter.unread))
+  const all = withUnread(text, unread)
   return {
     push: (chunk) => splitter.push(chunk),
     end: () => splitter.end(),
     get terminal() {
       return terminal
     },
-    report: () => reportOf(facts, terminal, text),
+    report: () => reportOf(facts, terminal, all),
   }
 }

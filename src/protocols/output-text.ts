@@ -17,6 +17,12 @@ export interface OutputText {
   charsBeyond(): number
 }
 
+/** The same with what is passing unread just now, and may never come to its end. */
+export const withUnread = (text: OutputText, unread: () => number): OutputText => ({
+  ...text,
+  charsBeyond: () => text.charsBeyond() + unread(),
+})
+
 /**
  * The text of an answer, for estimates. Most answers report their usage and never need it, so
  * events are parsed only when the text is asked for or DEFERRED_EVENT_CHARS_MAX are waiting.

@@ -23,6 +23,8 @@ export interface SseHandler {
 export interface SseSplitter {
   push(chunk: Buffer): TapOutput
   end(): TapOutput
+  /** The event that passes unread, as far as it came; null = none does. */
+  readonly unread: ByteEnds | null
 }
 
 /**
@@ -88,8 +90,7 @@ class Splitter implements SseSplitter {
   private afterCr = false
   private lastVerdict: SseVerdict = 'pass'
   private terminal = false
-  /** The current event passes unread; null = it is within the bound so far. */
-  private unread: ByteEnds | null = null
+  unread: ByteEnds | null = null
   /** Line ends of the current event, counted from its first byte. */
   private lineEnds: number[] = []
 
