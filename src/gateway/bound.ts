@@ -48,6 +48,16 @@ const modelsOf = ({ model, otherModels = [] }: RequestView): readonly string[] =
   ...otherModels.filter((other) => other !== model),
 ]
 
+/**
+ * All that has to be on the key's lists. A glob of names that the provider may choose is one text
+ * among them: a list allows it only with a glob that takes in all that this one does.
+ */
+const namedBy = (view: RequestView): readonly string[] => [
+  ...modelsOf(view),
+  ...(view.toolModels ?? []),
+  ...(view.servedByAny === undefined ? [] : [view.servedByAny]),
+]
+
 /** Checks the key's lists and finds the model's upstream. Source: design §2.3, providers.md §2. */
 export function chooseUpstream(
   deps: BoundDeps,
@@ -56,7 +66,7 @@ export function chooseUpstream(
   view: RequestView,
 ): { upstream: Target['upstream'] } | Refusal {
   if (!allowsEndpoint(caller, protocol.endpoint)) return refuseEndpoint(caller, protocol.endpoint)
-  const barred = modelsOf(view).find((model) => !allowsModel(caller, model))
+  const barred = namedBy(view).find((model) => !allowsModel(caller, model))
   if (barred !== undefined) return refuseModel(caller, barred)
   const upstream =
     view.upstream === undefined
@@ -73,6 +83,13 @@ interface Priced {
   readonly query: PriceQuery
 }
 
+interface AllPriced {
+  /** Those that may write the answer. */
+  readonly answering: readonly [own: Priced, ...others: Priced[]]
+  /** Those that tools use beside it: no limit of an answer is theirs. */
+  readonly beside: readonly Priced[]
+}
+
 /** What each of the request's models costs at one upstream, or why it may not go there. */
 function priceAt(
   deps: BoundDeps,
@@ -80,22 +97,25 @@ function priceAt(
   caller: Caller,
   view: RequestView,
   nowMs: number,
-): readonly [own: Priced, ...others: Priced[]] | Refusal {
+): AllPriced | Refusal {
   if (view.unbounded.length > 0 && upstream.unbounded === 'deny') {
     return refuse('unsupported_feature', `Not allowed here: ${view.unbounded.join(', ')}.`)
   }
   if (view.unbounded.includes('media_by_id') && upstream.storedIds !== 'any') {
     return refuse('unsupported_feature', NOBODYS_FILE)
   }
+  const { toolModels = [] } = view
+  const models = modelsOf(view)
   const priced: Priced[] = []
-  for (const model of modelsOf(view)) {
+  for (const model of [...models, ...toolModels]) {
     const query = { upstream: upstream.name, model, atMs: nowMs, accountMarkup: caller.markup }
     const price = deps.prices.find(query)
     if (price === null) return unknownModel(model)
     priced.push({ price, query })
   }
-  const [own, ...others] = priced
-  return own === undefined ? unknownModel(view.model) : [own, ...others]
+  const [own, ...others] = priced.slice(0, models.length)
+  if (own === undefined) return unknownModel(view.model)
+  return { answering: [own, ...others], beside: priced.slice(models.length) }
 }
 
 /** Output tokens of one choice that the request may cause, before any fitting. */
@@ -149,8 +169,9 @@ function boundAt(
   nowMs: number,
   inputTokens: number | null,
 ): Bounded | Refusal {
-  const priced = priceAt(deps, upstream, caller, view, nowMs)
-  if ('ok' in priced) return priced
+  const all = priceAt(deps, upstream, caller, view, nowMs)
+  if ('ok' in all) return all
+  const { answering: priced, beside } = all
   const [{ price, query }] = priced
   const settings = deps.settings()
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null
@@ -171,7 +192,9 @@ function boundAt(
     ...(view.unitsBesideTokens === true ? { unitsBesideTokens: true } : {}),
   }
   const dearest = (bound: Bound): Micros =>
-    priced.map((each) => deps.prices.boundMicros(each.price, each.query, bound)).reduce(maxMicros)
+    [...priced, ...beside]
+      .map((each) => deps.prices.boundMicros(each.price, each.query, bound))
+      .reduce(maxMicros)
   const wantMicros = dearest(limits)
   const least = (Math.min(FIT_OUTPUT_TOKENS_MIN, perChoice) + beyond) * view.choices
   return {

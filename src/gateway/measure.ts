@@ -40,6 +40,14 @@ const sumTokens = (usage: Usage): number =>
   (usage.input_image_tokens ?? 0) +
   (usage.output_tokens ?? 0)
 
+/** Images that came beside tokens, at the price of the model that drew them. */
+function billed({ imagesBy }: MeterReport, usage: Usage): Usage {
+  if (imagesBy === undefined || (usage.images ?? 0) === 0) return usage
+  const { images, iterations = [], ...rest } = usage
+  const drawn = { type: 'image_generation', model: imagesBy, usage: { images: images ?? 0 } }
+  return { ...rest, iterations: [...iterations, drawn] }
+}
+
 /**
  * Prices by the model and the service tier that the response states; a model name of the
  * response that has no price falls back to the one that was asked for. Source: providers.md §1.
@@ -56,7 +64,7 @@ function priced(
   const price = deps.prices.findAnswered(target.query, stated, target.price)
   const query = stated === null ? target.query : { ...target.query, model: stated }
   const tier = report.serviceTier ?? view.serviceTier
-  const charge = deps.prices.charge(price, query, usage, tier)
+  const charge = deps.prices.charge(price, query, billed(report, usage), tier)
   return { ...kept(report, view, usage), estimated, charge, tokens: sumTokens(usage) }
 }
 

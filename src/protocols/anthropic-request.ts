@@ -32,6 +32,9 @@ export const MESSAGES_COST_KEYS: ReadonlySet<string> = new Set([
   'output_format',
 ])
 
+/** What Anthropic calls its models: any of them may be the "default" fallback of one. */
+const PROVIDERS_OWN = 'claude-*'
+
 /** Role markers around a message; Anthropic's are not published, so generous. */
 const FRAME_TOKENS = 16
 /** The system prompt that Anthropic adds when there are tools. Source: providers.md §4. */
@@ -77,7 +80,7 @@ function readFacts(fields: FieldReader, body: JsonObject): MessagesFacts {
   fields.object('thinking')
   fields.object('context_management')
   const tier = [fields.text('service_tier')]
-  const speed = fields.text('speed')
+  const speed = fastest(fields.text('speed'), body.fallbacks)
   if (speed !== 'standard') tier.push(speed)
   if (fields.text('inference_geo') === 'us') tier.push('inference_geo_us')
   const named = tier.filter((part) => part !== null)
@@ -91,6 +94,12 @@ function readFacts(fields: FieldReader, body: JsonObject): MessagesFacts {
     serviceTier: named.length === 0 ? null : named.join('+'),
   }
 }
+
+/** A fallback may be faster, and dearer, than the request itself. */
+const fastest = (own: string | null, fallbacks: unknown): string | null =>
+  arrayOr(fallbacks)
+    .map((each) => textOr(objectOr(each).speed))
+    .find((speed) => speed !== null && speed !== 'standard') ?? own
 
 /**
  * Models of fallbacks and of an adviser, and OpenRouter's list. `fallbacks` may also be a word:
@@ -127,6 +136,7 @@ function viewOf(
     ok: true,
     model: facts.model,
     otherModels: facts.otherModels,
+    ...(typeof body.fallbacks === 'string' && { servedByAny: PROVIDERS_OWN }),
     stream: facts.stream,
     inputTokensMax: rawBytes - tally.payloadBytes + tally.mediaTokens + toolsTokens,
     outputTokensLimit: outputLimit(body, facts.limit),

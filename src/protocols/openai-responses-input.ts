@@ -173,6 +173,20 @@ export const isSearchTool = (tool: JsonObject): boolean =>
 export const isBuiltIn = (tool: JsonObject): boolean =>
   tool.type !== 'function' && tool.type !== 'custom' && tool.type !== 'namespace'
 
+/** The image model that the tool takes where neither request nor answer names one. */
+export const IMAGE_MODEL_DEFAULT = 'gpt-image-1'
+
+/** Models of the tools that draw, wherever a body has tools; each is billed at its own price. */
+export function imageModelsOf(body: JsonObject): unknown[] {
+  const lists = [body, ...arrayOr(body.input).map(objectOr)].map(({ tools }) => arrayOr(tools))
+  return [...new Set(lists.flat().map(objectOr).flatMap(modelsOfTool))]
+}
+
+function modelsOfTool({ type, model, tools }: JsonObject): unknown[] {
+  if (type === 'namespace') return arrayOr(tools).map(objectOr).flatMap(modelsOfTool)
+  return type === 'image_generation' ? [model ?? IMAGE_MODEL_DEFAULT] : []
+}
+
 function runsAtClient(tool: JsonObject): boolean {
   const type = textOr(tool.type)
   if (type === 'shell') return textOr(objectOr(tool.environment).type) === 'local'

@@ -65,6 +65,7 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
     ...responsesUsage(response, itemsOf(facts)),
     storedIds: storedIdsOf(response),
     model: textOr(response.model),
+    imagesBy: imageModelOf(response),
     serviceTier: textOr(response.service_tier),
     complete,
     failed: facts.failed,

@@ -7,6 +7,7 @@ import { isObject, objectOr, type JsonObject } from './json.ts'
 import { setMembers } from './json-scan.ts'
 import { imageRuleOf } from './media-bounds.ts'
 import {
+  imageModelsOf,
   isBuiltIn,
   isSearchTool,
   referencesOf,
@@ -60,6 +61,7 @@ export function readResponses(body: unknown, rawBytes: number): RequestView | Re
 interface ResponsesFacts {
   readonly model: string
   readonly otherModels: readonly string[]
+  readonly toolModels: readonly string[]
   readonly stream: boolean
   readonly background: boolean
   readonly limit: number | null
@@ -93,6 +95,7 @@ function readFacts(fields: FieldReader, body: JsonObject): ResponsesFacts {
   return {
     model,
     otherModels: fields.otherModels('models', fields.array('models') ?? []),
+    toolModels: fields.otherModels('tools.model', imageModelsOf(body)),
     stream: fields.boolean('stream'),
     background: fields.boolean('background'),
     limit: fields.integer('max_output_tokens', 1),
@@ -117,6 +120,7 @@ function viewOf(body: JsonObject, rawBytes: number, facts: ResponsesFacts): Requ
     ok: true,
     model: facts.model,
     otherModels: facts.otherModels,
+    ...(facts.toolModels.length > 0 && { toolModels: facts.toolModels }),
     stream: facts.stream,
     background: facts.background,
     ...(refersTo.length > 0 && { refersTo }),

@@ -1,9 +1,7 @@
 import { nonZero, type Buckets, type Iteration, type Usage } from '../kernel/usage.ts'
 import { UNREPORTED, type ReportedUsage } from './openai-chat-usage.ts'
 import { arrayOr, countOr, isObject, objectOr, textOr, type JsonObject } from './json.ts'
-
-/** The image model that the tool takes where neither request nor answer names one. */
-const IMAGE_MODEL_DEFAULT = 'gpt-image-1'
+import { IMAGE_MODEL_DEFAULT } from './openai-responses-input.ts'
 
 /** Calls of the provider's own tools, told by the items of an answer. */
 export interface ToolItems {
@@ -28,10 +26,10 @@ export function countItem(items: ToolItems, item: unknown): void {
  */
 export function responsesUsage(response: JsonObject, seen: ToolItems): ReportedUsage {
   const { usage } = response
-  if (!isObject(usage)) return UNREPORTED
+  if (!isObject(usage)) return unended(seen)
   const input = countOr(usage.input_tokens)
   const output = countOr(usage.output_tokens)
-  if (input === null && output === null) return UNREPORTED
+  if (input === null && output === null) return unended(seen)
   const details = objectOr(usage.input_tokens_details)
   const read = countOr(details.cached_tokens) ?? 0
   const write = countOr(details.cache_write_tokens) ?? 0
@@ -60,18 +58,29 @@ function toolUsage(response: JsonObject, seen: ToolItems): Usage {
   return { web_search_requests: searches, ...(images === null ? {} : { iterations: [images] }) }
 }
 
+/** What tools have done is certain although the response has not told its tokens. */
+function unended({ searches, images }: ToolItems): ReportedUsage {
+  if (searches + images === 0) return UNREPORTED
+  return { ...UNREPORTED, usage: nonZero({ web_search_requests: searches, images }) }
+}
+
+/** Which model drew, as the answer has its tools. */
+export function imageModelOf(response: JsonObject): string {
+  const tool = arrayOr(response.tools)
+    .map(objectOr)
+    .find(({ type }) => type === 'image_generation')
+  return textOr(tool?.model) ?? IMAGE_MODEL_DEFAULT
+}
+
 /** Tokens of the image model, which the top-level numbers leave out. */
 function imageIteration(response: JsonObject, reported: JsonObject): Iteration | null {
   const input = countOr(reported.input_tokens) ?? 0
   const output = countOr(reported.output_tokens) ?? 0
   if (input === 0 && output === 0) return null
   const image = countOr(objectOr(reported.input_tokens_details).image_tokens) ?? 0
-  const tool = arrayOr(response.tools)
-    .map(objectOr)
-    .find(({ type }) => type === 'image_generation')
   return {
     type: 'image_generation',
-    model: textOr(tool?.model) ?? IMAGE_MODEL_DEFAULT,
+    model: imageModelOf(response),
     usage: nonZero({
       input_tokens: Math.max(0, input - image),
       input_image_tokens: Math.min(image, input),

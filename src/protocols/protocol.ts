@@ -91,6 +91,13 @@ export interface RequestView {
    * `models`, Anthropic's `fallbacks` and adviser. Absent = none.
    */
   readonly otherModels?: readonly string[]
+  /** Models that its tools use beside those: images that are drawn within an answer. */
+  readonly toolModels?: readonly string[]
+  /**
+   * The provider may choose another model by itself: a glob of the names that it may have. Absent =
+   * it may not.
+   */
+  readonly servedByAny?: string
   readonly stream: boolean
   /** Ids of what the provider keeps and this request goes on from. Absent = none. */
   readonly refersTo?: readonly string[]
@@ -172,6 +179,8 @@ export interface MeterReport {
    * fallback served the answer. Absent or null = `model`.
    */
   readonly servedBy?: string | null
+  /** Who made the `images` of the usage, where it has tokens of another. Absent = `model`. */
+  readonly imagesBy?: string
   /** As the response states it; "standard+fast" where a speed applies beside the tier. */
   readonly serviceTier: string | null
   /** Ids under which the provider keeps the answer and its items. Absent = it does not. */

@@ -119,7 +119,23 @@ const NAMES_OTHERS: readonly [string, Protocol, object, (other: unknown) => obje
     { messages, max_tokens: 100 },
     (model) => ({ tools: [{ type: 'advisor_20260301', name: 'advisor', model }] }),
   ],
+  [
+    'a tool that draws',
+    openaiResponses,
+    { input: 'hi', max_output_tokens: 100 },
+    (model) => ({ tools: [{ type: 'image_generation', model }] }),
+  ],
+  [
+    'a tool of an item',
+    openaiResponses,
+    { max_output_tokens: 100 },
+    (model) => {
+      const tools = [{ type: 'namespace', tools: [{ type: 'image_generation', model }] }]
+      return { input: [{ type: 'additional_tools', tools }] }
+    },
+  ],
 ]
+const MAY_LEAVE_OUT = new Set(['an adviser', 'a tool that draws', 'a tool of an item'])
 
 describe.each(NAMES_OTHERS)('another model, named in %s,', (what, protocol, rest, naming) => {
   const asking = (other: string): object => ({ model: 'small', ...rest, ...naming(other) })
@@ -148,9 +164,50 @@ describe.each(NAMES_OTHERS)('another model, named in %s,', (what, protocol, rest
   it('is a name like any other', () => {
     for (const name of ['', 'x\0', '\ud800', 'x'.repeat(257), 7, null]) {
       const body = Buffer.from(JSON.stringify({ model: 'small', ...rest, ...naming(name) }))
-      const isAbsent = name === null && what === 'an adviser'
+      const isAbsent = name === null && MAY_LEAVE_OUT.has(what)
       expect(protocol.readBytes(body).ok, String(name)).toBe(isAbsent)
     }
+  })
+})
+
+describe('the model of a tool that draws', () => {
+  const drawing = (more: object = {}) => ({
+    ...{ model: 'small', input: 'hi', tools: [{ type: 'image_generation', ...more }] },
+  })
+
+  it('is the provider’s usual one where none is named: priced and allowed like any other', () => {
+    expect(boundOf(openaiResponses, drawing())).toBe('model_not_found')
+    const caller = { models: ['small'] }
+    expect(boundOf(openaiResponses, drawing(), { caller })).toBe('model_not_allowed')
+  })
+
+  it('limits no text', () => {
+    const settings = { maxOutputTokensDefault: 4_096 }
+    const bound = (model: string) => boundOf(openaiResponses, drawing({ model }), { settings })
+    expect(bound('short')).toMatchObject({ injectUpTo: 500, contextTokens: null })
+    expect(bound('dear')).toMatchObject({ wantMicros: (1_000 + 500) * 1_200 })
+  })
+})
+
+describe('a fallback that the provider chooses by itself', () => {
+  const body = { model: 'small', messages, max_tokens: 100, fallbacks: 'default' }
+
+  it('is for those who may use all of its models', () => {
+    const allowed = (models: string[] | null, planModels: string[] | null = null) =>
+      typeof boundOf(anthropicMessages, body, { caller: { models, planModels } }) !== 'string'
+    expect(allowed(null)).toBe(true)
+    expect(allowed(['*'])).toBe(true)
+    expect(allowed(['small', 'claude-*'])).toBe(true)
+    expect(allowed(['small'])).toBe(false)
+    expect(allowed(['small', 'claude-opus-*', 'claude-*-4'])).toBe(false)
+    expect(allowed(['*'], ['small'])).toBe(false)
+    expect(boundOf(anthropicMessages, body, { caller: { models: ['small'] } })).toBe(
+      'model_not_allowed',
+    )
+  })
+
+  it('is what the body does not bound', () => {
+    expect(viewOf(anthropicMessages, body).unbounded).toEqual(['model_fallbacks'])
   })
 })
 

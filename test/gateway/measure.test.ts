@@ -29,6 +29,40 @@ async function keptOf(report: MeterReport): Promise<Measured> {
 const iteration = { type: 'compaction\0', model: 'advisor\0\ud800', input_tokens: 5 }
 const usage = { input_tokens: 3, output_tokens: 2, iterations: [iteration] }
 
+describe('images that came beside the tokens of another model', () => {
+  const drawn = bookOf({
+    prices: [
+      { upstream: 'local', model: '*', input_usd_per_mtok: '1', output_usd_per_mtok: '2' },
+      { upstream: 'local', model: 'painter', per_image_usd: '0.25' },
+    ],
+  })
+  const target = { ...request.target, price: priceOf(drawn, query) }
+  const output = [{ type: 'image_generation_call', status: 'completed' }]
+  const asked = (more: object) =>
+    measure(
+      { ...deps, prices: drawn },
+      { ...request, target },
+      openaiResponses.meterAnswer(
+        Buffer.from(JSON.stringify({ model: 'llama', status: 'completed', output, ...more })),
+      ),
+    )
+  const tools = [{ type: 'image_generation', model: 'painter' }]
+
+  it('cost what the model costs that drew them, once', async () => {
+    const counted = await asked({ usage, tools })
+    expect(counted.usage).toEqual({ input_tokens: 3, output_tokens: 2, images: 1 })
+    expect(counted.charge.costPicoUsd).toBe(7_000_000n + 250_000_000_000n)
+    const none = await asked({ usage, tools, output: [] })
+    expect(none.charge.costPicoUsd).toBe(7_000_000n)
+  })
+
+  it('are charged where an answer never tells its tokens', async () => {
+    const cut = await asked({ tools })
+    expect(cut).toMatchObject({ estimated: true, usage: { images: 1 } })
+    expect(cut.charge.costPicoUsd).toBeGreaterThanOrEqual(250_000_000_000n)
+  })
+})
+
 describe('what a provider writes into its answer', () => {
   it('reaches the receipt without what Postgres refuses, and is charged all the same', async () => {
     const model = `llama\0\u0007\udc00${'x'.repeat(9_000)}`

@@ -201,6 +201,11 @@ describe('what is read', () => {
     const raw = bodyWith({ service_tier: 'auto', speed: 'fast', inference_geo: 'us' })
     expect(viewOf(anthropicMessages, raw).serviceTier).toBe('auto+fast+inference_geo_us')
     expect(viewOf(anthropicMessages, bodyWith({ speed: 'standard' })).serviceTier).toBeNull()
+    const fallbacks = [
+      { model: 'x', speed: 'standard' },
+      { model: 'y', speed: 'fast' },
+    ]
+    expect(viewOf(anthropicMessages, bodyWith({ fallbacks })).serviceTier).toBe('fast')
   })
 
   it('names what cannot occur, so that its price is not held', () => {
