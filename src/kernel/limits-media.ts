@@ -45,5 +45,5 @@ export const ANSWER_HEAD_BYTES = 64 * 1024
 export const BACKGROUND_ANSWER_BYTES_MAX = 64 * 1024 * 1024
 /** Past it nobody asks any more: providers end such responses within hours. */
 export const BACKGROUND_MS_MAX = 48 * 3_600_000
-/** Plain bytes read of a named API's compressed events: a stream of hours, and an end for a bomb. */
+/** Plain bytes read of a named API's compressed events: hours of a stream, and a bomb's end. */
 export const DECODED_EVENTS_BYTES_MAX = 1024 * 1024 * 1024
