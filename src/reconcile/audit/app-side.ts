@@ -3,7 +3,7 @@ import { APP_FIELDS, readHeading, requireFields, type Chosen, type Reading } fro
 import type { CsvFile } from './csv.ts'
 import { hang, type Customer, type StripeSide } from './stripe-side.ts'
 import { inForce } from './standing.ts'
-import type { Oddities } from './tally.ts'
+import { noteLong, type Oddities } from './tally.ts'
 import type { Access } from './values.ts'
 
 /** By which of its fields an account was found to be a customer's. */
@@ -116,9 +116,10 @@ export async function readApp(
   let rows = 0
   for await (const row of file.rows) {
     rows += 1
+    noteLong(row, file.heading, rows + 1, oddities)
     const cells: Cells = (field) => {
       const at = columns[field]
-      return at === null ? '' : (row[at] ?? '')
+      return at === null ? '' : (row[at] ?? '').trim()
     }
     const [email, customerId] = [cells('email').toLowerCase(), cells('customer')]
     const id = [cells('account'), email, customerId].find((one) => one !== '')

@@ -55,6 +55,7 @@ async function headOf(path: string): Promise<{ text: string; encoding: Encoding 
   try {
     const bytes = Buffer.alloc(CSV_HEAD_BYTES)
     const { bytesRead } = await file.read(bytes, 0, CSV_HEAD_BYTES, 0)
+    if (bytes[0] === 0xfe && bytes[1] === 0xff) throw new Error('it is UTF-16BE; save it as UTF-8')
     const encoding: Encoding = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf16le' : 'utf8'
     return { text: bytes.toString(encoding, 0, bytesRead), encoding }
   } finally {

@@ -2,7 +2,7 @@ import { decimalOf, readAmount, type Decimal } from './amounts.ts'
 import { readHeading, requireFields, STRIPE_FIELDS, type Chosen, type Reading } from './columns.ts'
 import type { CsvFile } from './csv.ts'
 import { isKnownStatus, moneyOf, ranked, sumOf, type Money, type Subscription } from './standing.ts'
-import { makePool, type Oddities } from './tally.ts'
+import { makePool, noteLong, type Oddities } from './tally.ts'
 import { readTime } from './values.ts'
 import type { AppAccount } from './app-side.ts'
 
@@ -207,9 +207,10 @@ export async function readStripe(
   let [rows, subscriptions] = [0, 0]
   for await (const row of file.rows) {
     rows += 1
+    noteLong(row, file.heading, rows + 1, oddities)
     const cells: Cells = (field) => {
       const at = columns[field]
-      return at === null ? '' : (row[at] ?? '')
+      return at === null ? '' : (row[at] ?? '').trim()
     }
     const [customerId, email] = [cells('customer'), cells('email').toLowerCase()]
     if (customerId === '' && email === '') {

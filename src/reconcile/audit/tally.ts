@@ -27,6 +27,17 @@ export function makeOddities(): Oddities {
   }
 }
 
+/** A cell too many is mostly a comma that nobody quoted: what comes after it is read as another. */
+export function noteLong(
+  row: readonly string[],
+  heading: readonly string[],
+  at: number,
+  oddities: Oddities,
+): void {
+  const isLong = row.length > heading.length && row.slice(heading.length).some((one) => one !== '')
+  if (isLong) oddities.note('rows with more cells than the heading', `row ${at}`)
+}
+
 /** One object for each key: an export repeats its plans and prices in every row. */
 export function makePool<Value>(): (key: string, value: Value) => Value {
   const pool = new Map<string, Value>()

@@ -17,7 +17,8 @@ export function amountText(micros: number): string {
 }
 
 const DAY = /^(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?/
-const ZONE = /(Z|[+-]\d{2}:?\d{2})$/
+/** Postgres writes +00, +02 or +05:30. */
+const ZONE = /(?:Z|([+-]\d{2}):?(\d{2})?)$/
 
 /**
  * A moment in Unix ms: ISO days and times (UTC where no zone is written, as Stripe's exports are),
@@ -29,9 +30,10 @@ export function readTime(text: string): number | null {
   const found = DAY.exec(text)
   if (found === null) return null
   const [, year, month, day, hour = '00', minute = '00', second = '00'] = found
-  const zone = ZONE.exec(text)?.[1] ?? 'Z'
   const rest = text.slice(found[0].length).trim()
-  if (rest !== '' && rest !== zone && rest !== 'UTC') return null
+  const [written = '', hours, minutes = '00'] = ZONE.exec(rest) ?? []
+  if (rest !== written && rest !== 'UTC') return null
+  const zone = hours === undefined ? 'Z' : `${hours}:${minutes}`
   const time = `${hour.padStart(2, '0')}:${minute}:${second}`
   const ms = Date.parse(`${year}-${month}-${day}T${time}${zone}`)
   return Number.isNaN(ms) ? null : ms

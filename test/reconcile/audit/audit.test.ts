@@ -427,3 +427,52 @@ describe('files as people have them', () => {
     expect(err).toContain('customer = "stripe_customer_id"')
   })
 })
+
+describe('exports as programs and databases write them', () => {
+  const stripe = lines(
+    NOW_HEADING,
+    nowRow({ status: 'active', customer: 'cus_1', email: 'a@x.io' }),
+  )
+  const judged = async (app: string | Buffer) =>
+    (await files({ 'stripe.csv': stripe, 'app.csv': app })).json()
+
+  test.each([
+    ['2026-11-14 23:59:59.123456+00', true],
+    ['2026-11-15 01:30:00+02', true],
+    ['2026-11-15 05:00:00+05:30', true],
+    ['2026-11-14 23:59:59-0300', false],
+    ['2026-11-14T23:59:59.123Z', true],
+    ['2026-11-14 23:59:59 UTC', true],
+    ['2026-11-14 23:59:59', true],
+    ['2026-12-14 23:59:59+00', false],
+  ])('an end of access of %s, as Postgres and others write it', async (until, isOver) => {
+    const { kinds } = await judged(`id,customer,paid_until\n1,cus_1,${until}\n`)
+    expect(kinds).toEqual(isOver ? ['urgent paid_but_blocked'] : [])
+  })
+
+  test('an end that has another zone is not guessed', async () => {
+    const { kinds } = await judged('id,customer,paid_until\n1,cus_1,2026-11-14 23:59 EST\n')
+    expect(kinds).toEqual(['review ambiguous'])
+  })
+
+  test('spaces within quotes are none of an e-mail or a name', async () => {
+    expect((await judged('email,plan\n" A@x.io ",pro\n')).kinds).toEqual(['review missing_link'])
+    expect((await judged('id,customer,plan\n1," cus_1 "," free "\n')).kinds).toEqual([
+      'urgent paid_but_blocked',
+    ])
+  })
+
+  test('a comma that nobody quoted is told', async () => {
+    const { report } = await judged('id,name,customer,status\n1,Smith, John,cus_1,active\n2,A,,\n')
+    expect(report.oddities).toContain('1 rows with more cells than the heading (row 2)')
+  })
+
+  test('UTF-16 of the other order is refused, not misread', async () => {
+    const text = '\ufeffid\tcustomer\tstatus\n1\tcus_1\tblocked\n'
+    const made = await files({
+      ...{ 'stripe.csv': stripe, 'app.csv': Buffer.from(text, 'utf16le').swap16() },
+    })
+    expect(await made.run()).toMatchObject({ code: 2 })
+    expect((await made.run()).err).toContain('UTF-16BE')
+  })
+})
