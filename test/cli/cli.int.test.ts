@@ -136,12 +136,40 @@ describe('the command line', () => {
   })
 
   it('shows what needs a person', async () => {
+    const id = world.ids.uuid()
+    const note = `${'x'.repeat(200)}\u001b[2J`
+    const evidence = { stripe: 'paid 1000 usd', ledger: { lots: [1, 2] }, none: null, note }
     await world.db.query(
       `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
-       VALUES ($1, 'paid_not_granted', 'urgent', 'pi_cli', '{}', $2, $2)`,
-      [world.ids.uuid(), new Date()],
+       VALUES ($1, 'paid_not_granted', 'urgent', 'pi_cli', $3, $2, $2)`,
+      [id, new Date('2026-11-21T20:09:12.345Z'), JSON.stringify(evidence)],
     )
-    expect((await farebox(['findings'])).out).toMatch(/urgent +paid_not_granted +pi_cli +open/)
+    const { out } = await farebox(['findings'])
+    expect(out).toMatch(/urgent +paid_not_granted +pi_cli +open/)
+    const row = out.split('\n').find((line) => line.includes('pi_cli'))
+    expect(row).toMatch(/^2026-11-21 20:09:12 +2026-11-21 20:09:12 /)
+    // All that fits, without what would move the cursor of who reads it.
+    expect(row).toMatch(
+      new RegExp(`${id}  stripe=paid 1000 usd ledger={"lots":\\[1,2\\]} note=x+…$`),
+    )
+    expect(row).not.toContain('\u001b')
+    const shown = (await farebox(['findings', 'show', id])).out
+    for (const line of [/^kind +paid_not_granted$/m, /^first seen +2026-11-21 20:09:12$/m]) {
+      expect(shown).toMatch(line)
+    }
+    expect(shown).toMatch(/^ {2}stripe +paid 1000 usd$/m)
+    expect(shown).toMatch(/^ {2}ledger +{"lots":\[1,2\]}$/m)
+    expect(shown).toMatch(/^ {2}note +x{200}\?\[2J$/m)
+    expect(json((await farebox(['findings', 'show', id, '--json'])).out)).toMatchObject({
+      ...{ id, evidence, direction: null },
+    })
+    expect(await farebox(['findings', 'show', world.ids.uuid()])).toMatchObject({ code: 1 })
+    const compared = await farebox(['reconcile'])
+    expect(compared.code).toBe(1) // something urgent is open
+    expect(compared.out).toMatch(/FIRST SEEN +LAST SEEN +ID +EVIDENCE$/m)
+    expect(compared.out.split('\n').find((line) => line.includes('pi_cli'))).toContain(
+      `–        2026-11-21 20:09:12  2026-11-21 20:09:12  ${id}  stripe=paid 1000 usd`,
+    )
     expect((await farebox(['findings', '--state', 'fixed'])).out).toBe('No findings.')
   })
 

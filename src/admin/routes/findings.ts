@@ -6,7 +6,11 @@ import { isoOrNull } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 
-const sql = loadSql(new URL('../sql/', import.meta.url), ['list-findings', 'explain-finding'])
+const sql = loadSql(new URL('../sql/', import.meta.url), [
+  'list-findings',
+  'read-finding',
+  'explain-finding',
+])
 
 const STATES = ['open', 'explained', 'fixed', 'gone'] as const
 
@@ -60,6 +64,20 @@ export const findingRoutes = (deps: AdminDeps): readonly Route<Operator>[] => [
       const rows = await deps.db.query(sql['list-findings'], params)
       const findings = rows.map((row) => findingRow.parse(row))
       return { status: 200, body: fields.page(findings, limit, view, ({ id }) => id) }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/findings/:id',
+    summary: 'One finding, with the evidence of both sides.',
+    params: z.object({ id: z.uuid() }),
+    query: nothing,
+    body: nothing,
+    answer: findingView,
+    async run({ params: { id } }) {
+      const [row] = await deps.db.query(sql['read-finding'], [id])
+      if (row === undefined) return refuse('not_found', `There is no finding ${id}.`)
+      return { status: 200, body: view(findingRow.parse(row)) }
     },
   }),
   route({

@@ -1,6 +1,14 @@
 import { z } from 'zod'
 import { more, pageQuery } from './accounts.ts'
 import { optionsOf, type Cli } from './context.ts'
+import {
+  creditsCell,
+  evidence,
+  evidenceCell,
+  findingDetail,
+  findingText,
+  timeCell,
+} from './evidence.ts'
 import { table } from './table.ts'
 
 const adjustment = z.object({
@@ -20,12 +28,17 @@ const findings = z.object({
       state: z.string(),
       first_seen: z.string().nullable(),
       last_seen: z.string().nullable(),
+      at_stake_micros: z.number().nullable(),
+      evidence,
     }),
   ),
   next_cursor: z.string().nullable(),
 })
 
-const HEADINGS = ['FIRST SEEN', 'LAST SEEN', 'SEVERITY', 'KIND', 'SUBJECT', 'STATE', 'ID']
+const HEADINGS = [
+  ...['FIRST SEEN', 'LAST SEEN', 'SEVERITY', 'KIND', 'SUBJECT', 'STATE', 'CREDITS', 'ID'],
+  'EVIDENCE',
+]
 
 const adjustOptions = z.object({ reason: z.string(), reference: z.string().optional() })
 const explainOptions = z.object({ note: z.string(), until: z.string().optional() })
@@ -33,7 +46,12 @@ const explained = z.object({ kind: z.string(), subject: z.string() })
 const findingOptions = z.object({ state: z.string().optional() })
 
 /** `farebox adjust`, `farebox findings`: what a person puts right, and what waits for one. */
-export function correctionCommands({ run, program, deps, client, show }: Cli): void {
+export function correctionCommands(cli: Cli): void {
+  adjustCommand(cli)
+  findingsCommands(cli)
+}
+
+function adjustCommand({ run, program, deps, client, show }: Cli): void {
   program
     .command('adjust <account> <credits>')
     .description('move credits by hand, up or down (-5), once per --reference')
@@ -55,6 +73,9 @@ export function correctionCommands({ run, program, deps, client, show }: Cli): v
         )
       }),
     )
+}
+
+function findingsCommands({ run, program, client, show }: Cli): void {
   const findingsCommand = program
     .command('findings')
     .description('what needs a person, newest first')
@@ -70,11 +91,21 @@ export function correctionCommands({ run, program, deps, client, show }: Cli): v
         return show(answer, findings, ({ data, next_cursor: next }) => {
           if (data.length === 0) return 'No findings.'
           const rows = data.map((one) => [
-            ...[one.first_seen, one.last_seen, one.severity, one.kind, one.subject],
-            ...[one.state, one.id],
+            ...[timeCell(one.first_seen), timeCell(one.last_seen), one.severity, one.kind],
+            ...[one.subject, one.state, creditsCell(one.at_stake_micros), one.id],
+            evidenceCell(one.evidence),
           ])
           return `${table(HEADINGS, rows)}${more(next)}`
         })
+      }),
+    )
+  findingsCommand
+    .command('show <id>')
+    .description('one finding with all its evidence')
+    .action((id: string) =>
+      run(async () => {
+        const answer = await client().send('GET', `/findings/${encodeURIComponent(id)}`)
+        return show(answer, findingDetail, findingText)
       }),
     )
   findingsCommand

@@ -4,6 +4,7 @@ import { csvLine } from '../../reconcile/audit/csv-line.ts'
 import { sleep, systemClock } from '../../kernel/clock.ts'
 import { RefusedError } from './client.ts'
 import { compareCostFile } from './costs.ts'
+import { creditsCell, evidence, evidenceCell, timeCell } from './evidence.ts'
 import { FAILED, globalsOf, OK, optionsOf, UsageError, type Cli } from './context.ts'
 import { table } from './table.ts'
 
@@ -14,7 +15,7 @@ const finding = z.object({
   direction: z.string().nullable(),
   subject: z.string(),
   at_stake_micros: z.number().nullable(),
-  evidence: z.json(),
+  evidence,
   first_seen: z.string().nullable(),
   last_seen: z.string().nullable(),
 })
@@ -52,6 +53,11 @@ const CSV = [
   ...['evidence', 'id'],
 ]
 
+const HEADINGS = [
+  ...['SEVERITY', 'DIRECTION', 'KIND', 'SUBJECT', 'CREDITS', 'FIRST SEEN', 'LAST SEEN', 'ID'],
+  'EVIDENCE',
+]
+
 const cells = (one: Finding): (string | number)[] => [
   ...[one.severity, one.direction ?? '', one.kind, one.subject, one.at_stake_micros ?? ''],
   ...[one.first_seen ?? '', one.last_seen ?? ''],
@@ -70,10 +76,11 @@ function show(cli: Cli, findings: readonly Finding[], isCsv: boolean): void {
     out('The books agree: no open findings.')
   } else {
     const rows = findings.map((one) => [
-      ...[one.severity, one.direction, one.kind, one.subject],
-      ...[one.at_stake_micros === null ? null : one.at_stake_micros / 1_000_000, one.id],
+      ...[one.severity, one.direction, one.kind, one.subject, creditsCell(one.at_stake_micros)],
+      ...[timeCell(one.first_seen), timeCell(one.last_seen), one.id, evidenceCell(one.evidence)],
     ])
-    out(table(['SEVERITY', 'DIRECTION', 'KIND', 'SUBJECT', 'CREDITS', 'ID'], rows))
+    out(table(HEADINGS, rows))
+    out('\nfarebox findings show <id> tells all of one.')
   }
 }
 
