@@ -2,7 +2,8 @@ import type { z } from 'zod'
 import { makeSubjects } from '../../src/access/subjects.ts'
 import { notifyConfigSchema } from '../../src/notify/config.ts'
 import { makeOutbox } from '../../src/notify/outbox.ts'
-import { makeMeterViews } from '../../src/reporting/status.ts'
+import type { Reporting } from '../../src/reporting/reporting.ts'
+import { makeMeterViews, type MeterViews } from '../../src/reporting/status.ts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { makeAccounts } from '../../src/access/accounts.ts'
 import { makeClaims } from '../../src/access/claims/claims.ts'
@@ -61,6 +62,12 @@ const RECONCILE = {
 export const ADMIN_TOKEN = 'an-admin-token-of-some-length-0123'
 export const LEASE_MS = 3_000
 export const SWEEP_MS = 500
+
+/** Usage on its way to Stripe; a test may put a reporter in. */
+interface Usage {
+  views: MeterViews
+  reporting: Reporting | null
+}
 
 /** Everything behind the operator's and the customer's routes, on real stores of its own. */
 export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {}) {
@@ -134,13 +141,14 @@ export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {})
   })
   const prices = makePriceAdmin({ book, table, refresh, clock })
   const settings = () => ({ publicUrl: 'https://ai.example', linkMs: 60_000 })
+  const usage: Usage = { views: makeMeterViews({ db, clock }), reporting: null }
   const deps = {
     ...{ entitle, exceptions },
     claims: makeClaims({ db, clock, ids, mode: 'test', settings }),
     margins: makeMargins({ db, perUsd: () => '100' }),
     ...{ db, accounts, keys, books, engine, prices, operations, reload, clock, ids, log },
     stripe: null,
-    usage: { views: makeMeterViews({ db, clock }), reporting: null },
+    usage,
     reconcile,
     costs: makeCosts({
       ...{ db, clock, drifts: makeDrifts({ db, ids, clock }) },

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CliDeps } from '../../src/app/cli/context.ts'
 import { marginAnswer } from '../../src/admin/margins.ts'
-import { runCli } from '../../src/cli.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { ADMIN_TOKEN, aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
+import { runAt } from './support.ts'
 
 let world: World
 let url: string
@@ -15,27 +15,7 @@ afterAll(async () => {
   await world.close()
 })
 
-/** Runs a command as a person in a terminal would see it. */
-async function farebox(args: readonly string[], over: Partial<CliDeps> = {}) {
-  const lines = { out: [] as string[], err: [] as string[] }
-  const code = await runCli(args, {
-    url,
-    adminToken: ADMIN_TOKEN,
-    quickstart: null,
-    version: '0.0.0-test',
-    serve: () => Promise.resolve(0),
-    migrate: null,
-    openLocal: null,
-    setUpStripe: () => Promise.resolve({ steps: [], environment: {} }),
-    replay: () => Promise.reject(new Error('not here')),
-    fetch,
-    newReference: () => 'made-up-reference',
-    out: (text) => lines.out.push(text),
-    err: (text) => lines.err.push(text),
-    ...over,
-  })
-  return { code, out: lines.out.join('\n'), err: lines.err.join('\n') }
-}
+const farebox = (args: readonly string[], over: Partial<CliDeps> = {}) => runAt(url, args, over)
 
 const json = (text: string): unknown => JSON.parse(text)
 
