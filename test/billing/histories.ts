@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { isObj } from '../../src/demo/stripe/json.ts'
 import { micros } from '../../src/kernel/money.ts'
 import type { SimWorld } from './sim-world.ts'
 
@@ -73,6 +74,14 @@ export const action = fc.oneof(
       plan: fc.constantFrom(...PLANS),
       quantity: fc.integer({ min: 1, max: 2 }),
       now: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('portal' as const),
+      which: nth,
+      plan: fc.constantFrom(...PLANS),
     }),
   },
   {
@@ -187,6 +196,14 @@ export async function act(sim: SimWorld, buyers: Buyers, one: Action): Promise<v
         proration_behavior: one.now ? 'always_invoice' : 'create_prorations',
       })
       return
+    }
+    case 'portal': {
+      const id = pick('subscription', one.which)
+      const customer = world.find(textOf(world.find(id)?.customer))
+      const account = buyers.find(
+        (buyer) => isObj(customer?.metadata) && customer.metadata.farebox_account === buyer,
+      )
+      return sim.pickInPortal(account ?? '', id, sim.prices[one.plan])
     }
     case 'cancel': {
       const id = pick('subscription', one.which)

@@ -5,6 +5,8 @@ import { makeEntitle } from '../../src/access/plans/entitle.ts'
 import type { PlanNotice } from '../../src/access/plans/notices.ts'
 import type { Account } from '../../src/access/rows.ts'
 import { makeBilling } from '../../src/app/billing.ts'
+import { readPrice } from '../../src/billing/inspect.ts'
+import { ensurePortal } from '../../src/billing/portal-settings.ts'
 import { makeHints } from '../../src/billing/recharge/hints.ts'
 import type { Told } from '../../src/billing/tell.ts'
 import { WEBHOOK_PATH, webhookPlugin } from '../../src/billing/webhook.ts'
@@ -81,6 +83,9 @@ export async function makeSimWorld(db: Db) {
   const base = stripe.sim.simulator.world.base
   await stripe.control('settings', { signature_clock: 'stripe' })
   const { prices, config } = await catalogue(stripe)
+  const plans = [prices.small, prices.large, prices.year]
+  const offered = await Promise.all(plans.map((id) => stripe.stripe.prices.retrieve(id)))
+  await ensurePortal(stripe.stripe, offered.map(readPrice), false)
   const clock: Clock = { ...systemClock, now: () => stripe.sim.simulator.world.now() * 1_000 }
   const accounts = makeAccounts({ db, clock, ids })
   const secrets: string[] = []
@@ -137,6 +142,15 @@ export async function makeSimWorld(db: Db) {
       if ('ok' in made) throw new Error('refused')
       await reload(made.account.id)
       return made.account
+    },
+    /** An account's owner opens the customer portal and picks another price there. */
+    async pickInPortal(accountId: string, subscription: string, price: string): Promise<void> {
+      const account = await accounts.read(accountId)
+      if (account === null) throw new Error('no account')
+      const opened = await billing.checkouts.portal(account, 'https://x.example/')
+      if ('ok' in opened) throw new Error(opened.message)
+      const session = opened.url.split('/').at(-1)
+      await stripe.control('portal-change', { session, subscription, price })
     },
     /** What time alone changes, and what others changed, as the loops see to it. */
     async turn(): Promise<void> {

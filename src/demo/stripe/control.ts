@@ -7,6 +7,7 @@ import { act, DISPUTE_ACTIONS, makeDispute, makeWarning } from './disputes.ts'
 import { invalid, missing } from './faults.ts'
 import { child, flag, has, int, intOr, text, textOr, texts, type Obj } from './json.ts'
 import { behaviourOf, renewCard, setBehaviour } from './payment-methods.ts'
+import { changeByPortal } from './portal-page.ts'
 import { makeRefund, turn } from './refunds.ts'
 import { changeSettings } from './settings.ts'
 import { connectDemoShop } from './shop.ts'
@@ -102,6 +103,7 @@ function turnRefund(world: World, input: Obj): Obj {
 const ACTS: ReadonlyMap<string, Act> = new Map<string, Act>([
   ['advance', advance],
   ['pay', pay],
+  ['portal-change', ({ simulator }, input) => changeByPortal(simulator, input)],
   ['settle', settle],
   ['settings', ({ simulator }, input) => changeSettings(simulator.world.settings, input)],
   ['rotate', ({ simulator }, input) => rotate(simulator.world, input)],

@@ -5,7 +5,8 @@ import { page } from './paging.ts'
 import { route, type Call, type Route } from './route.ts'
 import { change, shape, type World } from './world.ts'
 
-const KIND = 'billing_portal.configuration'
+export const PORTAL_SETTINGS = 'billing_portal.configuration'
+const KIND = PORTAL_SETTINGS
 
 /** What an account has that saved its settings in the Dashboard once. */
 function defaultConfiguration(world: World): Obj {
@@ -116,7 +117,7 @@ function configurationRoutes(world: World): Route[] {
   ]
 }
 
-/** Customer portal sessions and what they offer. The page behind one is not simulated. */
+/** Customer portal sessions and what they offer. */
 export function portalRoutes(world: World): Route[] {
   return [
     route('POST /v1/billing_portal/sessions', ({ input }) => {

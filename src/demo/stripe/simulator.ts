@@ -4,6 +4,7 @@ import { creditNoteRoutes } from './billing/credit-notes.ts'
 import { invoiceItemRoutes } from './billing/invoice-items.ts'
 import { confirmationSecret, invoiceRoutes } from './billing/invoice-routes.ts'
 import { watchPending } from './billing/pending.ts'
+import { watchSchedules } from './billing/schedules.ts'
 import { endAllOf, subscriptionRoutes } from './billing/subscription-routes.ts'
 import { catalogueRoutes } from './catalogue.ts'
 import { chargeRoutes, refundsOf } from './charges.ts'
@@ -65,6 +66,7 @@ export function makeSimulator(options: WorldOptions): Simulator {
   })
   const biller: Biller = { world, payments, timers: new Map() }
   watchPending(biller)
+  watchSchedules(world)
   return {
     ...biller,
     includes: includesOf(biller),

@@ -19,11 +19,11 @@ import { isMetered, isOver, itemsOf, periodOf, type Biller } from './biller.ts'
 import { periodEndAfter } from './calendar.ts'
 import { collect, finalize, intentOf, voidInvoice } from './collect.ts'
 import { makeInvoiceItem } from './invoice-items.ts'
-import { checkRhythm, makeItem, priceIn, setItemPrice } from './items.ts'
+import { checkRhythm, itemList, makeItem, priceIn, setItemPrice } from './items.ts'
 import { nameOf } from './lines.ts'
 import { leavePending } from './pending.ts'
 import { draftOf, planPeriodEnd, recurringOf, setPeriod } from './periods.ts'
-import { itemList, itemNamed, quantityOf, setCancel } from './subscriptions.ts'
+import { itemNamed, quantityOf, setCancel } from './subscriptions.ts'
 import { couponIn, makeDiscount } from './totals.ts'
 
 interface Was {

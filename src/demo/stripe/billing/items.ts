@@ -1,6 +1,7 @@
 import { makePrice } from '../catalogue.ts'
 import { invalid } from '../faults.ts'
 import { child, has, int, intOr, mergeMetadata, pick, text, textOr, type Obj } from '../json.ts'
+import { listOf } from '../paging.ts'
 import { shape, type World } from '../world.ts'
 import { isMetered } from './biller.ts'
 import type { Period } from './lines.ts'
@@ -55,6 +56,9 @@ export function makeItem(world: World, subscription: string, input: Obj, period:
   setItemPrice(item, price)
   return world.keep('subscription_item', item)
 }
+
+export const itemList = (subscription: string, items: Obj[]): Obj =>
+  listOf(items, false, `/v1/subscription_items?subscription=${subscription}`)
 
 /** All items of one subscription are billed in one rhythm here, and in one currency. */
 export function checkRhythm(items: readonly Obj[]): void {

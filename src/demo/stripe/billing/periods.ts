@@ -6,6 +6,7 @@ import { periodEndAfter } from './calendar.ts'
 import { advanceLater } from './collect.ts'
 import { composeInvoice, keepDraft, pendingItems, takeItems } from './invoices.ts'
 import { linesOfPeriod, type Period } from './lines.ts'
+import { enterPhase } from './schedules.ts'
 
 const TRIAL_NOTICE_S = 3 * 86_400
 
@@ -145,6 +146,7 @@ function roll(biller: Biller, subscription: Obj): void {
   const last = periodOf(subscription)
   const before = structuredClone(subscription.items ?? null)
   const wasTrial = subscription.status === 'trialing'
+  enterPhase(biller, subscription, last.end)
   const next = { start: last.end, end: nextEnd(world, subscription, last.end) }
   setPeriod(subscription, next)
   const status = wasTrial ? 'active' : text(subscription, 'status')

@@ -1,13 +1,12 @@
 import { emit } from '../events.ts'
 import { ApiFault, invalid } from '../faults.ts'
 import { child, intOr, mergeMetadata, ref, rows, text, textOr, type Obj } from '../json.ts'
-import { listOf } from '../paging.ts'
 import { change, DAY_S, shape, type World } from '../world.ts'
 import { itemsOf, periodOf, turn, type Biller } from './biller.ts'
 import { periodEndAfter } from './calendar.ts'
 import { advanceLater, collect, finalize, intentOf, voidInvoice } from './collect.ts'
 import { itemFrom } from './invoice-items.ts'
-import { checkRhythm, makeItem } from './items.ts'
+import { checkRhythm, itemList, makeItem } from './items.ts'
 import { draftOf, planPeriodEnd, recurringOf, setPeriod } from './periods.ts'
 import { couponIn, makeDiscount } from './totals.ts'
 
@@ -18,9 +17,6 @@ export function trialEndOf(world: World, input: Obj): number | null {
   if (end !== null && end <= world.now()) throw invalid('trial_end must be ahead.', 'trial_end')
   return end
 }
-
-export const itemList = (subscription: string, items: Obj[]): Obj =>
-  listOf(items, false, `/v1/subscription_items?subscription=${subscription}`)
 
 function settingsOf(world: World, input: Obj): Obj {
   const trial = child(child(input, 'trial_settings'), 'end_behavior')
