@@ -5,6 +5,7 @@ import {
   RECONCILE_USAGE_LATE_MS,
   RECONCILE_USAGE_MS,
 } from '../kernel/limits-books.ts'
+import { METER_NAMED_MAX } from '../kernel/limits-outside.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
@@ -51,22 +52,25 @@ function unreported(row: Row, untilMs: number): Drift {
 
 const NO_INVOICE =
   'no invoice of that time is known: does the subscription have a price of this meter? Where it ' +
-  'has, farebox stripe sync looks again; what none bills, farebox meters resend --now moves on'
+  'has, farebox stripe sync looks again; what none bills, farebox meters resend --now moves on, ' +
+  'each of the reports'
 
 /** Overage that was told, and that nobody was billed for when its period had ended. */
 function unbilled(row: Row, untilMs: number): Drift {
   const [accountId, event] = [textOf(row, 'account_id'), textOf(row, 'event_name')]
   const [oldestMs, draft] = [numberOf(row, 'oldest'), orNull(row, 'draft', textOf)]
+  const overage = microsOf(row, 'overage_micros')
   return {
     kind: 'overage_unbilled',
-    severity: severityOf(oldestMs, untilMs),
-    direction: 'unpaid_but_active',
+    // What was given back and is on no invoice hurts a customer, and cannot wait for a review.
+    severity: overage < 0 ? 'urgent' : severityOf(oldestMs, untilMs),
+    direction: overage < 0 ? null : 'unpaid_but_active',
     subject: `${accountId} ${event}`,
-    atStakeMicros: microsOf(row, 'overage_micros'),
+    atStakeMicros: Math.abs(overage),
     evidence: {
       ...{ account_id: accountId, customer: textOf(row, 'customer_id'), event_name: event },
-      ...{ reports: numberOf(row, 'reports'), value: textOf(row, 'value') },
-      ...{ oldest: new Date(oldestMs).toISOString(), draft },
+      ...{ reports: numberOf(row, 'reports'), value: textOf(row, 'value'), names: row.names },
+      ...{ overage_micros: overage, oldest: new Date(oldestMs).toISOString(), draft },
       reason: draft === null ? NO_INVOICE : `${draft} is not final, or was deleted`,
     },
     repair: null,
@@ -117,7 +121,8 @@ export const checkOfUsageOut = (db: Tx, accountsMax = PAGE_MAX): Check => ({
     const lines = await db.query(sql['overage-reported'], page)
     const ended = new Date(untilMs - RECONCILE_UNBILLED_MS)
     const old = new Date(untilMs - RECONCILE_UNBILLED_MS_MAX)
-    const told = await db.query(sql['overage-unbilled'], [...page, ended, old])
+    const times = [ended, old, METER_NAMED_MAX]
+    const told = await db.query(sql['overage-unbilled'], [...page, ...times])
     const drifts = [
       ...waiting.map((row) => unreported(row, untilMs)),
       ...lines.flatMap((row) => overageDrift(row) ?? []),

@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
+import { RECONCILE_UNBILLED_MS } from '../kernel/limits-books.ts'
 import { METER_AGE_MS_MAX } from '../kernel/limits-outside.ts'
 import { ZERO } from '../kernel/money.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
@@ -112,7 +113,8 @@ export async function replaceReport(
 }
 
 /**
- * Takes usage that Stripe was told when the invoice of its time was final to the next one: lowered
+ * Takes usage that Stripe was told when the invoice of its time was final, or of whose time there
+ * is no invoice although the period is long over, to the next one: lowered
  * where it was, so that Stripe has it once, and told anew as of now. What is too old to be lowered,
  * or of a customer that is gone, stays there beside. null = there is no such report; false = an
  * invoice bills it, or will.
@@ -129,7 +131,8 @@ export async function moveReport(
     const newId = ids.uuid()
     const report = await eventOf(tx, found, { ...nowOf(nowMs), customer: 'payer_id' }, nowMs)
     const note = `on no invoice: told again as ${report.identifier}`
-    const moved = await tx.query(sql['move-report'], [id, note, newId])
+    const ended = new Date(nowMs - RECONCILE_UNBILLED_MS)
+    const moved = await tx.query(sql['move-report'], [id, note, newId, ended])
     if (moved.length === 0) return false
     const sealing = { sealingId: ids.uuid(), nowMs, fate: null }
     await keepReports(tx, [report], { ...sealing, newId: () => newId })

@@ -147,11 +147,34 @@ test('overage that was told and is on no invoice when its period is over is foun
   await period(endMs + HOUR)
   expect(await found(one)).toEqual([])
 
+  const [report] = await world.reports(one)
+  const move = () => world.process.resend(String(report?.identifier), true)
+  // Final it may be on it, and a draft may still become so.
+  expect(await move()).toBe(false)
+  await own.db.query('UPDATE meter_periods SET finalized_at = NULL')
+  expect(await move()).toBe(false)
   await own.db.query('DELETE FROM meter_periods')
   await world.books.reverse(rest, 'wrong', world.clock.now())
   await send()
   expect(await said()).toEqual([['overage_unbilled', 'urgent', 5]])
-  await own.db.query("UPDATE meter_reports SET billed_by = 'in_2' WHERE account_id = $1", [one.id])
+  // A person moves it to the period that goes on, and what was given back of it.
+  expect(await move()).toMatchObject({ value: 7, overageMicros: 7 * CREDIT })
+  expect(await move()).toBe(false)
+  await send()
+  const check = await checkOfUsageOut(own.db).page(null, {
+    ...{ sinceMs: null, untilMs: world.clock.now() },
+  })
+  const [left] = check.drifts.filter(({ evidence }) => evidence.account_id === one.id)
+  expect(left).toMatchObject({
+    ...{ kind: 'overage_unbilled', severity: 'urgent', direction: null },
+    ...{ atStakeMicros: 2 * CREDIT, evidence: { value: '-2' } },
+  })
+  const names = left?.evidence.names as string[]
+  expect(names).toHaveLength(1)
+  expect(await world.process.resend(names.join(), true)).toMatchObject({ value: -2 })
+  await send()
+  expect(world.taken(one.customer)).toBe(5)
+  expect(await found(one)).toEqual([])
   await own.db.query('DELETE FROM subscriptions')
 })
 

@@ -2,12 +2,14 @@
 -- is over: the subscription has no price of the meter, its draft was deleted or never made final,
 -- or nobody heard of the invoice. What a final invoice left out is told when that is looked at.
 -- Parameters: $1 account to start after, $2 last account, $3 periods that ended before this have
--- been invoiced, $4 used before this where nothing says when its period ended.
+-- been invoiced, $4 used before this where nothing says when its period ended, $5 most names.
 -- Result: account_id, customer_id, event_name, reports, value (units), overage_micros, oldest,
--- draft: an invoice of that time that is not final, or null. Cost: the reports of those accounts.
+-- draft: an invoice of that time that is not final, or null; names: identifiers of the reports.
+-- Cost: the reports of those accounts.
 SELECT r.account_id, max(r.customer_id) AS customer_id, r.event_name, count(*) AS reports,
        sum(r.value)::text AS value, sum(r.overage_micros)::bigint AS overage_micros,
-       min(r.at) AS oldest, max(p.invoice_id) AS draft
+       min(r.at) AS oldest, max(p.invoice_id) AS draft,
+       (array_agg(r.identifier ORDER BY r.seq) FILTER (WHERE r.state = 'sent'))[1:$5] AS names
 FROM meter_reports r
 LEFT JOIN LATERAL (
   SELECT q.invoice_id, q.finalized_at, q.end_at FROM meter_periods q
@@ -25,5 +27,5 @@ WHERE r.account_id > $1 AND r.account_id <= $2 AND r.state IN ('sent', 'nothing'
   AND CASE WHEN coalesce(p.end_at, s.at) IS NULL THEN r.at < $4::timestamptz
            ELSE coalesce(p.end_at, s.at) < $3::timestamptz END
 GROUP BY r.account_id, r.event_name
-HAVING sum(r.value) > 0 AND sum(r.overage_micros) > 0
+HAVING sum(r.value) <> 0 AND sum(r.overage_micros) <> 0
 ORDER BY r.account_id, r.event_name
