@@ -10,9 +10,15 @@ export const FORM_HEAD_BYTES_MAX = 4 * 1024
 export const FORM_FIELD_BYTES_MAX = 256 * 1024
 /** Images of one request (`n`): OpenAI's own maximum. */
 export const IMAGES_MAX = 10
-/** Reading a sound file's length, starting its thread included; past it its bytes tell. */
+/** Reading a sound file's length: some milliseconds. Longer takes a file that was made to. */
 export const AUDIO_READ_MS_MAX = 2_000
-/** Sound files that wait to be read, one after the other, in milliseconds each. */
+/** Starting a thread that reads them, where everything else is busy too. */
+export const AUDIO_START_MS_MAX = 20_000
+/** A file that takes its time leaves the other thread to the rest. */
+export const AUDIO_THREADS = 2
+/** Waiting for a thread: as long as five files that take all their time. Then: ask again. */
+export const AUDIO_WAIT_MS_MAX = 10_000
+/** Sound files that are read or wait to be, each of at most FORM_BODY_BYTES_MAX. */
 export const AUDIO_QUEUE_MAX = 32
 /** OpenAI keeps a stored response for thirty days. */
 export const STORED_ID_MS = 30 * 24 * 3_600_000

@@ -1,10 +1,14 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { makeSoundReader } from '../../src/gateway/sound/sound-reader.ts'
-import { systemClock } from '../../src/kernel/clock.ts'
+import { AUDIO_READ_MS_MAX, AUDIO_WAIT_MS_MAX } from '../../src/kernel/limits-media.ts'
 import type { SoundReading } from '../../src/protocols/protocol.ts'
 import { soundLength } from '../../src/protocols/sound-length.ts'
+import { makeManualClock, settle } from '../ledger/memory-clock.ts'
+import { until } from '../support/until.ts'
 
-const reader = makeSoundReader({ clock: systemClock })
+/** Time passes only where a test lets it: a slow machine is no slow file. */
+const clock = makeManualClock(0)
+const reader = makeSoundReader({ clock })
 afterAll(() => reader.close())
 
 function wav(seconds: number, rate = 16_000): Buffer {
@@ -66,6 +70,39 @@ function film(bytes: number): Buffer {
   ])
 }
 
+describe('a file that keeps a reader busy', () => {
+  const workerUrl = new URL('./sound-stand-in.ts', import.meta.url)
+  const stuck = (): Uint8Array => new Uint8Array(1)
+  const honest = (seconds: number): Uint8Array => new Uint8Array(seconds).fill(1)
+
+  it('keeps no other one from being read, nor do two for longer than they may', async () => {
+    const own = makeManualClock(0)
+    const busy = makeSoundReader({ clock: own, workerUrl })
+    const slow = [busy.seconds(stuck())]
+    expect(await busy.seconds(honest(7))).toEqual(exactly(7))
+    slow.push(busy.seconds(stuck()))
+    const waiting = busy.seconds(honest(8))
+    await own.pass(AUDIO_READ_MS_MAX)
+    expect(await waiting).toEqual(exactly(8))
+    await busy.close()
+    expect(await Promise.all(slow)).toEqual([{ kind: 'not_read' }, { kind: 'not_read' }])
+  })
+
+  it('lets nobody wait for long where many come', async () => {
+    const own = makeManualClock(0)
+    const busy = makeSoundReader({ clock: own, workerUrl })
+    const slow = Array.from({ length: 20 }, () => busy.seconds(stuck()))
+    const waiting = busy.seconds(honest(9))
+    await own.pass(AUDIO_WAIT_MS_MAX)
+    expect(await waiting).toEqual({ kind: 'not_read' })
+    await busy.close()
+    expect(new Set((await Promise.all(slow)).map(({ kind }) => kind))).toEqual(
+      new Set(['not_read']),
+    )
+    expect(await busy.seconds(honest(1))).toEqual({ kind: 'not_read' })
+  })
+})
+
 describe('the length of a sound', () => {
   it('is read from its file, whatever that is called', async () => {
     expect(await reader.seconds(wav(7))).toEqual(exactly(7))
@@ -102,9 +139,15 @@ describe('the length of a sound', () => {
       Buffer.from('ID3\x04\0\0\0\0\0\0', 'latin1'),
       Buffer.alloc(4e6, 0xff),
     ])
-    expect((await reader.seconds(id3)).kind).not.toBe('read')
+    const busy = reader.seconds(id3)
     expect(await reader.seconds(wav(3))).toEqual(exactly(3))
-  }, 15_000)
+    const read = await until(async () => {
+      await clock.pass(AUDIO_READ_MS_MAX)
+      return Promise.race([busy, settle().then(() => null)])
+    })
+    expect(read.kind).not.toBe('read')
+    expect(await reader.seconds(wav(4))).toEqual(exactly(4))
+  })
 
   it('is read for so many at once only', async () => {
     const all = await Promise.all(Array.from({ length: 40 }, () => reader.seconds(wav(1))))

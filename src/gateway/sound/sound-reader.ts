@@ -1,79 +1,82 @@
-import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../kernel/clock.ts'
-import { AUDIO_QUEUE_MAX, AUDIO_READ_MS_MAX } from '../../kernel/limits-media.ts'
+import { AUDIO_QUEUE_MAX, AUDIO_THREADS, AUDIO_WAIT_MS_MAX } from '../../kernel/limits-media.ts'
 import type { SoundReader, SoundReading } from '../../protocols/protocol.ts'
-import type { SoundAnswer, SoundRequest } from './sound-worker.ts'
+import { makeSoundThread, NOT_READ, type SoundThread } from './sound-thread.ts'
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 const WORKER_URL = new URL(`./sound-worker.${extension}`, import.meta.url)
-
-const NOT_READ: SoundReading = { kind: 'not_read' }
 
 export interface ClosableSoundReader extends SoundReader {
   close(): Promise<void>
 }
 
+export interface SoundReaderDeps {
+  readonly clock: Clock
+  /** The threads' program. */
+  readonly workerUrl?: URL
+}
+
+interface Waiting {
+  readonly file: Uint8Array
+  /** Ends its waiting. */
+  readonly take: () => void
+  readonly settle: (reading: SoundReading) => void
+}
+
 /**
- * Reads how long a sound file is, in a thread of its own, one file after the other: a file made for
- * it can keep a parser busy for minutes. A thread that takes longer than AUDIO_READ_MS_MAX is
- * ended; past AUDIO_QUEUE_MAX waiting files nothing is read. Neither says anything of the file
- * that waits.
+ * Reads how long a sound file is, in AUDIO_THREADS threads: a file made for it can keep a parser
+ * busy for minutes, and then others go on beside it until it is given up. A file that waits for
+ * longer than AUDIO_WAIT_MS_MAX, or comes while AUDIO_QUEUE_MAX are open, is not read, which says
+ * nothing of it.
  */
-export function makeSoundReader(deps: { readonly clock: Clock }): ClosableSoundReader {
-  let worker: Worker | null = null
-  let answered: (reading: SoundReading) => void = () => undefined
-  let last: Promise<unknown> = Promise.resolve()
-  let waiting = 0
+export function makeSoundReader({ clock, workerUrl }: SoundReaderDeps): ClosableSoundReader {
+  const idle = Array.from({ length: AUDIO_THREADS }, () =>
+    makeSoundThread(clock, workerUrl ?? WORKER_URL),
+  )
+  const threads = [...idle]
+  let waiting: Waiting[] = []
+  let open = 0
+  let isClosed = false
 
-  function drop(failed: Worker): void {
-    if (worker !== failed) return
-    worker = null
-    answered(NOT_READ)
-    void failed.terminate()
+  async function work(thread: SoundThread, { file, settle }: Waiting): Promise<void> {
+    settle(await thread.read(file))
+    idle.unshift(thread) // the one that has started already
+    takeNext()
   }
 
-  function start(): Worker {
-    const started = new Worker(WORKER_URL, { execArgv: [], env: {} })
-    started.unref()
-    started.on('message', ({ reading }: SoundAnswer) => {
-      if (worker === started) answered(reading)
-    })
-    const gone = (): void => {
-      drop(started)
-    }
-    started.on('error', gone)
-    started.on('exit', gone)
-    return started
-  }
-
-  async function read(file: Uint8Array): Promise<SoundReading> {
-    const current = (worker ??= start())
-    const answer = new Promise<SoundReading>((resolve) => {
-      answered = resolve
-    })
-    const cancel = deps.clock.after(AUDIO_READ_MS_MAX, () => {
-      drop(current)
-    })
-    // A copy: the body itself is still to be sent.
-    const copy = new Uint8Array(file)
-    current.postMessage({ file: copy } satisfies SoundRequest, [copy.buffer])
-    return answer.finally(cancel)
+  function takeNext(): void {
+    const next = idle.length === 0 ? undefined : waiting.shift()
+    const thread = next === undefined ? undefined : idle.shift()
+    if (next === undefined || thread === undefined) return
+    next.take()
+    void work(thread, next)
   }
 
   return {
     seconds(file) {
-      if (waiting >= AUDIO_QUEUE_MAX) return Promise.resolve(NOT_READ)
-      waiting += 1
-      const mine = last
-        .then(() => read(file))
-        .finally(() => {
-          waiting -= 1
+      if (isClosed || open >= AUDIO_QUEUE_MAX) return Promise.resolve(NOT_READ)
+      open += 1
+      return new Promise((resolve) => {
+        const settle = (reading: SoundReading): void => {
+          open -= 1
+          resolve(reading)
+        }
+        const cancel = clock.after(AUDIO_WAIT_MS_MAX, () => {
+          waiting = waiting.filter((each) => each !== mine)
+          settle(NOT_READ)
         })
-      last = mine.catch(() => NOT_READ)
-      return mine.catch(() => NOT_READ)
+        const mine: Waiting = { file, take: cancel, settle }
+        waiting.push(mine)
+        takeNext()
+      })
     },
     async close() {
-      await worker?.terminate()
+      isClosed = true
+      for (const { take, settle } of waiting.splice(0)) {
+        take()
+        settle(NOT_READ)
+      }
+      await Promise.all(threads.map((thread) => thread.stop()))
     },
   }
 }

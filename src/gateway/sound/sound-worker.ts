@@ -6,9 +6,9 @@ export interface SoundRequest {
   readonly file: Uint8Array
 }
 
-export interface SoundAnswer {
-  readonly reading: SoundReading
-}
+/** ready: it takes a file now. Said once. */
+export type SoundMessage =
+  { readonly kind: 'ready' } | { readonly kind: 'answer'; readonly reading: SoundReading }
 
 /** 512 kbit/s: above the highest rate of MP3, AAC, Opus and Vorbis that is in use. */
 const LOSSY_BYTES_PER_SECOND_MAX = 64_000
@@ -38,9 +38,10 @@ async function readingOf(file: Uint8Array): Promise<SoundReading> {
 
 parentPort?.on('message', ({ file }: SoundRequest) => {
   const answer = (reading: SoundReading): void => {
-    parentPort?.postMessage({ reading } satisfies SoundAnswer)
+    parentPort?.postMessage({ kind: 'answer', reading } satisfies SoundMessage)
   }
   readingOf(file).then(answer, () => {
     answer({ kind: 'unreadable' })
   })
 })
+parentPort?.postMessage({ kind: 'ready' } satisfies SoundMessage)
