@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { makeBilling } from '../../src/app/billing.ts'
 import { makeReconciliation } from '../../src/app/reconcile.ts'
+import { makeStripe } from '../../src/billing/stripe.ts'
 import { makeHints } from '../../src/billing/recharge/hints.ts'
 import { makeAccounts } from '../../src/access/accounts.ts'
 import { makePlanBooks } from '../../src/access/plans/book.ts'
@@ -14,8 +15,10 @@ import { makeRedisTransport, readScripts } from '../../src/credits/redis/transpo
 import { systemClock, type Clock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { RECONCILE_QUARANTINE_MS } from '../../src/kernel/limits-books.ts'
+import { METER_SUMMARY_LAG_MS } from '../../src/kernel/limits-outside.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import type { Progress } from '../../src/reconcile/run.ts'
+import { makeMeterOutbox, makeReporting } from '../../src/reporting/reporting.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { oneNode } from '../../src/store/redis-nodes.ts'
 import { openRedis } from '../../src/store/redis.ts'
@@ -38,18 +41,44 @@ const PACKS = [{ id: 'starter', stripe_price: 'price_demo_starter', credits: 1_0
 const ROUND = Math.max(300, Math.min(2_000, REQUESTS))
 const WEBHOOK_FAULTS = ['duplicate', 'drop', 'delay', 'reorder', 'concurrent', 'before_answer']
 
+const EVENT = 'ai_credits'
+const INCLUDED = 1
+/** Told by then, and Stripe's summaries have caught up with it. */
+const LATER_MS = METER_SUMMARY_LAG_MS + RECONCILE_QUARANTINE_MS + 60_000
+
 let stripe: StripeProcess
+let sold: Awaited<ReturnType<typeof sell>>
 let postgres: PostgresServer
 let world: FaultWorld
 const gateways: Gateway[] = []
 
+/** A plan whose overage a meter bills. */
+async function sell() {
+  const { billing, prices } = stripe.stripe
+  const meter = await billing.meters.create({
+    ...{ display_name: EVENT, event_name: EVENT, default_aggregation: { formula: 'sum' } },
+  })
+  const price = async (fields: object, recurring: object = {}) => {
+    const common = { currency: 'usd', product_data: { name: 'Hybrid' } }
+    return prices.create({ ...common, ...fields, recurring: { interval: 'month', ...recurring } })
+  }
+  const base = await price({ unit_amount: 2_000 })
+  const metered = await price({ unit_amount: 1 }, { usage_type: 'metered', meter: meter.id })
+  const plan = {
+    ...{ id: 'hybrid', stripe_prices: [base.id], included_credits: INCLUDED },
+    overage: { meter: EVENT, limit: 1_000_000 },
+  }
+  return { meter: meter.id, items: [base, metered].map(({ id }) => ({ price: id })), plan }
+}
+
 beforeAll(async () => {
   ;[stripe, postgres] = await Promise.all([startStripeProcess(), startPostgres()])
+  sold = await sell()
   const env = {
     ...{ STRIPE_SECRET_KEY: 'sk_test_x', STRIPE_WEBHOOK_SECRET: stripe.webhookSecret },
     STRIPE_API_BASE: stripe.url,
   }
-  const config = { packs: PACKS, post_wait_ms: 60_000 }
+  const config = { packs: PACKS, plans: [sold.plan], post_wait_ms: 60_000 }
   world = await startFaultWorld({ postgres, env, config })
   gateways.push(...(await Promise.all([world.gateway(0), world.gateway(1)])))
   await stripe.control('demo-shop', { url: `${gateway().url}/webhooks/stripe` })
@@ -112,7 +141,7 @@ async function buy({ apiKey }: Customer): Promise<void> {
 
 async function refund(nth: number): Promise<void> {
   const { data } = await stripe.stripe.paymentIntents.list({ limit: 100 })
-  const paid = data.filter(({ status }) => status === 'succeeded')
+  const paid = data.filter(({ status, amount }) => status === 'succeeded' && amount !== 2_000)
   const one = paid[nth % Math.max(1, paid.length)]
   if (one === undefined) return
   await stripe.stripe.refunds.create({ payment_intent: one.id, amount: 100 + nth })
@@ -128,6 +157,45 @@ async function shop(customers: readonly Customer[]): Promise<void> {
     if (turn % 3 === 2) await refund(turn).catch(() => undefined)
     await delay(100)
   }
+}
+
+/** Nobody bought this one credits: beyond what is included all is overage, told to a meter. */
+async function subscriber(): Promise<Customer & { readonly customer: string }> {
+  const customer = (await stripe.stripe.customers.create({ name: 'Hybrid' })).id
+  const { admin } = gateway()
+  const made = await admin.call('POST', '/admin/v1/accounts', {
+    ...{ name: 'Hybrid', stripe_customer_id: customer },
+  })
+  const { id: accountId } = z.object({ id: z.string() }).parse(await made.json())
+  const { id: keyId, key: apiKey } = await admin.createKey(accountId)
+  const method = await stripe.stripe.paymentMethods.attach('pm_card_visa', { customer })
+  const { items } = sold
+  await stripe.stripe.subscriptions.create({ customer, items, default_payment_method: method.id })
+  await until(async () => (await admin.balance(apiKey)).posted.micros > 0, 60_000)
+  return { accountId, keyId, apiKey, customer }
+}
+
+/** What Stripe's own summaries have of a customer. */
+async function told(customer: string): Promise<number> {
+  const to = Math.ceil(Date.now() / 3_600_000) * 3_600
+  const window = { customer, start_time: to - 7 * 86_400, end_time: to }
+  const { data } = await stripe.stripe.billing.meters.listEventSummaries(sold.meter, window)
+  return data.reduce((sum, one) => sum + one.aggregated_value, 0)
+}
+
+/** Usage is told when its hour is over: made so. What Stripe has in the end is what is owed. */
+async function expectTold({ accountId, apiKey, customer }: Awaited<ReturnType<typeof subscriber>>) {
+  const { overage } = await gateway().admin.balance(apiKey)
+  const [row] = await world.sql(`SELECT sum(overage_micros)::bigint AS micros FROM meter_outbox
+    WHERE account_id = '${accountId}'`)
+  expect(Number(row?.micros)).toBe(overage.micros)
+  const owed = Math.floor(overage.micros / 1_000_000)
+  expect(owed).toBeGreaterThan(0)
+  await world.sql("UPDATE meter_outbox SET used_at = used_at - interval '3 hours'")
+  // Who was killed may have held the customer's lane: its lease is two minutes.
+  await until(async () => (await told(customer)) === owed, 150_000)
+  const waits = "SELECT FROM meter_reports WHERE state NOT IN ('sent', 'nothing')"
+  await until(async () => (await world.sql(waits)).length === 0, 60_000)
 }
 
 const reached = (count: number): Promise<boolean> =>
@@ -157,7 +225,7 @@ async function breakThings(): Promise<void> {
 async function reconcileLater() {
   const clock: Clock = {
     ...systemClock,
-    now: () => Date.now() + RECONCILE_QUARANTINE_MS + 60_000,
+    now: () => Date.now() + LATER_MS,
   }
   const [ids, log] = [makeIds(clock), silentLog]
   const db = openPostgres({ url: world.databaseUrl, poolMax: 4, log })
@@ -171,7 +239,7 @@ async function reconcileLater() {
   const key = { secretKey: 'sk_test_x', webhookSecrets: [], apiBase: stripe.url }
   const billing = makeBilling({
     environment: { stripe: key, mode: 'test' },
-    config: configSchema.parse({ packs: PACKS }),
+    config: configSchema.parse({ packs: PACKS, plans: [sold.plan] }),
     ...{ db, accounts, hooks: countedHooks(), clock, ids, log, hints: makeHints() },
     reload: () => Promise.resolve(),
     tell: () => Promise.resolve(),
@@ -179,10 +247,16 @@ async function reconcileLater() {
   const never = () => Promise.reject(new Error('nothing is to be mended'))
   const operations = { verify: never, doctor: never, rebuild: never, recover: never }
   const tell = () => Promise.resolve()
+  const api = makeStripe(key)
+  const meters = makeReporting({
+    ...{ db, ids, clock, log, stripe: api, random: Math.random, onCall: () => undefined },
+    book: makeMeterOutbox({ meters: {}, plans: [] }).book,
+    note: tell,
+  })
   const entitle = makeEntitle({ db, ids, clock, books: makePlanBooks(), tell })
   const reconcile = makeReconciliation({
     core: { operations, entitle, cached: { of: () => [] }, stores: { db, engine } },
-    ...{ stripe: billing?.books ?? null, leaseMs: LEASE_MS, clock, ids, pauseMs: 0 },
+    ...{ stripe: billing?.books ?? null, meters, leaseMs: LEASE_MS, clock, ids, pauseMs: 0 },
   })
   try {
     const asked = { kind: 'manual', since_ms: null, fix: false } as const
@@ -217,7 +291,9 @@ test(
   `${REQUESTS} requests with faults on every side leave books in which nothing is found`,
   async () => {
     const customers = await Promise.all([1, 2, 3].map(() => gateway().admin.customer('1000')))
-    const lanes = Array.from({ length: LANES }, (_, at) => lane(customers[at % customers.length]))
+    const hybrid = await subscriber()
+    const all = [...customers, hybrid]
+    const lanes = Array.from({ length: LANES }, (_, at) => lane(all[at % all.length]))
     const load = Promise.all([...lanes, breakThings()]).finally(() => {
       state.stopped = true
     })
@@ -226,7 +302,8 @@ test(
     expect(outcomes).toHaveLength(REQUESTS)
     expect(countOf(outcomes, 'complete')).toBeGreaterThan(REQUESTS / 2)
     expect(countOf(outcomes, 'broken')).toBeGreaterThan(REQUESTS / 50)
-    await expectBooks(world, gateway(), customers, outcomes)
+    await expectBooks(world, gateway(), all, outcomes)
+    await expectTold(hybrid)
     const sold = await world.sql(
       "SELECT movement_type FROM ledger_entries WHERE reference_type = 'sale'",
     )
@@ -235,10 +312,13 @@ test(
     expect(await reconcileLater()).toMatchObject({ check: null, found: 0, fixed: 0 })
     expect(await verify(gateway())).toMatchObject({ ok: true, breaches: [], undecided: [] })
     expect(await findingsOf(world)).toEqual([])
-    // The same look finds what is wrong by one micro.
+    // The same look finds what is wrong by one micro, and usage that Stripe has and we do not know of.
     await world.sql(`UPDATE accounts SET posted_micros = posted_micros + 1
-      WHERE id = '${customers[0]?.accountId ?? ''}'`)
-    expect((await reconcileLater()).found).toBeGreaterThan(0)
+      WHERE id = '${customers[0]?.accountId ?? ''}';
+      UPDATE meter_reports SET state = 'refused', sent_at = NULL WHERE state = 'sent'`)
+    expect((await reconcileLater()).found).toBeGreaterThan(1)
+    const kinds = (await findingsOf(world)).map(({ kind }) => kind)
+    expect(kinds).toEqual(expect.arrayContaining(['ledger_balance', 'meter_summary_differs']))
   },
-  180_000 + REQUESTS * 100,
+  300_000 + REQUESTS * 100,
 )
