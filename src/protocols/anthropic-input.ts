@@ -30,7 +30,7 @@ function walkContainer(container: unknown, sink: InputSink): void {
 }
 
 /** Tools that the client runs, by the names Anthropic gives them before the date. */
-const CLIENT_TOOL = /^(?:custom$|bash_|text_editor_|computer_|memory_)/
+const CLIENT_TOOL = /^(?:custom|(?:bash|text_editor|computer|memory)_\d{8})$/
 
 function walkTool(tool: JsonObject, sink: InputSink): void {
   sink.frame()

@@ -110,7 +110,7 @@ export const openaiInputTokens = makeFreeEndpoint({
   endpoint: 'responses/input_tokens',
   refersToStored: true,
   modelDefault: null,
-  isCount: false,
+  isCount: true,
 })
 
 /** Counts a Messages request's input without running it. */

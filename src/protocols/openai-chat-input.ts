@@ -35,8 +35,9 @@ function walkMessage(message: JsonObject, sink: InputSink): void {
 function walkTool(tool: JsonObject, sink: InputSink): void {
   sink.frame()
   sink.text(tool)
-  const known = tool.type === 'function' || tool.type === 'custom'
-  if (!known && !isObject(tool.function)) sink.unbounded('hosted_tools')
+  // A tool that names no type is a function; a function beside another type hides no tool.
+  const type = tool.type ?? (isObject(tool.function) ? 'function' : null)
+  if (type !== 'function' && type !== 'custom') sink.unbounded('hosted_tools')
 }
 
 function walkPart(part: unknown, sink: InputSink): void {

@@ -174,7 +174,7 @@ describe('free endpoints', () => {
     expect(receipt.entries).toEqual([])
   })
 
-  it('responses/input_tokens: forwarded and counted as one request', async () => {
+  it('responses/input_tokens: forwarded, and no request that could have a price', async () => {
     const { customer, model } = await prepare()
     world.upstream.on(model, (call) => {
       answerJson(call, { object: 'response.input_tokens', input_tokens: 11 })

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../src/kernel/errors.ts'
 import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
+import {
+  anthropicCountTokens,
+  geminiCountTokens,
+  openaiInputTokens,
+} from '../../src/protocols/free.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import type { Injection, Protocol, RequestView } from '../../src/protocols/protocol.ts'
 
@@ -239,6 +244,12 @@ describe('an unbounded request is named for', () => {
     ['live search', { search_parameters: { mode: 'on' } }, ['web_search']],
     ['an :online model', { model: 'x/y:online' }, ['web_search']],
     ['hosted tools', { tools: [{ type: 'openrouter:web_search' }] }, ['hosted_tools']],
+    [
+      'a hosted tool that poses as a function',
+      { tools: [{ type: 'openrouter:web_search', function: { name: 'f' } }] },
+      ['hosted_tools'],
+    ],
+    ['a function without a type', { tools: [{ function: { name: 'f' } }] }, []],
     ['plugins', { plugins: [{ id: 'web' }] }, ['hosted_tools']],
     ['other models', { models: ['a', 'b'] }, ['model_fallbacks']],
     [
@@ -295,6 +306,11 @@ describe('an unbounded request is named for', () => {
       ['media_by_url'],
     ],
     ['a block nobody knows', part('hologram', {}), ['unknown_content']],
+    [
+      'a tool that is not the client’s, whatever it is called like',
+      { tools: [{ type: 'bash_code_execution_20250825', name: 'b' }] },
+      ['hosted_tools'],
+    ],
     [
       'nothing',
       {
@@ -463,3 +479,12 @@ describe('the rewritten body', () => {
     ).toBeUndefined()
   })
 })
+
+it.each([openaiInputTokens, anthropicCountTokens, geminiCountTokens('/v1beta/models/', 'm')])(
+  'a count of tokens is no request, whatever a request of its model costs: $name',
+  (protocol) => {
+    const view = protocol.readBytes(Buffer.from('{"model":"m"}'))
+    expect(view).toMatchObject({ ok: true, unitsMax: { requests: 0 } })
+    expect(protocol.meterAnswer(Buffer.from('{}')).usage).toEqual({ requests: 0 })
+  },
+)
