@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { allowsEndpoint, refuseEndpoint } from '../../access/allowed.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { matchesAny } from '../../kernel/glob.ts'
 import { describeError } from '../../kernel/log.ts'
 import type { GatewayDeps } from '../context.ts'
 import { splitQuery } from '../query.ts'
@@ -20,9 +20,7 @@ type Request = FastifyRequest<{ Params: Params }>
 async function upstreamOf(deps: GatewayDeps, { caller, params }: Request) {
   const none = refuse('not_found', `There is no response '${params.id.slice(0, 128)}' of yours.`)
   if (caller === null || !ID.test(params.id)) return none
-  if (!matchesAny(caller.endpoints, 'responses')) {
-    return refuse('model_not_allowed', 'This key may not call responses.')
-  }
+  if (!allowsEndpoint(caller, 'responses')) return refuseEndpoint(caller, 'responses')
   const name = (await deps.stored.find(caller.accountId, [params.id])).get(params.id)
   return deps.upstreams().all.find((upstream) => upstream.name === name) ?? none
 }
