@@ -41,9 +41,10 @@ const count = z.int().min(0).max(1_000_000_000_000).optional()
 const units = z
   .strictObject({
     ...{ input_tokens: count, cache_read_tokens: count, cache_write_tokens: count },
+    ...{ cache_write_5m_tokens: count, cache_write_1h_tokens: count, input_image_tokens: count },
     ...{ output_tokens: count, input_audio_tokens: count, output_audio_tokens: count },
     ...{ requests: count, images: count, seconds: count, characters: count, units: count },
-    ...{ web_search_requests: count },
+    ...{ web_search_requests: count, request_bytes: count, response_bytes: count },
   })
   .transform((given): Buckets =>
     Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),

@@ -5,6 +5,7 @@ import { addRatios, microsOf, priceExact, roundUp, saturated } from './arithmeti
 import { boundOf, outputWithin } from './bounds.ts'
 import { makeGenerationCache } from './cache.ts'
 import type { Catalogue } from './catalogue.ts'
+import { coversAny } from './covered.ts'
 import { explainPrice, listPrices, type ListedPrice, type PriceExplanation } from './explain.ts'
 import { keepPrice, revivePrice, type KeptPrice } from './kept.ts'
 import type { Bound, Charge, Price, PriceBook, PriceQuery } from './pricing.ts'
@@ -176,5 +177,6 @@ export function makePriceBook(deps: {
     },
     keep: (price) => keepPrice(finder.of(price)),
     revive: (kept) => finder.revive(kept).price,
+    covers: (price, usage) => coversAny(finder.of(price).ruling, usage),
   }
 }

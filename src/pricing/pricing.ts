@@ -1,5 +1,5 @@
 import type { Micros } from '../kernel/money.ts'
-import type { BucketName, Usage } from '../kernel/usage.ts'
+import type { BucketName, Buckets, Usage } from '../kernel/usage.ts'
 import type { KeptPrice } from './kept.ts'
 
 /** Provider cost: integer pico-dollars (10⁻¹² USD). Source: design §1. */
@@ -97,4 +97,6 @@ export interface PriceBook {
   keep(price: Price): KeptPrice
   /** The price that was kept, for `charge`: whatever the books say by now, and in any process. */
   revive(kept: KeptPrice): Price
+  /** Whether the price says what any of these units costs, be it nothing. */
+  covers(price: Price, usage: Buckets): boolean
 }

@@ -174,6 +174,22 @@ describe('a hold for work elsewhere', () => {
     await ignorant.end()
   })
 
+  it('takes any unit that its price is for, and no others in the end', async () => {
+    const customer = await world.customer('100')
+    const entry = { upstream: 'gpu', model: 'disk', per_response_mb_usd: '0.01' }
+    const { admin } = world.gateway
+    await admin.call('PUT', '/admin/v1/prices', { kind: 'cost', entry })
+    const price = { upstream: 'gpu', model: 'disk' }
+    const id = await opened(customer, { price, units: { response_bytes: 9_000_000 } })
+    const settle = (units: object) => call(customer.apiKey, `/${id}/settle`, { units })
+    expect((await settle({ seconds: 50 })).status).toBe(400)
+    expect((await settle({ response_bytes: 2_000_000, requests: 1 })).status).toBe(200)
+    expect(await admin.receipt(id)).toMatchObject({ provider_cost_usd: '0.02' })
+    const none = await opened(customer, { price, units: { response_bytes: 1 } })
+    const zero = await call(customer.apiKey, `/${none}/settle`, { units: { response_bytes: 0 } })
+    expect(zero.body).toMatchObject({ status: 'settled', cost: { micros: 0 } })
+  })
+
   it('refuses what is no hold', async () => {
     const { apiKey } = await world.customer('10')
     const price = { upstream: 'gpu', model: 'a100' }
@@ -186,6 +202,7 @@ describe('a hold for work elsewhere', () => {
       { price, units: { seconds: -1 } },
       { price, units: { seconds: 1e300 } },
       { price, units: { apples: 1 } },
+      { price, units: { characters: 1_000, output_tokens: 7 } }, // it prices seconds
       { credits: '1', ttl_seconds: 0 },
       { credits: '1', ttl_seconds: 86_401 },
       { credits: '1', metadata: { deep: {} } },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ask, bookOf, priceOf } from './support.ts'
-import type { Usage } from '../../src/kernel/usage.ts'
+import type { Buckets, Usage } from '../../src/kernel/usage.ts'
 import type { ManagedPriceBook } from '../../src/pricing/book.ts'
 import type { PriceQuery } from '../../src/pricing/pricing.ts'
 
@@ -353,5 +353,31 @@ describe('the model that a response states', () => {
     )
     expect(book.findAnswered(query, '/models/weights.gguf', requested)).toBe(requested)
     expect(book.findAnswered(query, null, requested)).toBe(requested)
+  })
+})
+
+describe('a price covers', () => {
+  const covers = (prices: object, usage: Buckets, sell: object[] = []): boolean => {
+    const book = bookOf({ prices: [{ model: 'm', ...prices }], sell })
+    return book.covers(priceOf(book, ask('local', 'm')), usage)
+  }
+
+  it('what it names, be it for nothing, and tokens by any kin of theirs', () => {
+    expect(covers({ per_second_usd: '0' }, { seconds: 1 })).toBe(true)
+    expect(covers({ per_second_usd: '1' }, { seconds: 1, characters: 5 })).toBe(true)
+    expect(covers({ input_usd_per_mtok: '1' }, { output_tokens: 5 })).toBe(true)
+    expect(covers({ input_usd_per_mtok: '1' }, { images: 5 })).toBe(true)
+    expect(covers({ per_request_usd: '1' }, { seconds: 5 })).toBe(true)
+    expect(
+      covers({ per_second_usd: '1' }, { units: 1 }, [{ model: 'm', credits_per_unit: '1' }]),
+    ).toBe(true)
+  })
+
+  it('nothing that it is silent about', () => {
+    expect(covers({ per_second_usd: '1' }, { characters: 5 })).toBe(false)
+    expect(covers({ per_second_usd: '1' }, { input_tokens: 5, images: 1 })).toBe(false)
+    expect(covers({ per_image_usd: '1' }, { response_bytes: 5 })).toBe(false)
+    expect(covers({ input_usd_per_mtok: '1' }, { units: 5 })).toBe(false)
+    expect(covers({ per_second_usd: '1' }, { characters: 0 })).toBe(true)
   })
 })

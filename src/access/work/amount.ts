@@ -18,7 +18,7 @@ export interface Terms {
   readonly atMs: number
 }
 
-export type WorkPrices = Pick<PriceBook, 'find' | 'charge' | 'keep' | 'revive'>
+export type WorkPrices = Pick<PriceBook, 'find' | 'charge' | 'keep' | 'revive' | 'covers'>
 
 /** An amount in the words of a receipt. */
 export interface Priced {
@@ -32,6 +32,7 @@ export interface Priced {
 
 const NO_PRICE = 'units: this hold is counted in credits; name a price when it is made.'
 const NO_UNITS = 'credits: this hold is counted in units of its price; send units.'
+const NOT_COVERED = 'units: the price says of none of them what it costs.'
 const TOO_MUCH = 'units: this comes to more than an account can hold.'
 
 const priceBy = (prices: WorkPrices, kept: KeptPrice | null, query: PriceQuery): Price | null =>
@@ -51,6 +52,7 @@ export function priceOf(prices: WorkPrices, terms: Terms, amount: Amount): Price
   if (found === null) {
     return refuse('model_not_found', `price: ${price.upstream}/${price.model} has no price here.`)
   }
+  if (!prices.covers(found, amount.units)) return refuse('invalid_request', NOT_COVERED)
   try {
     const charge = prices.charge(found, query, amount.units, null)
     return {
