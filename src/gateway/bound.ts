@@ -83,6 +83,24 @@ interface Priced {
   readonly query: PriceQuery
 }
 
+type Used = Pick<RequestView, 'inputTokensMax' | 'outputTokensLimit' | 'unitsMax'>
+
+/** A price that is silent about all that a request may use would make it free. */
+function isCovered(
+  { prices }: BoundDeps,
+  price: Price,
+  { inputTokensMax, outputTokensLimit, unitsMax }: Used,
+): boolean {
+  if (price.coversTokens) return true
+  return prices.covers(price, {
+    ...{ input_tokens: inputTokensMax, output_tokens: outputTokensLimit ?? 1 },
+    ...unitsMax,
+  })
+}
+
+/** What the model of a tool is used for. */
+const DRAWN: Used = { inputTokensMax: 1, outputTokensLimit: 1, unitsMax: { images: 1 } }
+
 interface AllPriced {
   /** Those that may write the answer. */
   readonly answering: readonly [own: Priced, ...others: Priced[]]
@@ -110,7 +128,8 @@ function priceAt(
   for (const model of [...models, ...toolModels]) {
     const query = { upstream: upstream.name, model, atMs: nowMs, accountMarkup: caller.markup }
     const price = deps.prices.find(query)
-    if (price === null) return unknownModel(model)
+    const used = priced.length < models.length ? view : DRAWN
+    if (price === null || !isCovered(deps, price, used)) return unknownModel(model)
     priced.push({ price, query })
   }
   const [own, ...others] = priced.slice(0, models.length)

@@ -16,6 +16,8 @@ export interface Price {
   /** The model's own limits; null = unknown. */
   readonly maxOutputTokens: number | null
   readonly contextTokens: number | null
+  /** Says what tokens cost, or the whole request, be it nothing. */
+  readonly coversTokens: boolean
 }
 
 export interface PriceQuery {

@@ -1,3 +1,4 @@
+import { coversAny } from './covered.ts'
 import { ONE } from './decimal.ts'
 import type { Price } from './pricing.ts'
 import { compileRates, type RateBook } from './rates.ts'
@@ -36,6 +37,7 @@ export function makeResolvedPrice(upstream: string, ruling: Ruling): ResolvedPri
       modelPattern: ruling.modelPattern,
       maxOutputTokens: document.maxOutputTokens,
       contextTokens: document.contextTokens,
+      coversTokens: coversAny(ruling, { input_tokens: 1 }),
     },
     bandsFor: (serviceTier) => bandsOf(chooseTier(serviceTier, document, provider)),
     bookFor(serviceTier) {

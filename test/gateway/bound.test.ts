@@ -9,6 +9,8 @@ import { micros } from '../../src/kernel/money.ts'
 import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import { openaiCompletions } from '../../src/protocols/openai-completions.ts'
+import { openaiModerations } from '../../src/protocols/free.ts'
+import { openaiImages } from '../../src/protocols/openai-images.ts'
 import { openaiResponses } from '../../src/protocols/openai-responses.ts'
 import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
 import { bookOf, TODAY } from '../pricing/support.ts'
@@ -25,6 +27,10 @@ const prices = bookOf({
       { upstream, model: 'dear', ...priced('10', { max_output_tokens: 9_000 }) },
     ]),
     { upstream: 'local', model: 'unknown', ...priced('1', {}) },
+    { upstream: 'local', model: 'painter', per_image_usd: '0.25' },
+    { upstream: 'local', model: 'clock', per_second_usd: '0.25' },
+    { upstream: 'local', model: 'by-request', per_request_usd: '0.25' },
+    { upstream: 'local', model: 'free', ...priced('0', {}) },
     { upstream: 'local', model: 'short', ...priced('1', { context_tokens: 8_192 }) },
   ],
 })
@@ -167,6 +173,26 @@ describe.each(NAMES_OTHERS)('another model, named in %s,', (what, protocol, rest
       const isAbsent = name === null && MAY_LEAVE_OUT.has(what)
       expect(protocol.readBytes(body).ok, String(name)).toBe(isAbsent)
     }
+  })
+})
+
+describe('a price that is silent about all that a request may use', () => {
+  const images = { model: 'painter', prompt: 'a cat' }
+
+  it('is none: the request is refused, not free', () => {
+    const chat = { model: 'painter', messages, max_tokens: 10 }
+    expect(boundOf(openaiChat, chat)).toBe('model_not_found')
+    expect(boundOf(openaiImages, images)).toMatchObject({ ok: true })
+    const drawing = { ...{ model: 'small', input: 'hi' }, tools: [{ type: 'image_generation' }] }
+    const drawnBy = (model: string) => ({
+      ...drawing,
+      tools: [{ type: 'image_generation', model }],
+    })
+    expect(boundOf(openaiResponses, drawnBy('painter'))).toMatchObject({ ok: true })
+    expect(boundOf(openaiResponses, drawnBy('clock'))).toBe('model_not_found')
+    expect(boundOf(openaiChat, { ...chat, model: 'by-request' })).toMatchObject({ ok: true })
+    expect(boundOf(openaiChat, { ...chat, model: 'free' })).toMatchObject({ wantMicros: 0 })
+    expect(boundOf(openaiModerations, { model: 'painter', input: 'x' })).toMatchObject({ ok: true })
   })
 })
 

@@ -140,7 +140,8 @@ describe('the book', () => {
 
   it('refuses prices that it did not give out', () => {
     const book = bookOf()
-    const foreign = { version: 'x', modelPattern: 'm', maxOutputTokens: null, contextTokens: null }
+    const limits = { maxOutputTokens: null, contextTokens: null }
+    const foreign = { version: 'x', modelPattern: 'm', ...limits, coversTokens: true }
     expect(() => book.charge(foreign, ask('openai', 'gpt-4o'), {}, null)).toThrow('no book gave')
   })
 
