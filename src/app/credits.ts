@@ -14,7 +14,7 @@ import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Books } from '../ledger/books.ts'
 import { makeMargins, type Margins } from '../ledger/margins/margins.ts'
-import { makePoster } from '../ledger/group-commit.ts'
+import { makePoster, type PosterHooks } from '../ledger/group-commit.ts'
 import { makeBooks, type BooksOptions } from '../ledger/ledger-books.ts'
 import type { Poster } from '../ledger/poster.ts'
 import { makePostingLedger, type PostingLedgerOptions } from '../ledger/posting-ledger.ts'
@@ -65,7 +65,7 @@ export interface CoreDeps {
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered' | 'earned'>
+  readonly metrics: Pick<Metrics, 'posted' | 'loaded' | 'recovered' | 'earned' | 'deferred'>
   /** Those who write in the transactions that post and that reverse. */
   readonly beside?: readonly Beside[]
   /** Who is told of unpaid plans and of trials; absent = nobody. */
@@ -116,24 +116,22 @@ function makeAccess({ stores: { db }, clock, ids, environment, tellPlan }: CoreD
   }
 }
 
+const posterHooks = (metrics: CoreDeps['metrics']): PosterHooks => ({
+  batch: (receipts, durationMs) => {
+    metrics.posted({ receipts, durationMs, ok: true })
+  },
+  failed: () => {
+    metrics.posted({ receipts: 0, durationMs: 0, ok: false })
+  },
+  deferred: metrics.deferred,
+})
+
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
   const { db, engine, redis } = stores
   const ledger = makeLedger(deps)
-  const poster = makePoster({
-    ledger,
-    clock,
-    log,
-    postWaitMs: config.post_wait_ms,
-    on: {
-      batch: (receipts, durationMs) => {
-        metrics.posted({ receipts, durationMs, ok: true })
-      },
-      failed: () => {
-        metrics.posted({ receipts: 0, durationMs: 0, ok: false })
-      },
-    },
-  })
+  const postWaitMs = config.post_wait_ms
+  const poster = makePoster({ ledger, clock, log, postWaitMs, on: posterHooks(metrics) })
   const leaseMs = config.holds.lease_ms
   const credits = makeCredits({
     engine,

@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { INCARNATION_ROUNDS_MAX, LAPSED_BATCH_MAX, LAPSED_SEEN_MAX } from '../kernel/limits.ts'
-import type { CreditEngine, HoldRef, Incarnations, LapsedHold } from './commands.ts'
+import type { CreditEngine, Incarnations, LapsedHold } from './commands.ts'
 import { makeNumbers } from './numbers.ts'
 import { shardOf } from './shard.ts'
 import { NOSCRIPT, type CommandName, type Input, type Reply, type Transport } from './transport.ts'
@@ -19,12 +19,8 @@ type Run = <N extends CommandName>(name: N, shard: number, input: Input<N>) => P
 
 const REFUSED = { kind: 'refused' } as const
 
-/**
- * The credit engine over a transport: it keeps the numbers of the nodes, and where a node does not
- * know a script any more, draws a new number, loads the scripts and repeats the command. Only a
- * load is not repeated: what it brings was read before. Source: design §4 (incarnation).
- */
-export function makeEngine({ transport, incarnations, clock, ids }: EngineParts): CreditEngine {
+/** Runs commands under the numbers of their nodes. */
+function makeRunner({ transport, incarnations, clock }: EngineParts) {
   const numbers = makeNumbers({ transport, incarnations, clock })
   transport.onReconnect(() => {
     numbers.doubt()
@@ -44,21 +40,51 @@ export function makeEngine({ transport, incarnations, clock, ids }: EngineParts)
     }
     throw new UnknownOutcomeError(`no incarnation stood for ${INCARNATION_ROUNDS_MAX} rounds`)
   }
+  /** Nearly always the number is known and stands: then there is no promise but the reply's own. */
+  const runKnown: Run = (name, shard, input) => {
+    const node = transport.nodeOf(shard)
+    const inc = numbers.known(node)
+    if (inc === null) return run(name, shard, input)
+    const again = () => numbers.renew(node, inc).then(() => run(name, shard, input))
+    const replied = transport.run(name, shard, input, inc)
+    return replied.then((reply) => (reply === NOSCRIPT ? again() : reply))
+  }
+  return {
+    runOnce,
+    run,
+    /** For the account that the command names. Never throws: what is wrong rejects. */
+    on: <N extends CommandName>(name: N, input: Input<N> & Named): Promise<Reply<N>> => {
+      try {
+        check(input)
+        return runKnown(name, shardOf(input.accountId), input)
+      } catch (error) {
+        return Promise.reject(error instanceof Error ? error : new Error(String(error)))
+      }
+    },
+    fresh: (accountId: string) => numbers.refresh(transport.nodeOf(shardOf(accountId))),
+  }
+}
+
+/**
+ * The credit engine over a transport: it keeps the numbers of the nodes, and where a node does not
+ * know a script any more, draws a new number, loads the scripts and repeats the command. Only a
+ * load is not repeated: what it brings was read before. Source: design §4 (incarnation).
+ */
+export function makeEngine(parts: EngineParts): CreditEngine {
+  const { transport, ids } = parts
+  const { runOnce, run, on, fresh } = makeRunner(parts)
   const load = async <N extends 'load-account' | 'load-key'>(name: N, input: Input<N>) => {
     const reply = await runOnce(name, shardOf(input.accountId), input)
     return reply === NOSCRIPT ? REFUSED : reply
   }
-  const fresh = (accountId: string) => numbers.refresh(transport.nodeOf(shardOf(accountId)))
-  const on = <N extends CommandName>(name: N, input: Input<N> & { accountId: string }) =>
-    run(name, shardOf(input.accountId), input)
 
   return {
     kind: transport.kind,
-    reserve: (command) => on('reserve', checked(command)),
-    renew: (command) => on('renew', checked(command)),
-    settle: (command) => on('settle', checked(command)),
-    release: (command) => on('release', checked(command)),
-    recover: (command) => on('recover', checked(command)),
+    reserve: (command) => on('reserve', command),
+    renew: (command) => on('renew', command),
+    settle: (command) => on('settle', command),
+    release: (command) => on('release', command),
+    recover: (command) => on('recover', command),
     clear: (command) => on('clear', command),
     async beginAccount(accountId) {
       await fresh(accountId)
@@ -83,12 +109,19 @@ export function makeEngine({ transport, incarnations, clock, ids }: EngineParts)
   }
 }
 
+/** Of an account, and of a key and a hold of it where there is one. */
+interface Named {
+  readonly accountId: string
+  readonly keyId?: string
+  readonly holdId?: string
+}
+
 /** Ids are parts of records and members that are split at blanks. */
-function checked<T extends HoldRef>(command: T): T {
-  if (command.keyId.includes(' ') || command.holdId.includes(' ')) {
+function check({ keyId, holdId }: Named): void {
+  if (holdId === undefined) return
+  if (keyId?.includes(' ') === true || holdId.includes(' ')) {
     throw new RangeError('a key id or hold id must not contain a blank')
   }
-  return command
 }
 
 /**

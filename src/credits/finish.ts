@@ -7,19 +7,20 @@ import type { Loads } from './load.ts'
  * is cleared. So does who corrects what recovery posted: a hold that was put back counts whole in
  * its key beside the part that is posted. Source: design §3 (recovery, level-triggered post).
  */
-export async function finishPosted(
+export function finishPosted(
   deps: { loads: Loads; clearing: Clearing },
   item: PostItem,
   outcome: PostOutcome,
   byRecovery: boolean,
 ): Promise<void> {
-  if (outcome.kind === 'parked') return // stays for a person, with its finding
+  if (outcome.kind === 'parked') return Promise.resolve() // stays for a person, with its finding
   const { accountId, keyId, holdId, rev } = item.receipt
-  if (byRecovery || outcome.kind === 'noop' || outcome.isCorrection === true) {
-    await Promise.all([
-      deps.loads.account(accountId, 'drift'),
-      deps.loads.key(accountId, keyId, 'drift'),
-    ])
-  }
-  await deps.clearing.clear(accountId, { holdId, keyId, rev, version: outcome.version })
+  const clear = (): Promise<void> =>
+    deps.clearing.clear(accountId, { holdId, keyId, rev, version: outcome.version })
+  const isNews = byRecovery || outcome.kind === 'noop' || outcome.isCorrection === true
+  if (!isNews) return clear()
+  return Promise.all([
+    deps.loads.account(accountId, 'drift'),
+    deps.loads.key(accountId, keyId, 'drift'),
+  ]).then(clear)
 }

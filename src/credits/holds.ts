@@ -39,7 +39,7 @@ export interface OpenHold {
   readonly reservedAtMs: number
   readonly availableMicros: Micros
   /** Before anything is sent upstream: renews when half the lease has passed. false = lost. */
-  ensureFresh(): Promise<boolean>
+  ensureFresh(): boolean | Promise<boolean>
   /**
    * Names the function that tells what the request has cost so far, null while the upstream has
    * not answered. The renewing loop calls it (never the hot path): progress is first written

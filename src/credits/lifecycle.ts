@@ -3,12 +3,13 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { COMMAND_RETRY_WAIT_MS, COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { ZERO, type Micros } from '../kernel/money.ts'
+import { makeUnderWay, type UnderWay } from '../kernel/under-way.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { Poster } from '../ledger/poster.ts'
-import type { PostItem, Receipt } from '../ledger/receipt.ts'
+import type { PostItem, PostOutcome, Receipt } from '../ledger/receipt.ts'
 import { makeChanges, type Changes } from './changes.ts'
 import { makeClearing, type Clearing } from './clearing.ts'
-import type { CreditEngine, HoldRef } from './commands.ts'
+import type { CreditEngine, HoldRef, Settle } from './commands.ts'
 import { makeEngineTime } from './engine-time.ts'
 import { finishPosted } from './finish.ts'
 import type { HoldRequest, Holds, LentHold, OpenHold, SettleFinal, Settled } from './holds.ts'
@@ -72,20 +73,20 @@ export function makeCredits(deps: CreditsDeps): Credits {
     onRecovered: deps.on.recovered,
   })
   const reserve = makeReserving({ engine, loads, changes, time, clock, log, owner, leaseMs })
-  const finishing = new Set<Promise<void>>()
-  const confirming = new Set<Promise<unknown>>()
+  const finishing = makeUnderWay()
+  const confirming = makeUnderWay()
   const parts: Parts = { ...deps, loads, clearing, renewals, finishing, confirming }
 
-  const lend = async (request: HoldRequest): Promise<Reserved | Refusal> =>
-    deps.poster.full ? FULL : reserve(request)
+  const lend = (request: HoldRequest): Promise<Reserved | Refusal> =>
+    deps.poster.full ? Promise.resolve(FULL) : reserve(request)
 
-  async function open(request: HoldRequest): Promise<OpenHold | Refusal> {
-    const reserved = await lend(request)
-    if (!reserved.ok) return reserved
-    const hold = renewableOf(request, reserved, leaseMs)
-    renewals.add(hold)
-    return makeOpenHold(parts, hold, reserved.reply.availableMicros)
-  }
+  const open = (request: HoldRequest): Promise<OpenHold | Refusal> =>
+    lend(request).then((reserved) => {
+      if (!reserved.ok) return reserved
+      const hold = renewableOf(request, reserved, leaseMs)
+      renewals.add(hold)
+      return makeOpenHold(parts, hold, reserved.reply.availableMicros)
+    })
 
   return {
     holds: {
@@ -101,11 +102,9 @@ export function makeCredits(deps: CreditsDeps): Credits {
     clearing,
     lend,
     adopt: (lent) => makeOpenHold(parts, adoptedOf(lent), ZERO),
-    async confirmed() {
-      while (confirming.size > 0) await Promise.allSettled(confirming)
-    },
+    confirmed: () => confirming.over(),
     async settledAll() {
-      await Promise.all(finishing)
+      await finishing.over()
       await clearing.flush()
     },
   }
@@ -147,8 +146,8 @@ interface Parts extends CreditsDeps {
   readonly loads: Loads
   readonly clearing: Clearing
   readonly renewals: Renewals
-  readonly finishing: Set<Promise<void>>
-  readonly confirming: Set<Promise<unknown>>
+  readonly finishing: UnderWay
+  readonly confirming: UnderWay
 }
 
 function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): OpenHold {
@@ -168,24 +167,20 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     day: hold.day,
     reservedAtMs: hold.reservedAtMs,
     availableMicros,
-    async ensureFresh() {
+    ensureFresh() {
       const isFresh = (): boolean => clock.monotonicMs() - hold.leasedMs <= leaseMs / 2
-      // The first renewal may be one that was under way: sent before this process was frozen.
-      for (let round = 0; round < 2 && !hold.lost && !isFresh(); round++) {
-        await renewals.renew(hold)
-      }
-      return !hold.lost && isFresh()
+      if (!hold.lost && isFresh()) return true
+      return freshened(parts, hold, isFresh)
     },
     watch(read) {
       hold.readProgress = read
       hold.dueMs = Math.min(hold.dueMs, clock.monotonicMs() + FIRST_PROGRESS_MS)
     },
-    async settle(final) {
+    settle(final) {
       end()
       if (settled !== null || released !== null) isSecond('settled')
       // What was used is charged, also after a release; once.
-      settled ??= settle(parts, hold, final)
-      return settled
+      return (settled ??= settle(parts, hold, final))
     },
     async release() {
       end()
@@ -200,6 +195,18 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
   }
 }
 
+async function freshened(
+  { renewals }: Parts,
+  hold: Renewable,
+  isFresh: () => boolean,
+): Promise<boolean> {
+  // The first renewal may be one that was under way: sent before this process was frozen.
+  for (let round = 0; round < 2 && !hold.lost && !isFresh(); round++) {
+    await renewals.renew(hold)
+  }
+  return !hold.lost && isFresh()
+}
+
 async function releaseRenewed(parts: Parts, hold: Renewable): Promise<boolean> {
   await hold.renewing // one that came after the release would put the hold back
   return release(parts, hold.ref)
@@ -208,45 +215,50 @@ async function releaseRenewed(parts: Parts, hold: Renewable): Promise<boolean> {
 /** Settles and queues the receipt. A settle that was not confirmed is posted as unbacked. */
 async function settle(parts: Parts, hold: Renewable, final: SettleFinal): Promise<Settled> {
   const { day, reservedAtMs } = hold
-  const receipt: Receipt = { ...final.draft, rev: 2, micros: final.micros, day, reservedAtMs }
-  const confirming = confirm(parts, hold, receipt, final.tokens)
-  parts.confirming.add(confirming)
-  const backed = await confirming.finally(() => parts.confirming.delete(confirming))
+  const { micros, tokens } = final
+  const receipt: Receipt = { ...final.draft, rev: 2, micros, day, reservedAtMs }
+  const command = { ...hold.ref, micros, rev: receipt.rev, tokens, receipt: receiptText(receipt) }
+  parts.confirming.begin()
+  const backed = await confirm(parts, command)
+  parts.confirming.end()
   const item: PostItem = { receipt, unbacked: backed === null, answer: final.answer }
   const ticket = parts.poster.submit(item)
-  const finished = ticket.outcome
-    .then((outcome) => finishPosted(parts, item, outcome, false))
-    .catch((error: unknown) => {
-      const fields = { request_id: receipt.holdId, error: describeError(error) }
-      parts.log.error(fields, 'a posted hold was not cleared; recovery will')
-    })
-    .finally(() => parts.finishing.delete(finished))
-  parts.finishing.add(finished)
+  void finish(parts, item, ticket.outcome)
   return {
     availableMicros: backed,
     posted: parts.durability === 'settled' ? Promise.resolve('posted') : ticket.wait(),
   }
 }
 
-/** Available credits after the settle; null = gone, late, or no answer: post it all the same. */
+/** Clears what was posted. Never rejects. */
+async function finish(parts: Parts, item: PostItem, posted: Promise<PostOutcome>): Promise<void> {
+  parts.finishing.begin()
+  try {
+    await finishPosted(parts, item, await posted, false)
+  } catch (error) {
+    const fields = { request_id: item.receipt.holdId, error: describeError(error) }
+    parts.log.error(fields, 'a posted hold was not cleared; recovery will')
+  }
+  parts.finishing.end()
+}
+
+/**
+ * Available credits after the settle; null = gone, late, or no answer: post it all the same. Never
+ * rejects.
+ */
 async function confirm(
-  parts: Parts,
-  hold: Renewable,
-  receipt: Receipt,
-  tokens: number,
+  { engine, loads, clock, log }: Parts,
+  command: Settle,
 ): Promise<Micros | null> {
-  const { engine, loads, clock, log } = parts
-  const { micros, rev } = receipt
-  const command = { ...hold.ref, micros, rev, tokens, receipt: receiptText(receipt) }
   for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
     try {
       const reply = await engine.settle(command)
       if (reply.kind === 'ok') return reply.availableMicros
       if (reply.kind !== 'stale') return null
-      if (reply.what === 'account') await loads.account(hold.ref.accountId, 'missing')
-      else await loads.key(hold.ref.accountId, hold.ref.keyId, 'missing')
+      if (reply.what === 'account') await loads.account(command.accountId, 'missing')
+      else await loads.key(command.accountId, command.keyId, 'missing')
     } catch (error) {
-      const fields = { request_id: receipt.holdId, round, error: describeError(error) }
+      const fields = { request_id: command.holdId, round, error: describeError(error) }
       log.warn(fields, 'settle got no answer')
       if (round < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * round)
     }

@@ -140,25 +140,29 @@ async function within<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<
   }
 }
 
-/** Sends one try. `tries` keeps it where the time ran out: it may still hold. */
-async function send(
-  deps: ReservingDeps,
-  request: HoldRequest,
-  tries: Promise<unknown>[],
-  leftMs: number,
-): Promise<{ reply: ReserveReply; issuedMs: number }> {
-  let issuedMs = 0
-  const issue = (nowMs: number): Promise<ReserveReply> => {
-    issuedMs = deps.clock.monotonicMs()
-    return deps.engine.reserve(commandOf(deps, request, nowMs))
-  }
+/** One try and what came of it. */
+interface Try {
+  readonly startedMs: number
+  /** Monotonic time just before the command was sent. */
+  issuedMs: number
+  readonly command: Promise<ReserveReply>
+}
+
+function begin(deps: ReservingDeps, request: HoldRequest): Try {
+  const startedMs = deps.clock.monotonicMs()
+  const issue = (nowMs: number): Promise<ReserveReply> =>
+    deps.engine.reserve(commandOf(deps, request, nowMs))
   const knownMs = deps.time.known()
-  const command = knownMs === null ? deps.time.now().then(issue) : issue(knownMs)
-  tries.push(command)
-  // The first try is bounded by the command itself: the hot path needs no timer.
-  const isFirst = leftMs === RESERVE_MS_MAX
-  const reply = await (isFirst ? command : within(deps.clock, leftMs, command))
-  return { reply, issuedMs }
+  if (knownMs !== null) return { startedMs, issuedMs: startedMs, command: issue(knownMs) }
+  const later: { -readonly [K in keyof Try]: Try[K] } = {
+    startedMs,
+    issuedMs: startedMs,
+    command: deps.time.now().then((nowMs) => {
+      later.issuedMs = deps.clock.monotonicMs()
+      return issue(nowMs)
+    }),
+  }
+  return later
 }
 
 /** Releases what a try may have held, behind all tries; the client does not wait for it. */
@@ -174,6 +178,48 @@ async function releaseAfter(
   })
 }
 
+/** What came of a try in the end; null = try again. */
+type Conclude = (
+  request: HoldRequest,
+  tried: Try,
+  leftMs: number,
+) => Promise<Reserved | Refusal | null>
+
+/** From a first try that did not hold, until there is an answer. */
+async function goOn(
+  deps: ReservingDeps,
+  request: HoldRequest,
+  first: Try,
+  conclude: Conclude,
+): Promise<Reserved | Refusal> {
+  const { clock, log } = deps
+  let unanswered = 0
+  let leftMs = RESERVE_MS_MAX
+  let tried = first
+  const tries: Promise<unknown>[] = [first.command]
+  // Loads may alternate: account, key, changes, each at most a few times.
+  for (let round = 1; ; round++) {
+    try {
+      const result = await conclude(request, tried, leftMs)
+      // A refusal after an unanswered try: that one may have held, or may yet.
+      if (result !== null && !result.ok && unanswered > 0) break
+      if (result !== null) return result
+    } catch (error) {
+      unanswered += 1
+      const { holdId } = request.draft
+      log.warn({ request_id: holdId, error: describeError(error) }, 'reserve got no answer')
+      if (unanswered < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * unanswered)
+      leftMs -= clock.monotonicMs() - tried.startedMs
+      if (leftMs <= 0) break
+    }
+    if (round >= RESERVE_ROUNDS_MAX || unanswered >= COMMAND_TRIES_MAX) break
+    tried = begin(deps, request)
+    tries.push(tried.command)
+  }
+  if (unanswered > 0) void releaseAfter(deps, request, tries)
+  return AWAY
+}
+
 /**
  * Reserves until there is an answer: unanswered commands are repeated with the same id, missing
  * state is loaded, and a refusal for want of credits first looks into Postgres. A hold that may
@@ -181,7 +227,7 @@ async function releaseAfter(
  * §3–§4.
  */
 export function makeReserving(deps: ReservingDeps): Reserving {
-  const { clock, log } = deps
+  const { clock } = deps
   const mayLook = makeLooks(clock)
 
   /** What to do about a reply that is not a hold: null = try again. */
@@ -202,36 +248,24 @@ export function makeReserving(deps: ReservingDeps): Reserving {
     return refusalOf(reply)
   }
 
-  /** One try; unanswered counts, everything else is an answer or a reason to go on. */
-  async function attempt(request: HoldRequest, tries: Promise<unknown>[], leftMs: number) {
-    const { reply, issuedMs } = await send(deps, request, tries, leftMs)
-    if (reply.kind !== 'ok') return consider(request, reply)
+  const granted = (reply: Granted, { issuedMs }: Try): Reserved => {
     deps.time.learn(reply.nowMs)
-    return { ok: true as const, reply, issuedMs }
+    return { ok: true, reply, issuedMs }
   }
 
-  return async (request) => {
-    let unanswered = 0
-    let leftMs = RESERVE_MS_MAX
-    const tries: Promise<unknown>[] = []
-    // Loads may alternate: account, key, changes, each at most a few times.
-    for (let round = 0; round < RESERVE_ROUNDS_MAX && unanswered < COMMAND_TRIES_MAX; round++) {
-      const startedMs = clock.monotonicMs()
-      try {
-        const result = await attempt(request, tries, leftMs)
-        // A refusal after an unanswered try: that one may have held, or may yet.
-        if (result !== null && !result.ok && unanswered > 0) break
-        if (result !== null) return result
-      } catch (error) {
-        unanswered += 1
-        const { holdId } = request.draft
-        log.warn({ request_id: holdId, error: describeError(error) }, 'reserve got no answer')
-        if (unanswered < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * unanswered)
-        leftMs -= clock.monotonicMs() - startedMs
-        if (leftMs <= 0) break
-      }
-    }
-    if (unanswered > 0) void releaseAfter(deps, request, tries)
-    return AWAY
+  const conclude: Conclude = async (request, tried, leftMs) => {
+    // The first try is bounded by the command itself: the hot path needs no timer.
+    const isFirst = leftMs === RESERVE_MS_MAX
+    const reply = await (isFirst ? tried.command : within(clock, leftMs, tried.command))
+    return reply.kind === 'ok' ? granted(reply, tried) : consider(request, reply)
+  }
+
+  return (request) => {
+    const tried = begin(deps, request)
+    return tried.command.then(
+      (reply) =>
+        reply.kind === 'ok' ? granted(reply, tried) : goOn(deps, request, tried, conclude),
+      () => goOn(deps, request, tried, conclude), // looks at the same answer once more
+    )
   }
 }

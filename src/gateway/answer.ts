@@ -15,7 +15,7 @@ import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
 import { sendRefusal, sendWhole } from './reply.ts'
-import { answerToKeep, own, settle, waitPosted, type Charged } from './settle.ts'
+import { answerToKeep, own, settle, type Charged } from './settle.ts'
 
 /** What is known of an answer whose body is not at hand: everything must be estimated. */
 export const unknownReport = (chars: number): MeterReport => ({
@@ -74,7 +74,7 @@ export function makeAnswerSink(
     const answer = answerToKeep(exchange, status, headers, keep)
     const report = reportOf(exchange, parts, ends)
     const charged = await settle(deps, exchange, report, status, answer)
-    await waitPosted(deps, charged)
+    await charged.settled.posted
     if (failure !== null) endBroken(exchange, failure)
     else if (whole) sendWhole(out, status, withCost(headers, charged), joined(parts))
     else if (!out.destroyed) out.end(parts.at(-1))

@@ -43,7 +43,6 @@ export interface GatewayHooks {
   }): void
   /** passed_on: another upstream was called instead. kept_away: its breaker was open. */
   upstreamCalled(upstream: string, result: 'answered' | 'failed' | 'passed_on' | 'kept_away'): void
-  deferred(): void
   clientGone(upstream: string): void
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { describeError } from '../kernel/log.ts'
 import { piecesOf } from '../protocols/form.ts'
 import { makeAnswerSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
@@ -21,18 +22,25 @@ import { own, release, type Charged } from './settle.ts'
 import { makeStreamSink } from './stream.ts'
 import { isStreamType } from './stream-type.ts'
 
+const BROKEN = refuse('internal_error', 'Something went wrong here. Try again.')
+
 /**
  * One metered request from the moment its body was read: claim, reserve, forward, and the sink
- * that meters, settles and answers. Never rejects. Source: design §2.
+ * that meters, settles and answers. Source: design §2.
  */
-export async function handle(deps: GatewayDeps, arrival: Arrival): Promise<void> {
+export function handle(deps: GatewayDeps, arrival: Arrival): void {
   const ended = deps.running.begin()
-  let isSent = false
-  try {
-    isSent = await start(deps, arrival, ended)
-  } finally {
-    if (!isSent) ended()
-  }
+  start(deps, arrival, ended).then(
+    (isSent) => {
+      if (!isSent) ended()
+    },
+    (error: unknown) => {
+      ended()
+      const { id, protocol, out } = arrival
+      deps.log.error({ request_id: id, error: describeError(error) }, 'request failed')
+      sendRefusal(out, protocol.family, id, BROKEN)
+    },
+  )
 }
 
 /** Answers whether it was sent: then its sink owns its end. */
@@ -55,7 +63,8 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
     return false
   }
   const exchange = makeExchange(arrival, reserved, claim, ended)
-  const isFresh = await reserved.hold.ensureFresh()
+  const fresh = reserved.hold.ensureFresh()
+  const isFresh = fresh instanceof Promise ? await fresh : fresh
   const isGone = arrival.out.destroyed // left while it was being authorised: nothing was sent
   if (isFresh && !isGone) {
     send(deps, exchange, reserved.others)
@@ -68,11 +77,12 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
 }
 
 /** Holds the credits of a request that goes on from nothing, or from what is its own. */
-async function admit(deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> {
-  if (arrival.view.refersTo === undefined) return reserve(deps, arrival)
-  const claimed = await claimStored(deps, arrival)
-  return claimed.ok ? reserve(deps, claimed.arrival) : claimed
-}
+const admit = (deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> =>
+  arrival.view.refersTo === undefined
+    ? reserve(deps, arrival)
+    : claimStored(deps, arrival).then((claimed) =>
+        claimed.ok ? reserve(deps, claimed.arrival) : claimed,
+      )
 
 /** A customer without credits is told where they are sold. Source: providers.md §2. */
 function withTopUp(deps: GatewayDeps, refusal: Refusal): Refusal {

@@ -140,18 +140,29 @@ const whole = (fragments: readonly string[]): string[] =>
 const within = (exchange: MeasuredRequest, tokens: number): number =>
   Math.min(tokens, exchange.target.bound.outputTokensMax)
 
+/** What needs no counting; null = something must be estimated. */
+function known(deps: MeasureDeps, exchange: MeasuredRequest, report: MeterReport): Measured | null {
+  const byProtocol = told(deps, exchange, report)
+  if (byProtocol !== null || !isReported(report)) return byProtocol
+  return priced(deps, exchange, report, report.usage ?? {}, false)
+}
+
 /**
  * What the answer cost. Reported numbers are taken as they are; what is missing is counted in the
- * tokenizer's thread and marked estimated. Source: design §2.6, providers.md §1 and §4.
+ * tokenizer's thread (only then a promise) and marked estimated. Source: design §2.6, providers.md
+ * §1 and §4.
  */
-export async function measure(
+export const measure = (
+  deps: MeasureDeps,
+  exchange: MeasuredRequest,
+  report: MeterReport,
+): Measured | Promise<Measured> => known(deps, exchange, report) ?? estimate(deps, exchange, report)
+
+async function estimate(
   deps: MeasureDeps,
   exchange: MeasuredRequest,
   report: MeterReport,
 ): Promise<Measured> {
-  const known = told(deps, exchange, report)
-  if (known !== null) return known
-  if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)
   const { view } = exchange
   const input =
     report.usage !== null && report.inputReported
@@ -174,9 +185,8 @@ export function roughly(
   exchange: MeasuredRequest,
   report: MeterReport,
 ): Measured {
-  const known = told(deps, exchange, report)
-  if (known !== null) return known
-  if (isReported(report)) return priced(deps, exchange, report, report.usage ?? {}, false)
+  const uncounted = known(deps, exchange, report)
+  if (uncounted !== null) return uncounted
   const { view } = exchange
   const input =
     report.usage !== null && report.inputReported

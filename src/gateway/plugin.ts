@@ -2,19 +2,18 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { FORM_BODY_BYTES_MAX } from '../kernel/limits-media.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
-import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
-import type { PathProtocols, Protocol } from '../protocols/protocol.ts'
+import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
 import { actFor, authenticate, secretOf, subjectOf } from './authenticate.ts'
-import type { Arrival, GatewayDeps } from './context.ts'
+import type { GatewayDeps } from './context.ts'
 import { handle } from './handle.ts'
 import type { HttpDeps } from './http/exchange.ts'
 import { httpApisPlugin } from './http/plugin.ts'
 import { registerModels, type ModelList } from './models.ts'
 import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
-import { endWith, sendRefusal } from './reply.ts'
+import { endWith } from './reply.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
 
@@ -67,19 +66,19 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     else take(caller)
   })
   for (const protocol of options.protocols) {
-    app.post(protocol.path, async (request, reply) => {
-      await serve(deps, protocol, request, reply)
+    app.post(protocol.path, (request, reply) => {
+      serve(deps, protocol, request, reply)
     })
   }
   for (const [paths, route] of options.pathProtocols.flatMap((each) =>
     each.routes.map((route) => [each, route] as const),
   )) {
-    app.post(route, async (request, reply) => {
+    app.post(route, (request, reply) => {
       const protocol = paths.protocolOf(request.url)
       if (protocol === null) {
         const refusal = refuseUnknown(request.method, request.url, request.headers)
         endWith(request, reply, familyOfPath(request.url), refusal)
-      } else await serve(deps, protocol, request, reply)
+      } else serve(deps, protocol, request, reply)
     })
   }
   storedResponsesPlugin(app, deps)
@@ -105,42 +104,42 @@ function callerOf(
   return found instanceof Promise ? found.then(act) : act(found)
 }
 
-async function serve(
+function serve(
   deps: GatewayDeps,
   protocol: Protocol,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<void> {
+): void {
   const { body, caller } = request
   const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
   const query = splitQuery(request.url)?.query ?? ''
+  const begin = (view: RequestView | Refusal): void => {
+    if (caller === null || !view.ok) {
+      const refusal = view.ok ? refuse('invalid_api_key', 'Invalid API key.') : view
+      endWith(request, reply, protocol.family, refusal)
+      return
+    }
+    reply.hijack()
+    handle(deps, {
+      id: request.id,
+      protocol,
+      caller,
+      view,
+      raw,
+      headers: request.headers,
+      query,
+      out: reply.raw,
+      startedAtMs: deps.clock.now(),
+      startedMonoMs: request.startedMonoMs,
+    })
+  }
   const read =
     refuseQuery(protocol.family, query) ?? readBody(protocol, raw, request.headers, deps.sounds)
-  const view = read instanceof Promise ? await read : read
-  if (caller === null || !view.ok) {
-    const refusal = view.ok ? refuse('invalid_api_key', 'Invalid API key.') : view
-    endWith(request, reply, protocol.family, refusal)
-    return
-  }
-  reply.hijack()
-  const arrival: Arrival = {
-    id: request.id,
-    protocol,
-    caller,
-    view,
-    raw,
-    headers: request.headers,
-    query,
-    out: reply.raw,
-    startedAtMs: deps.clock.now(),
-    startedMonoMs: request.startedMonoMs,
-  }
-  try {
-    await handle(deps, arrival)
-  } catch (error) {
-    deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
-    const refusal = refuse('internal_error', 'Something went wrong here. Try again.')
-    sendRefusal(reply.raw, protocol.family, request.id, refusal)
+  if (!(read instanceof Promise)) begin(read)
+  else {
+    read.then(begin).catch((error: unknown) => {
+      reply.send(error)
+    })
   }
 }
 

@@ -74,7 +74,7 @@ const isTight = ({ injectUpTo, contextTokens }: Bounded, view: RequestView): boo
   injectUpTo !== null && contextTokens !== null && injectUpTo + view.inputTokensMax > contextTokens
 
 /** Holds what the dearest of the upstreams may cost, so that a hold need never grow. */
-async function attempt(
+function attempt(
   deps: GatewayDeps,
   arrival: Arrival,
   first: Bounded,
@@ -83,19 +83,24 @@ async function attempt(
 ): Promise<Reserved | Refusal> {
   const { target } = first
   const draft = draftOf(arrival, target)
-  const all = [first, ...others]
-  const hold = await deps.holds.open({
+  const all = others.length === 0 ? [first] : [first, ...others]
+  const reserved = (hold: OpenHold, inputTokens: number | null): Reserved => {
+    const outputTokensLimit = limitWithin(deps, first, hold, { view: arrival.view, inputTokens })
+    return { ok: true, hold, target, draft, outputTokensLimit, inputTokens, others }
+  }
+  const request = {
     draft,
     wantMicros: most(all, 'wantMicros'),
     leastMicros: most(all, 'leastMicros'),
     tokens: target.bound.inputTokensMax + target.bound.outputTokensMax,
     keySeq: arrival.caller.keySeq,
+  }
+  return deps.holds.open(request).then((hold) => {
+    if (!hold.ok) return hold
+    const isCounted = all.some((one) => injects(one, hold) && isTight(one, arrival.view))
+    if (!isCounted) return reserved(hold, null)
+    return count().then((inputTokens) => reserved(hold, inputTokens))
   })
-  if (!hold.ok) return hold
-  const isCounted = all.some((one) => injects(one, hold) && isTight(one, arrival.view))
-  const inputTokens = isCounted ? await count() : null
-  const outputTokensLimit = limitWithin(deps, first, hold, { view: arrival.view, inputTokens })
-  return { ok: true, hold, target, draft, outputTokensLimit, inputTokens, others }
 }
 
 /**
@@ -136,7 +141,7 @@ function roomIn(contextTokens: number, view: RequestView, inputTokens: number | 
 }
 
 /** For all upstreams that may serve it; where credits do not do for that, for the first alone. */
-async function attemptAll(
+function attemptAll(
   deps: GatewayDeps,
   arrival: Arrival,
   inputTokens: number | null,
@@ -144,13 +149,16 @@ async function attemptAll(
 ): Promise<Reserved | Refusal> {
   const { protocol, caller, view, startedAtMs } = arrival
   const bounded = bounds(deps, protocol, caller, view, startedAtMs, inputTokens)
-  if (!bounded.ok) return bounded
+  if (!bounded.ok) return Promise.resolve(bounded)
   const { first, others } = bounded
-  const reserved = await attempt(deps, arrival, first, others, count)
-  const isDearer = most(others, 'leastMicros') > first.leastMicros
-  if (reserved.ok || !isDearer || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
-  const alone = await attempt(deps, arrival, first, [], count)
-  return alone.ok ? { ...alone, others } : alone
+  const reserving = attempt(deps, arrival, first, others, count)
+  const isDearer = others.length > 0 && most(others, 'leastMicros') > first.leastMicros
+  if (!isDearer) return reserving
+  return reserving.then(async (reserved) => {
+    if (reserved.ok || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
+    const alone = await attempt(deps, arrival, first, [], count)
+    return alone.ok ? { ...alone, others } : alone
+  })
 }
 
 /**

@@ -36,50 +36,49 @@ export function answerToKeep(
   return { idempotencyKey: claim.key, status, headers: kept, body }
 }
 
-async function measureSafely(
+function measureSafely(
   deps: GatewayDeps,
   exchange: Exchange,
   report: MeterReport,
-): Promise<Measured> {
-  try {
-    return await measure(deps, exchange, report)
-  } catch (error) {
+): Measured | Promise<Measured> {
+  const byEstimate = (error: unknown): Measured => {
     deps.log.error(
       { request_id: exchange.id, error: describeError(error) },
       'usage could not be measured exactly; charged by estimate',
     )
     return roughly(deps, exchange, { ...report, usage: null, model: null, serviceTier: null })
   }
+  try {
+    const measured = measure(deps, exchange, report)
+    return measured instanceof Promise ? measured.catch(byEstimate) : measured
+  } catch (error) {
+    return byEstimate(error)
+  }
 }
 
 /**
  * Turns the hold into its charge and queues the receipt. Never rejects: once the upstream has
- * answered, every way out of a request comes through here. Source: design §2.7, §3.
+ * answered, every way out of a request comes through here. `settled.posted` then says when the
+ * answer may complete. Source: design §2.7, §2.9, §3.
  */
-export async function settle(
+export function settle(
   deps: GatewayDeps,
   exchange: Exchange,
   report: MeterReport,
   httpStatus: number,
   answer: StoredAnswer | null,
 ): Promise<Charged> {
-  const measured = await measureSafely(deps, exchange, report)
-  const settled = await exchange.hold.settle({
-    draft: draftWith(exchange, measured, httpStatus, deps.clock.monotonicMs()),
-    micros: measured.charge.micros,
-    tokens: measured.tokens,
-    answer,
-  })
-  exchange.claim?.done()
-  return { micros: measured.charge.micros, estimated: measured.estimated, settled }
-}
-
-/** Waits until the answer may complete. Source: design §2.9. */
-export async function waitPosted(
-  deps: GatewayDeps,
-  charged: Pick<Charged, 'settled'>,
-): Promise<void> {
-  if ((await charged.settled.posted) === 'deferred') deps.hooks.deferred()
+  const charge = (measured: Measured): Promise<Charged> => {
+    const { estimated, tokens } = measured
+    const { micros } = measured.charge
+    const draft = draftWith(exchange, measured, httpStatus, deps.clock.monotonicMs())
+    return exchange.hold.settle({ draft, micros, tokens, answer }).then((settled) => {
+      exchange.claim?.done()
+      return { micros, estimated, settled }
+    })
+  }
+  const measured = measureSafely(deps, exchange, report)
+  return measured instanceof Promise ? measured.then(charge) : charge(measured)
 }
 
 /** Ends a request that is not charged: hold and idempotency key are free again. Never rejects. */
@@ -101,13 +100,12 @@ export function own(
   exchange: Pick<Exchange, 'id' | 'out' | 'ended'>,
   work: Promise<void>,
 ): void {
-  work
-    .catch((error: unknown) => {
-      deps.log.error(
-        { request_id: exchange.id, error: describeError(error) },
-        'request could not be finished; recovery will end its hold',
-      )
-      exchange.out.destroy()
-    })
-    .finally(exchange.ended)
+  work.then(exchange.ended, (error: unknown) => {
+    deps.log.error(
+      { request_id: exchange.id, error: describeError(error) },
+      'request could not be finished; recovery will end its hold',
+    )
+    exchange.out.destroy()
+    exchange.ended()
+  })
 }

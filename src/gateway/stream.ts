@@ -13,7 +13,7 @@ import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
 import { isStreamType } from './stream-type.ts'
-import { answerToKeep, own, settle, waitPosted, type Charged } from './settle.ts'
+import { answerToKeep, own, settle, type Charged } from './settle.ts'
 
 /** Who goes on with an answer that its provider makes whether or not anybody reads it. */
 export interface Follower {
@@ -196,7 +196,7 @@ class StreamSink implements BodySink {
     const whole = how === 'terminal' && kept !== null ? [...kept, ...last] : null
     const answer = answerToKeep(exchange, this.#status, this.#headers, whole)
     const charged = await settle(deps, exchange, this.#tap.report(), this.#status, answer)
-    await waitPosted(deps, charged)
+    await charged.settled.posted
     if (how === 'terminal')
       deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
         this.#upstreamEnded = true

@@ -87,11 +87,10 @@ export function makePoster(options: PosterOptions): Poster {
 
   return {
     submit(item) {
-      const outcome = new Promise<PostOutcome>((resolve) => {
-        backlog.add(item, resolve)
-      })
+      const ticket = makeTicket(options, breaker, waits)
+      backlog.add(item, ticket.resolve)
       startSoon()
-      return { outcome, wait: () => waitFor(outcome, options, breaker, waits) }
+      return ticket
     },
     get full() {
       return backlog.isFull
@@ -114,25 +113,41 @@ export function makePoster(options: PosterOptions): Poster {
 
 const viewOf = ({ count, bytes, oldestMs }: Backlog) => ({ count, bytes, oldestMs })
 
-function waitFor(
-  outcome: Promise<PostOutcome>,
-  { on }: PosterOptions,
-  breaker: { readonly isOpen: boolean },
-  waits: Waits,
-): Promise<'posted' | 'deferred'> {
-  if (breaker.isOpen) {
-    on?.deferred?.()
-    return Promise.resolve('deferred')
+const POSTED = Promise.resolve('posted' as const)
+const DEFERRED = Promise.resolve('deferred' as const)
+
+/** One receipt's way: whoever waits hears of its end directly. */
+function makeTicket({ on }: PosterOptions, breaker: { readonly isOpen: boolean }, waits: Waits) {
+  const outcome = Promise.withResolvers<PostOutcome>()
+  let isOver = false
+  let ended: (() => void) | null = null
+  const start = (): Promise<'posted' | 'deferred'> =>
+    new Promise((resolve) => {
+      const done = waits.add(() => {
+        resolve('deferred')
+      })
+      ended = () => {
+        done()
+        resolve('posted')
+      }
+    })
+  let waiting: Promise<'posted' | 'deferred'> | null = null
+  return {
+    outcome: outcome.promise,
+    resolve: (result: PostOutcome): void => {
+      isOver = true
+      outcome.resolve(result)
+      ended?.()
+    },
+    wait(): Promise<'posted' | 'deferred'> {
+      if (isOver) return POSTED
+      if (breaker.isOpen) {
+        on?.deferred?.()
+        return DEFERRED
+      }
+      return (waiting ??= start())
+    },
   }
-  return new Promise((resolve) => {
-    const done = waits.add(() => {
-      resolve('deferred')
-    })
-    void outcome.then(() => {
-      done()
-      resolve('posted')
-    })
-  })
 }
 
 interface BatchSteps extends PosterOptions {

@@ -18,6 +18,8 @@ export interface MetricSources {
 /** Every number that operations watch. Labels never name accounts, keys or models. */
 export interface Metrics
   extends GatewayHooks, UpstreamMetrics, BillingMetrics, NotifyMetrics, MeterMetrics {
+  /** An answer that went out before its charge was in Postgres. */
+  deferred(): void
   /** A hold that its own gateway did not end. */
   recovered(result: 'posted' | 'released'): void
   posted(batch: {
@@ -40,7 +42,9 @@ const OVERHEAD_S = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 const POST_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const BATCH = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
-function requestMetrics(registers: Registry[]): Omit<GatewayHooks, 'upstreamCalled'> {
+function requestMetrics(
+  registers: Registry[],
+): Omit<GatewayHooks, 'upstreamCalled'> & Pick<Metrics, 'deferred'> {
   const cap = makeLabelCap()
   const labelNames = ['protocol', 'upstream', 'status'] as const
   const requests = new Counter({

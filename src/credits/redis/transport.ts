@@ -42,7 +42,14 @@ export function makeRedisTransport(parts: {
   const digest = digestOf(sources.values())
   const keys = Array.from({ length: SHARDS }, (_, shard) => keysOf(shard))
   const shardKeys = (shard: number): ShardKeys => keys[shard] ?? keysOf(shard)
-  const rowOf = ({ name }: RedisNode): string => `${name}:${digest}`
+  const rows = new Map<string, string>()
+  const rowOf = ({ name }: RedisNode): string => {
+    const known = rows.get(name)
+    if (known !== undefined) return known
+    if (rows.size >= REDIS_NODES_MAX) rows.clear()
+    rows.set(name, `${name}:${digest}`)
+    return `${name}:${digest}`
+  }
 
   const run = makeRunners(nodes, makeShas(sources))
 

@@ -9,7 +9,7 @@ import type { Exchange, GatewayDeps } from '../context.ts'
 import type { BodySink, Flow } from '../forward.ts'
 import { clientHeaders } from '../headers.ts'
 import { sendRefusal, sendWhole } from '../reply.ts'
-import { answerToKeep, own, release, settle, waitPosted, type Charged } from '../settle.ts'
+import { answerToKeep, own, release, settle, type Charged } from '../settle.ts'
 import { cancel } from './look.ts'
 import { stateOf, stateOfWhole } from './state.ts'
 import { NOT_BEGUN, NOT_FOLLOWED, takeJob } from './take.ts'
@@ -35,7 +35,8 @@ export async function giveUp(
     await release(deps, exchange)
   } else {
     const report = { ...unknownReport(0), storedIds: [] }
-    await waitPosted(deps, await settle(deps, exchange, report, status, null))
+    const { settled } = await settle(deps, exchange, report, status, null)
+    await settled.posted
   }
   sendRefusal(out, protocol.family, id, refusal)
   return status

@@ -5,7 +5,7 @@ import { makeClientSide, type ClientSide } from '../client-side.ts'
 import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { clientHeaders, type OutgoingHeaders } from '../headers.ts'
 import { sendBodiless, sendRefusal, sendWhole } from '../reply.ts'
-import { own, waitPosted } from '../settle.ts'
+import { own } from '../settle.ts'
 import { makeKeeper, type Keeper } from '../stream.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
 import { makeGates } from './gates.ts'
@@ -135,7 +135,7 @@ class HttpSink implements BodySink {
     const parts = how === 'whole' ? this.#keeper.parts() : null
     const answer = keptAnswer(this.#exchange.claim, this.#status, this.#headers, parts)
     const charged = await this.#meter.settle(how === 'whole', answer)
-    await waitPosted(this.#deps, charged)
+    await charged.settled.posted
     if (how !== 'whole') {
       // The client must not take a part for the whole.
       if (out.headersSent) out.destroy()
