@@ -48,6 +48,8 @@ export const NOTIFICATION_POLL_MS = 500
 /** How often findings are looked at, how many at once, and how far back after an upgrade. */
 export const ALERT_POLL_MS = 10_000
 export const ALERT_FINDINGS_MAX = 100
+/** Findings told one by one within an hour: more have one cause mostly, and bury the first. */
+export const ALERTS_AN_HOUR_MAX = 30
 export const ALERT_FINDINGS_MS = 24 * 3_600_000
 /** Stripe forgets an idempotency key after 24 h; an hour less, for clocks and slow calls. */
 export const STRIPE_KEY_KEPT_MS = 23 * 3_600_000

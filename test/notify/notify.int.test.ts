@@ -2,7 +2,11 @@ import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { z } from 'zod'
 import { systemClock } from '../../src/kernel/clock.ts'
-import { NOTIFICATION_LEASE_MS, NOTIFICATION_TRIES_MAX } from '../../src/kernel/limits-outside.ts'
+import {
+  ALERTS_AN_HOUR_MAX,
+  NOTIFICATION_LEASE_MS,
+  NOTIFICATION_TRIES_MAX,
+} from '../../src/kernel/limits-outside.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'
@@ -298,6 +302,49 @@ test('operators are told once of what cannot wait, customers never', async () =>
     'pi_1',
     'price_new',
   ])
+})
+
+test('of very many within an hour the first of each kind are told, and how many more there are', async () => {
+  await using world = await makeWorld({ ...mails(), operator_email: 'ops@example.com' })
+  const note = (kind: string, count: number) =>
+    world.db.query(
+      `INSERT INTO findings (id, kind, severity, subject, evidence, first_seen, last_seen)
+       SELECT gen_random_uuid(), $1, 'urgent', 'it_' || n, '{}', $2, $2
+       FROM generate_series(1, $3::int) n`,
+      [kind, new Date(T0), count],
+    )
+  await note('paid_not_granted', 400)
+  await note('meter_late', 2)
+  const alert = makeAlerts(world)
+  const told = async () => {
+    const rows = await world.db.query(
+      'SELECT occasion, data FROM notifications ORDER BY created_at',
+    )
+    return rows.map(({ occasion, data }) => ({
+      isOne: String(occasion).startsWith('finding:'),
+      ...(data as { kind: string; subject: string }),
+    }))
+  }
+  for (let n = 0; n < 5; n += 1) await alert(T0 + n)
+  const first = await told()
+  expect(first).toHaveLength(ALERTS_AN_HOUR_MAX + 1)
+  expect(first.filter(({ kind, isOne }) => isOne && kind === 'meter_late')).toHaveLength(2)
+  const more = first.filter(({ isOne }) => !isOne)
+  expect(more).toMatchObject([
+    { subject: expect.stringMatching(/^372 more urgent findings, .* the first is it_/) as string },
+  ])
+  // What comes meanwhile is among the more; the next hour has a room of its own.
+  await note('ledger_balance', 1)
+  await alert(T0 + 1_800_000)
+  expect(await told()).toHaveLength(ALERTS_AN_HOUR_MAX + 1)
+  await alert(T0 + 3_600_010)
+  const later = (await told()).slice(first.length)
+  expect(later).toHaveLength(ALERTS_AN_HOUR_MAX + 1)
+  expect(later.map(({ kind }) => kind)).toContain('ledger_balance')
+  // Explained or mended, nothing is left to be told.
+  await world.db.query("UPDATE findings SET state = 'gone'")
+  await alert(T0 + 2 * 3_600_010)
+  expect(await told()).toHaveLength(2 * (ALERTS_AN_HOUR_MAX + 1))
 })
 
 test('a finding that opens again is told again, once', async () => {
