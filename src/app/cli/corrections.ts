@@ -112,7 +112,7 @@ function findingsCommands({ run, program, client, show }: Cli): void {
     .command('explain <id>')
     .description('let a finding stand, with the reason')
     .requiredOption('--note <text>')
-    .option('--until <time>', 'open again when it is still seen after this')
+    .option('--until <time>', 'it is open again after this, unless its cause is gone')
     .action((id: string, given: unknown) =>
       run(async () => {
         const body = optionsOf(explainOptions, given)

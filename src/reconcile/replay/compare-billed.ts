@@ -26,8 +26,8 @@ export const addBilled = (a: Billed, b: Billed): Billed => ({
   micros: addMicros(a.micros, b.micros),
 })
 
-/** Finalised, whatever became of its payment. */
-const FINAL = new Set(['open', 'paid', 'uncollectible'])
+/** Finalised, whatever became of it since: only what was final is made void. */
+const FINAL = new Set(['open', 'paid', 'uncollectible', 'void'])
 
 /** What an invoice closed of an account's overage. */
 export interface Closed {
