@@ -88,6 +88,8 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
     usage: inputReported || hasOutput ? usage : null,
     inputReported,
     outputReported: hasOutput && (facts.outputFinal || complete),
+    // A delta's numbers are cumulative: true so far, though more may come.
+    outputTokensLeast: facts.deltaSeen ? (countOr(reported.output_tokens) ?? 0) : 0,
     model: facts.model,
     servedBy: servedBy ?? facts.servedBy,
     serviceTier: tierOf(reported),
