@@ -1,6 +1,5 @@
 /**
- * Every bound of the program, with the reason for its value. Units are last in the names.
- * Source: style rule 11.
+ * Every bound of the program, with its reason. Units are last in the names. Source: style rule 11.
  */
 /** Largest request body. Providers accept up to 32 MB; ten covers text and a few images. */
 export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -28,8 +27,9 @@ export const TOKENIZER_QUEUE_MAX = 256
 export const REDIS_COMMAND_MS_MAX = 1_500
 /** Commands that wait for a connection: some tenths of a second of full load. */
 export const REDIS_QUEUE_MAX = 20_000
-/** Commands of one key in one script call: it holds up others for less than a millisecond. */
+/** Commands in one script call: some ms at most; and where no other key joins: it gains nothing. */
 export const REDIS_GROUP_MAX = 128
+export const REDIS_SHARED_MAX = 32
 /** Commands wait this long at most for the answers to those before them, to travel together. */
 export const REDIS_GATHER_MS_MAX = 1
 /** A socket with commands under way that stays silent this long is dead. */

@@ -157,29 +157,35 @@ const reserve = fc
   })
 
 /**
- * What comes in one turn of the event loop for one key travels in one script call: the answers are
- * those of one command after the other, also where an id is there twice.
+ * What comes in one turn of the event loop travels in one script call: the answers are those of one
+ * command after the other, key by key, also where an id is there twice, or an account is missing.
  */
 const burst = fc
   .record({
-    key,
+    keys: fc.subarray(KEYS, { minLength: 1 }),
+    strangers: fc.boolean(),
     wants: fc.array(fc.tuple(fc.integer({ min: 1, max: 12 }), amount, amount), {
-      minLength: 2,
-      maxLength: 6,
+      minLength: 1,
+      maxLength: 4,
     }),
     settles: fc.boolean(),
   })
   .map((r): Op => async (world) => {
-    const refs = r.wants.map(([n]) => ({
-      accountId: world.account,
-      keyId: r.key,
-      holdId: `b${r.key}${n}`,
-    }))
+    const stranger = r.strangers ? [{ accountId: `${world.account} unknown`, keyId: 'k' }] : []
+    const places = r.keys.map((keyId) => ({ accountId: world.account, keyId }))
+    const commands = [...places.slice(0, 1), ...stranger, ...places.slice(1)].flatMap((place) =>
+      r.wants.map(([n, want, used]) => ({
+        ...place,
+        holdId: `b${place.keyId}${n}`,
+        n,
+        want,
+        used,
+      })),
+    )
     await world.together(
       'reserve',
-      r.wants.map(([n, want], at) => ({
-        ...ref(world, 'h1'),
-        ...refs[at],
+      commands.map(({ n, want, used: _, ...ref }) => ({
+        ...ref,
         wantMicros: micros(want),
         leastMicros: micros(Math.floor(want / n)),
         fitShares: 4,
@@ -193,9 +199,8 @@ const burst = fc
     if (!r.settles) return
     await world.together(
       'settle',
-      r.wants.map(([n, , used], at) => ({
-        ...ref(world, 'h1'),
-        ...refs[at],
+      commands.map(({ n, used, want: _, ...ref }) => ({
+        ...ref,
         micros: micros(used),
         rev: n === 1 ? (1 as const) : (2 as const),
         tokens: n,
@@ -441,4 +446,4 @@ test('scripts and embedded engine agree on every sequence of commands', async ()
     ),
     { numRuns: 400 },
   )
-}, 60_000)
+}, 120_000)

@@ -3,18 +3,30 @@ import type { CommandName, Input, Reply } from '../transport.ts'
 import type { ShardKeys } from './keys.ts'
 import { oneOf, readReply, stale, type ReplyReader } from './reply.ts'
 
+/** Commands that travel together. */
+export type Grouped = Extract<CommandName, 'reserve' | 'settle'>
+
+type Args = readonly (string | number)[]
+
 /**
- * How commands that come in one turn of the event loop travel together: one script call for all of
- * one key, one reply each.
+ * How commands that come in one turn of the event loop travel together: one script call, in which
+ * those of one key make a part, and one reply each. A call's KEYS are those of its parts; its ARGV
+ * the shared ones, then for each part its head, the number of holds, their ids and what `push`
+ * adds for each.
  */
-export interface GroupCodec<N extends CommandName> {
+export interface GroupCodec<N extends Grouped> {
   /** Name of the Lua file. */
   readonly script: string
-  /** Commands with the same name share a call. */
-  group(input: Input<N>): string
+  /** Whether both may travel in one call. */
+  mayShare(one: Input<N>, other: Input<N>): boolean
+  /** Commands with the same name make a part. */
+  part(input: Input<N>): string
+  /** KEYS of a part. */
   keys(input: Input<N>, shard: ShardKeys): readonly string[]
-  /** Arguments before those of the first command; the same for the whole group. */
-  shared(input: Input<N>): readonly (string | number)[]
+  /** ARGV of the whole call. */
+  shared(input: Input<N>): Args
+  /** ARGV of a part. */
+  head(input: Input<N>): Args
   /** Adds the arguments of one command. */
   push(args: (string | number)[], input: Input<N>): void
   /** Reads the reply to the command that was the `at`-th of its call, from 0. */
@@ -23,16 +35,18 @@ export interface GroupCodec<N extends CommandName> {
 
 export const reserve: GroupCodec<'reserve'> = {
   script: 'reserve',
-  group: (r) => `r ${r.keyId} ${r.accountId} ${r.keySeq} ${r.fitShares} ${r.leaseMs} ${r.owner}`,
+  mayShare: (a, b) => a.fitShares === b.fitShares && a.leaseMs === b.leaseMs && a.owner === b.owner,
+  part: (r) => `${r.keyId} ${r.accountId} ${r.keySeq}`,
   keys: ({ accountId, keyId }, shard) => [
     shard.account(accountId),
     shard.key(accountId, keyId),
     shard.holds(accountId),
     shard.due,
   ],
-  shared: (r) => [r.keyId, r.accountId, r.fitShares, r.leaseMs, r.owner, r.keySeq],
+  shared: (r) => [r.fitShares, r.leaseMs, r.owner],
+  head: (r) => [r.keyId, r.accountId, r.keySeq],
   push(args, r) {
-    args.push(r.holdId, r.wantMicros, r.leastMicros, r.tokens, r.notAfterMs)
+    args.push(r.wantMicros, r.leastMicros, r.tokens, r.notAfterMs)
   },
   decode(replies, at) {
     const all = readReply(replies)
@@ -87,7 +101,8 @@ function decodeReserve(reply: ReplyReader, nowMs: number): c.ReserveReply {
 
 export const settle: GroupCodec<'settle'> = {
   script: 'settle',
-  group: (s) => `s ${s.keyId} ${s.accountId}`,
+  mayShare: () => true,
+  part: (s) => `${s.keyId} ${s.accountId}`,
   keys: ({ accountId, keyId }, shard) => [
     shard.account(accountId),
     shard.key(accountId, keyId),
@@ -95,8 +110,9 @@ export const settle: GroupCodec<'settle'> = {
     shard.receipts(accountId),
   ],
   shared: () => [],
+  head: () => [],
   push(args, s) {
-    args.push(s.holdId, s.micros, s.rev, s.tokens, s.receipt)
+    args.push(s.micros, s.rev, s.tokens, s.receipt)
   },
   decode(replies, at) {
     if (!Array.isArray(replies[at])) {

@@ -1,7 +1,7 @@
-import { REDIS_GROUP_MAX } from '../../kernel/limits.ts'
+import { REDIS_GROUP_MAX, REDIS_SHARED_MAX } from '../../kernel/limits.ts'
 import { NoScriptError, RedisReplyError } from '../../store/redis.ts'
 import { NOSCRIPT, type CommandName, type Input, type Reply } from '../transport.ts'
-import type { GroupCodec } from './codec-groups.ts'
+import type { GroupCodec, Grouped } from './codec-groups.ts'
 import { readReplies } from './reply.ts'
 import type { ShardKeys } from './keys.ts'
 
@@ -20,77 +20,158 @@ export type Runner<N extends CommandName> = (
   inc: number,
 ) => Promise<Reply<N> | typeof NOSCRIPT>
 
-interface Waiting<N extends CommandName> {
+interface Waiting<N extends Grouped> {
   readonly input: Input<N>
   resolve(reply: Reply<N> | typeof NOSCRIPT): void
   reject(error: unknown): void
 }
 
-interface Group<N extends CommandName> {
+/** The commands of one key. */
+interface Part<N extends Grouped> {
+  readonly shard: ShardKeys
   readonly waiting: Waiting<N>[]
-  readonly args: (string | number)[]
+}
+
+/** One script call, while it may still grow. */
+interface Call<N extends Grouped> {
+  readonly inc: number
+  readonly first: Input<N>
+  readonly parts: Map<string, Part<N>>
+  size: number
+}
+
+interface GroupsOptions<N extends Grouped> {
+  readonly codec: GroupCodec<N>
+  readonly call: LateCall
+  /** In a cluster a script may touch one slot only. */
+  readonly isCluster: boolean
+}
+
+/** Where all slots share their calls. */
+const EVERYWHERE = -1
+
+/** The calls that may still grow. */
+function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
+  /** The call that a part is in. */
+  const byPart = new Map<string, Call<N>>()
+  /** The call that takes another part: always the youngest, so that no command overtakes others. */
+  const bySlot = new Map<number, Call<N>>()
+  return {
+    find(input: Input<N>, name: string, inc: number, slot: number): Call<N> | null {
+      const grows = (call: Call<N> | undefined, most: number): call is Call<N> =>
+        call?.inc === inc && call.size < most && codec.mayShare(call.first, input)
+      const ofPart = byPart.get(name)
+      if (grows(ofPart, REDIS_GROUP_MAX)) return ofPart
+      const ofSlot = bySlot.get(slot)
+      return grows(ofSlot, REDIS_SHARED_MAX) ? ofSlot : null
+    },
+    begin(call: Call<N>, slot: number): void {
+      bySlot.set(slot, call)
+    },
+    join(call: Call<N>, name: string): void {
+      byPart.set(name, call)
+    },
+    close(call: Call<N>, slot: number): void {
+      if (bySlot.get(slot) === call) bySlot.delete(slot)
+      for (const name of call.parts.keys()) if (byPart.get(name) === call) byPart.delete(name)
+    },
+  }
 }
 
 /**
- * Gathers the commands of one key until they are written, so that a busy key costs Redis one script
- * call a turn instead of one a request. They are carried out in the order they came.
+ * Gathers commands until they are written, so that a turn costs Redis few script calls instead of
+ * one a request. Those of one key are carried out in the order they came.
  */
-export function makeGroups<N extends CommandName>(codec: GroupCodec<N>, call: LateCall): Runner<N> {
-  const open = new Map<string, Group<N>>()
+export function makeGroups<N extends Grouped>(options: GroupsOptions<N>): Runner<N> {
+  const { codec, call: send } = options
+  const open = makeOpenCalls(codec)
+  let isCluster = options.isCluster
 
-  function start(first: Input<N>, shard: ShardKeys, inc: number, name: string | null): Group<N> {
-    const group: Group<N> = { waiting: [], args: [...codec.shared(first)] }
-    const close = (): void => {
-      if (name !== null && open.get(name) === group) open.delete(name)
-    }
-    if (name !== null) open.set(name, group)
+  function start(first: Input<N>, shard: ShardKeys, inc: number, slot: number): Call<N> {
+    const call: Call<N> = { inc, first, parts: new Map(), size: 0 }
     const build = () => {
-      close()
-      return { keys: codec.keys(first, shard), args: group.args }
+      open.close(call, slot)
+      return argumentsOf(codec, call)
     }
-    call(shard, codec.script, inc, build).then(
+    send(shard, codec.script, inc, build).then(
       (raw) => {
-        deal(codec, group, raw)
+        deal(codec, call, raw)
       },
       (error: unknown) => {
-        close()
-        fail(group, shard, inc, error)
+        open.close(call, slot)
+        fail(call, error)
       },
     )
-    return group
+    return call
   }
 
-  /** An error of the script may be about one of the commands: then each is tried alone. */
-  function fail(group: Group<N>, shard: ShardKeys, inc: number, error: unknown): void {
-    const isShared = error instanceof RedisReplyError && group.waiting.length > 1
-    for (const one of group.waiting) {
-      if (error instanceof NoScriptError) one.resolve(NOSCRIPT)
-      else if (isShared) add(start(one.input, shard, inc, null), one)
-      else one.reject(error)
+  /**
+   * An error of the script may be about one of the commands: then each is tried alone. What was
+   * done before the error is answered as done before.
+   */
+  function fail({ parts, size, inc }: Call<N>, error: unknown): void {
+    // Some proxies in front of a cluster look like a single Redis.
+    if (error instanceof RedisReplyError && error.message.startsWith('CROSSSLOT')) isCluster = true
+    const isShared = error instanceof RedisReplyError && size > 1
+    for (const [name, { shard, waiting }] of parts) {
+      for (const one of waiting) {
+        if (error instanceof NoScriptError) one.resolve(NOSCRIPT)
+        else if (isShared) add(start(one.input, shard, inc, EVERYWHERE), name, shard, one)
+        else one.reject(error)
+      }
     }
-  }
-
-  function add(group: Group<N>, one: Waiting<N>): void {
-    codec.push(group.args, one.input)
-    group.waiting.push(one)
   }
 
   return (input, shard, inc) =>
     new Promise((resolve, reject) => {
-      const name = `${inc} ${codec.group(input)}`
-      const found = open.get(name)
-      const hasRoom = found !== undefined && found.waiting.length < REDIS_GROUP_MAX
-      add(hasRoom ? found : start(input, shard, inc, name), { input, resolve, reject })
+      const name = codec.part(input)
+      const slot = isCluster ? shard.slot : EVERYWHERE
+      let call = open.find(input, name, inc, slot)
+      if (call === null) {
+        call = start(input, shard, inc, slot)
+        open.begin(call, slot)
+      }
+      open.join(call, name)
+      add(call, name, shard, { input, resolve, reject })
     })
 }
 
-function deal<N extends CommandName>(codec: GroupCodec<N>, { waiting }: Group<N>, raw: unknown) {
+function add<N extends Grouped>(
+  call: Call<N>,
+  name: string,
+  shard: ShardKeys,
+  one: Waiting<N>,
+): void {
+  const part = call.parts.get(name)
+  if (part === undefined) call.parts.set(name, { shard, waiting: [one] })
+  else part.waiting.push(one)
+  call.size += 1
+}
+
+function argumentsOf<N extends Grouped>(codec: GroupCodec<N>, { first, parts }: Call<N>) {
+  const keys: string[] = []
+  const args = [...codec.shared(first)]
+  for (const { shard, waiting } of parts.values()) {
+    const [{ input } = { input: first }] = waiting
+    keys.push(...codec.keys(input, shard))
+    args.push(...codec.head(input), waiting.length)
+    for (const one of waiting) args.push(one.input.holdId)
+    for (const one of waiting) codec.push(args, one.input)
+  }
+  return { keys, args }
+}
+
+function deal<N extends Grouped>(codec: GroupCodec<N>, { parts }: Call<N>, raw: unknown): void {
   const replies = readReplies(raw)
-  waiting.forEach((one, at) => {
-    try {
-      one.resolve(codec.decode(replies, at))
-    } catch (error) {
-      one.reject(error)
+  let at = 0
+  for (const { waiting } of parts.values()) {
+    for (const one of waiting) {
+      try {
+        one.resolve(codec.decode(replies, at))
+      } catch (error) {
+        one.reject(error)
+      }
+      at += 1
     }
-  })
+  }
 }

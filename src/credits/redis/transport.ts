@@ -97,6 +97,7 @@ async function orElsewhere<T>(nodes: RedisNodes, reply: Promise<T>): Promise<T |
 type Runners = { readonly [N in CommandName]: Runner<N> }
 
 function makeRunners(nodes: RedisNodes, shas: Shas): Runners {
+  const { isCluster } = nodes
   const lateCall: LateCall = (shard, script, inc, build) =>
     nodes.of(shard.slot).store.sendLate(() => {
       const { keys, args } = build()
@@ -117,8 +118,8 @@ function makeRunners(nodes: RedisNodes, shas: Shas): Runners {
       }
     }
   return {
-    reserve: makeGroups(groups.reserve, lateCall),
-    settle: makeGroups(groups.settle, lateCall),
+    reserve: makeGroups({ codec: groups.reserve, call: lateCall, isCluster }),
+    settle: makeGroups({ codec: groups.settle, call: lateCall, isCluster }),
     renew: single(holds.renew),
     release: single(holds.release),
     recover: single(holds.recover),

@@ -1,10 +1,12 @@
 #!lua
--- Sets credits aside for requests of one key, each all or nothing, one after the other: what comes
--- in one turn of a gateway's event loop shares the reading of account and key. Source: design §2.4.
--- KEYS  1 account  2 key  3 holds  4 due
--- ARGV  1 key id  2 account id  3 fit shares  4 lease ms  5 owner
---       6 change_seq that the key must have reached
---       then for each hold: id, want micros, least micros, tokens, not after (engine Unix ms)
+-- Sets credits aside for requests, each all or nothing, one after the other. What comes in one turn
+-- of a gateway's event loop shares a call; what is of one key shares a part of it, and the reading
+-- of account and key. Source: design §2.4.
+-- KEYS  for each part: account, key, holds, due
+-- ARGV  1 fit shares  2 lease ms  3 owner
+--       then for each part: key id, account id, change_seq that the key must have reached, number
+--       of holds, their ids, then for each hold: want micros, least micros, tokens, not after
+--       (engine Unix ms)
 -- Reply day, now (engine Unix ms), then for each hold two fields: micros held and available micros;
 --       where it is not newly held a list in place of micros, then 0:
 --       {'again', micros, day, reserved ms, available micros}: was held before by this id
@@ -17,28 +19,20 @@
 --       budget period
 -- @include numbers hold bucket period
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'limit', 'status', 'held', 'plain')
-local loaded = acct[1] == INC and acct[2]
-local avail, held = tonumber(acct[2] or 0), tonumber(acct[5] or 0)
-local limit, shares = tonumber(acct[3] or 0), tonumber(ARGV[3])
+local shares = tonumber(ARGV[1])
 local now = now_ms()
 local day = math.floor(now / 86400000)
-local due = int(now + tonumber(ARGV[4]))
--- What all records and all members of this call end with.
-local record_end = ' ' .. int(now) .. ' ' .. due .. ' ' .. ARGV[1] .. ' ' .. ARGV[5]
-local member_end = ' ' .. ARGV[1] .. ' ' .. ARGV[2]
-local day_text = int(day) .. ' '
-
-local ids = {}
-for i = 7, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-local old = loaded and redis.call('HMGET', KEYS[3], unpack(ids)) or {}
+local due = int(now + tonumber(ARGV[2]))
+local day_text = ' 0 0 ' .. int(day) .. ' '
+local times = ' ' .. int(now) .. ' ' .. due .. ' '
+local PLAIN = { valid = true }
 
 -- The key as it is now: false = not loaded. A plain one has no limits and is not read further.
-local function read_key()
-  local flat = redis.call('HMGET', KEYS[2], 'inc', 'plain', 'chg')
-  if flat[1] ~= INC or tonumber(flat[3]) < tonumber(ARGV[6]) then return false end
-  if flat[2] == '1' then return { valid = true } end
-  local f = redis.call('HMGET', KEYS[2], 'status', 'expires', 'budget', 'period', 'start', 'spend',
+local function read_key(name, holds, id, least_seq)
+  local flat = redis.call('HMGET', name, 'inc', 'plain', 'chg')
+  if flat[1] ~= INC or flat[3] - least_seq < 0 then return false end
+  if flat[2] == '1' then return PLAIN end
+  local f = redis.call('HMGET', name, 'status', 'expires', 'budget', 'period', 'start', 'spend',
     'held', 'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'conc', 'open')
   local key = { budget = tonumber(f[3]), rpm = tonumber(f[8]), tpm = tonumber(f[11]),
     conc = tonumber(f[14]), open = tonumber(f[15]), limited = true }
@@ -47,7 +41,7 @@ local function read_key()
     key.spend, key.held = tonumber(f[6]), tonumber(f[7])
     local start = period_start(f[4], day)
     if start > tonumber(f[5]) then
-      key.spend, key.held = sum_key(redis.call('HGETALL', KEYS[3]), ARGV[1], start)
+      key.spend, key.held = sum_key(redis.call('HGETALL', holds), id, start)
       key.start = start
     end
   end
@@ -57,8 +51,8 @@ local function read_key()
 end
 
 -- The limits of the account, in fields named like a key's.
-local function read_limits()
-  local f = redis.call('HMGET', KEYS[1], 'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'conc', 'open')
+local function read_limits(name)
+  local f = redis.call('HMGET', name, 'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'conc', 'open')
   local all = { rpm = tonumber(f[1]), tpm = tonumber(f[4]), conc = tonumber(f[7]),
     open = tonumber(f[8]) }
   if all.rpm then all.rlvl = refill(tonumber(f[2]), tonumber(f[3]), all.rpm, now) end
@@ -89,10 +83,6 @@ local function write_key(name, key)
   if #w > 0 then redis.call('HSET', name, unpack(w)) end
 end
 
-local key
-local limits = acct[6] == '0' and read_limits() or nil
-local made, records, members = {}, {}, {}
-
 -- Why the rates of a key or of the account refuse; nil = they do not.
 local function rate_refusal(of, asked, whose)
   if of.rpm and of.rlvl < UNIT then
@@ -111,17 +101,22 @@ local function take_rates(of, tokens)
   if of.conc then of.open = of.open + 1 end
 end
 
--- Why this hold cannot be made, or nil and what it takes: micros, tokens.
-local function refusal(i)
-  if now > tonumber(ARGV[i + 4]) then return { 'too_late' } end
-  if key == nil then key = read_key() end
+-- Of the part at hand, as they are after the holds made so far. limits: nil = none.
+local avail, held, limit, status, key, limits
+
+-- Why the hold with these arguments cannot be made, or nil and what it takes: micros, tokens.
+local function refusal(want, least, tokens, not_after)
+  if now - not_after > 0 then return { 'too_late' } end
   if not key then return { 'stale', 'key' } end
-  if acct[4] ~= 'active' then return { 'blocked', acct[4] } end
+  if status ~= 'active' then return { 'blocked', status } end
   if not key.valid then return { 'key_invalid' } end
   local spendable = math.min(avail + limit, 9007199254740991)
   local budget_left = key.budget and key.budget - key.spend or math.huge
-  local share = math.floor(math.min(spendable, budget_left) / shares)
-  local micros = math.min(tonumber(ARGV[i + 1]), math.max(tonumber(ARGV[i + 2]), share))
+  local micros = tonumber(want)
+  if least ~= want then
+    local share = math.floor(math.min(spendable, budget_left) / shares)
+    micros = math.min(micros, math.max(tonumber(least), share))
+  end
   if micros > spendable then
     if micros <= spendable + held then return { 'held', avail, held } end
     return { 'insufficient', avail }
@@ -131,47 +126,77 @@ local function refusal(i)
     return { 'budget', budget_left, key.held }
   end
   if not key.limited and not limits then return nil, micros, 0 end
-  local asked = tonumber(ARGV[i + 3])
+  local asked = tonumber(tokens)
   local why = rate_refusal(key, asked, 'key') or limits and rate_refusal(limits, asked, 'account')
   if why then return why end
   return nil, micros, math.min(asked, math.max(key.tpm or 0, limits and limits.tpm or 0))
 end
 
-local function take(id, micros, tokens, want)
+local function take(micros, tokens)
   avail, held = avail - micros, held + micros
   if key.limited then
     if key.budget then key.spend, key.held = key.spend + micros, key.held + micros end
     take_rates(key, tokens)
   end
   if limits then take_rates(limits, tokens) end
-  local micros_text = micros == tonumber(want) and want or int(micros)
-  local text = '1 H ' .. micros_text .. ' 0 0 ' .. day_text .. int(tokens) .. record_end
-  made[id] = text
-  local at = #records
-  records[at + 1], records[at + 2] = id, text
-  members[at + 1], members[at + 2] = due, id .. member_end
 end
 
-local replies = { day, now }
-for n, id in ipairs(ids) do
-  local text, why, micros, tokens = old[n] or made[id], nil, nil, nil
-  if not loaded then
-    why = { 'stale', 'account' }
-  elseif text then
-    local h = read_hold(text)
-    why = { 'again', h.micros, h.day, tonumber(h.reserved), avail }
-  else
-    why, micros, tokens = refusal(5 * n + 2)
-    if not why then take(id, micros, tokens, ARGV[5 * n + 3]) end
+local replies, filled = { day, now }, 2
+local function answer(first, second)
+  replies[filled + 1], replies[filled + 2] = first, second
+  filled = filled + 2
+end
+
+-- Carries out the part of these keys; its arguments begin at `at`. Returns where the next one's do.
+local function reserve(k, at)
+  local key_id, account_id, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 3])
+  local ids, args = at + 4, at + 4 + count
+  local acct = redis.call('HMGET', KEYS[k], 'inc', 'avail', 'limit', 'status', 'held', 'plain')
+  if acct[1] ~= INC or not acct[2] then
+    for _ = 1, count do answer({ 'stale', 'account' }, 0) end
+    return args + 4 * count
   end
-  replies[2 * n + 1], replies[2 * n + 2] = why or micros, why and 0 or avail
+  avail, limit, held = tonumber(acct[2]), tonumber(acct[3]), tonumber(acct[5])
+  status = acct[4]
+  key = read_key(KEYS[k + 1], KEYS[k + 2], key_id, ARGV[at + 2])
+  limits = acct[6] == '0' and read_limits(KEYS[k]) or nil
+  local old = redis.call('HMGET', KEYS[k + 2], unpack(ARGV, ids, args - 1))
+  local record_end = times .. key_id .. ' ' .. ARGV[3]
+  local member_end = ' ' .. key_id .. ' ' .. account_id
+  local made, records, members, n = {}, {}, {}, 0
+  for hold = 1, count do
+    local id, want, least = ARGV[ids + hold - 1], ARGV[args], ARGV[args + 1]
+    local text, why, micros, tokens = old[hold] or made[id], nil, nil, nil
+    if text then
+      local h = read_hold(text)
+      why = { 'again', h.micros, h.day, tonumber(h.reserved), avail }
+    else
+      why, micros, tokens = refusal(want, least, ARGV[args + 2], ARGV[args + 3])
+    end
+    if why then
+      answer(why, 0)
+    else
+      take(micros, tokens)
+      answer(micros, avail)
+      local amount = want == least and want or int(micros)
+      text = '1 H ' .. amount .. day_text .. (tokens == 0 and '0' or int(tokens)) .. record_end
+      made[id] = text
+      records[n + 1], records[n + 2] = id, text
+      members[n + 1], members[n + 2] = due, id .. member_end
+      n = n + 2
+    end
+    args = args + 4
+  end
+  if n > 0 then
+    redis.call('HSET', KEYS[k], 'avail', int(avail), 'held', int(held))
+    redis.call('HSET', KEYS[k + 2], unpack(records))
+    redis.call('ZADD', KEYS[k + 3], unpack(members))
+    if key.limited then write_key(KEYS[k + 1], key) end
+    if limits then write_key(KEYS[k], limits) end
+  end
+  return args
 end
 
-if #records > 0 then
-  redis.call('HSET', KEYS[1], 'avail', int(avail), 'held', int(held))
-  redis.call('HSET', KEYS[3], unpack(records))
-  redis.call('ZADD', KEYS[4], unpack(members))
-  if key.limited then write_key(KEYS[2], key) end
-  if limits then write_key(KEYS[1], limits) end
-end
+local at = 4
+for k = 1, #KEYS, 4 do at = reserve(k, at) end
 return replies

@@ -1,66 +1,78 @@
 #!lua flags=allow-oom
--- Turns holds of one key into their charges and keeps the receipts beside them; what comes in one
--- turn of a gateway's event loop shares the reading of account and key. The leases stay in `due`,
--- so that recovery finds what nobody posts and clears. Source: design §2.7, §3.
--- KEYS  1 account  2 key  3 holds  4 receipts
--- ARGV  for each hold: id, micros, rev, tokens used, receipt JSON
+-- Turns holds into their charges and keeps the receipts beside them. What comes in one turn of a
+-- gateway's event loop shares a call; what is of one key shares a part of it, and the reading of
+-- account and key. The leases stay in `due`, so that recovery finds what nobody posts and clears.
+-- Source: design §2.7, §3.
+-- KEYS  for each part: account, key, holds, receipts
+-- ARGV  for each part: number of holds, their ids, then for each hold: micros, rev, tokens used,
+--       receipt JSON
 -- Reply for each hold: available micros (settled, or was before at this rev) or a list
 --       {'gone'}: no such hold   {'late'}: settled at another rev   {'stale', 'account'}
 -- Cost  O(holds named)
 -- @include numbers hold bucket key
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain')
-local loaded = acct[1] == INC and acct[2]
-local avail, held = tonumber(acct[2] or 0), tonumber(acct[3] or 0)
-
-local ids = {}
-for i = 1, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-local old = loaded and redis.call('HMGET', KEYS[3], unpack(ids)) or {}
-local texts, records, receipts = {}, {}, {}
-local key = nil
-local limits = acct[4] == '0' and read_key(KEYS[1]) or {}
-
--- Moves what the hold counted in a key and an account with limits.
-local function move(rest, micros, was, used)
+-- Moves what a hold counted in a key and an account with limits.
+local function move(key, limits, rest, micros, was, used)
   local day, tokens = string.match(rest, '^(%-?%d+) (%d+) ')
   move_read_key(key, tonumber(day), micros - was, -was, -1, tonumber(tokens), tonumber(used))
   move_read_key(limits, tonumber(day), 0, 0, -1, tonumber(tokens), tonumber(used))
 end
 
-local replies = {}
-for n, id in ipairs(ids) do
-  local i = 5 * n - 4
-  local text = texts[id] or old[n]
-  if not loaded then
-    replies[n] = { 'stale', 'account' }
-  elseif not text then
-    replies[n] = { 'gone' }
-  else
-    local state, was, progress, rev, rest = parts_of(text)
-    if state == 'H' then
-      local micros, held_was = tonumber(ARGV[i + 1]), tonumber(was)
-      avail, held = avail + held_was - micros, held - held_was
-      key = key or read_key(KEYS[2])
-      if key.limited or limits.limited then move(rest, micros, held_was, ARGV[i + 3]) end
-      text = '1 S ' .. ARGV[i + 1] .. ' ' .. progress .. ' ' .. ARGV[i + 2] .. ' ' .. rest
-      texts[id] = text
-      local at = #records
-      records[at + 1], records[at + 2] = id, text
-      receipts[at + 1], receipts[at + 2] = id, ARGV[i + 4]
-      replies[n] = avail
-    elseif rev == ARGV[i + 2] then
-      replies[n] = avail
-    else
-      replies[n] = { 'late' }
-    end
-  end
+local replies, filled = {}, 0
+local function answer(reply)
+  filled = filled + 1
+  replies[filled] = reply
 end
 
-if #records > 0 then
-  redis.call('HSET', KEYS[1], 'avail', int(avail), 'held', int(held))
-  redis.call('HSET', KEYS[3], unpack(records))
-  redis.call('HSET', KEYS[4], unpack(receipts))
-  if key.limited then write_read_key(KEYS[2], key) end
-  if limits.limited then write_read_key(KEYS[1], limits) end
+-- Carries out the part of these keys; its arguments begin at `at`. Returns where the next one's do.
+local function settle(k, at)
+  local count = tonumber(ARGV[at])
+  local ids, args = at + 1, at + 1 + count
+  local acct = redis.call('HMGET', KEYS[k], 'inc', 'avail', 'held', 'plain')
+  if acct[1] ~= INC or not acct[2] then
+    for _ = 1, count do answer({ 'stale', 'account' }) end
+    return args + 4 * count
+  end
+  local avail, held = tonumber(acct[2]), tonumber(acct[3])
+  local old = redis.call('HMGET', KEYS[k + 2], unpack(ARGV, ids, args - 1))
+  local key, limits = nil, acct[4] == '0' and read_key(KEYS[k]) or NONE
+  local texts, records, receipts, n = {}, {}, {}, 0
+  for hold = 1, count do
+    local id, micros_text, rev = ARGV[ids + hold - 1], ARGV[args], ARGV[args + 1]
+    local text = texts[id] or old[hold]
+    if not text then
+      answer({ 'gone' })
+    else
+      local state, was_text, progress, was_rev, rest = parts_of(text)
+      if state == 'H' then
+        local micros, was = tonumber(micros_text), tonumber(was_text)
+        avail, held = avail + was - micros, held - was
+        key = key or read_key(KEYS[k + 1])
+        if key.limited or limits.limited then
+          move(key, limits, rest, micros, was, ARGV[args + 2])
+        end
+        text = '1 S ' .. micros_text .. ' ' .. progress .. ' ' .. rev .. ' ' .. rest
+        texts[id] = text
+        records[n + 1], records[n + 2] = id, text
+        receipts[n + 1], receipts[n + 2] = id, ARGV[args + 3]
+        n = n + 2
+        answer(avail)
+      else
+        answer(was_rev == rev and avail or { 'late' })
+      end
+    end
+    args = args + 4
+  end
+  if n > 0 then
+    redis.call('HSET', KEYS[k], 'avail', int(avail), 'held', int(held))
+    redis.call('HSET', KEYS[k + 2], unpack(records))
+    redis.call('HSET', KEYS[k + 3], unpack(receipts))
+    if key.limited then write_read_key(KEYS[k + 1], key) end
+    if limits.limited then write_read_key(KEYS[k], limits) end
+  end
+  return args
 end
+
+local at = 1
+for k = 1, #KEYS, 4 do at = settle(k, at) end
 return replies

@@ -1,9 +1,11 @@
 -- What holds count in their key, and in the limits of their account, whose hash has the same
 -- fields. A key that is not loaded is left alone: its load counts the live holds itself. The same
 -- goes for one without limits.
+local NONE = {}
+
 local function read_key(name)
   local k = redis.call('HMGET', name, 'inc', 'plain')
-  if k[1] ~= INC or k[2] == '1' then return {} end
+  if k[1] ~= INC or k[2] == '1' then return NONE end
   k = redis.call('HMGET', name, 'budget', 'start', 'spend', 'held', 'conc', 'open', 'tpm', 'tlvl')
   local key = { limited = true }
   if k[1] ~= '' then
