@@ -1,6 +1,9 @@
--- Whole numbers as text: the default of Lua loses digits above 14.
+-- Whole numbers as text: the default of Lua loses digits above 14. %d costs a quarter of %.0f, and
+-- is exact where a C long has 64 bits.
+local INT = string.format('%d', 9007199254740991) == '9007199254740991' and '%d' or '%.0f'
+
 local function int(n)
-  return string.format('%.0f', n)
+  return string.format(INT, n)
 end
 
 -- Engine time, Unix ms.
