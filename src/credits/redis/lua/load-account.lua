@@ -30,10 +30,11 @@ end
 local now, plain = now_ms(), ARGV[7] == '' and ARGV[8] == '' and ARGV[9] == ''
 local rlvl, rat = load_level(ARGV[7], a[5] == INC, a[8], a[9], a[10], now)
 local tlvl, tat = load_level(ARGV[8], a[5] == INC, a[11], a[12], a[13], now)
-redis.call('HSET', KEYS[1], 'plain', plain and '1' or '0', 'budget', '', 'rpm', ARGV[7],
-  'rlvl', rlvl, 'rat', rat, 'tpm', ARGV[8], 'tlvl', tlvl, 'tat', tat, 'conc', ARGV[9],
-  'open', int(ARGV[9] ~= '' and open or 0), 'inc', INC,
-  'avail', int(ARGV[2] - held - settled), 'held', int(held),
-  'limit', ARGV[3], 'status', ARGV[4], 'chg', ARGV[6], 'lver', ARGV[5],
-  'seen', int(math.max(version, tonumber(a[3]))), 'tok', '', 'ltok', ARGV[1])
+-- Small hashes are searched from the front: what every command needs comes first.
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'inc', INC, 'avail', int(ARGV[2] - held - settled), 'held', int(held),
+  'plain', plain and '1' or '0', 'limit', ARGV[3], 'status', ARGV[4], 'lver', ARGV[5],
+  'seen', int(math.max(version, tonumber(a[3]))), 'chg', ARGV[6], 'tok', '', 'ltok', ARGV[1],
+  'budget', '', 'rpm', ARGV[7], 'rlvl', rlvl, 'rat', rat, 'tpm', ARGV[8], 'tlvl', tlvl,
+  'tat', tat, 'conc', ARGV[9], 'open', int(ARGV[9] ~= '' and open or 0))
 return { 'ok' }

@@ -30,10 +30,12 @@ local tlvl, tat = load_level(ARGV[10], a[5] == INC, a[11], a[12], a[13], now)
 local spend, held, open = sum_key(redis.call('HGETALL', KEYS[2]), ARGV[2], start)
 local plain = ARGV[3] == 'active' and ARGV[4] == '' and not budgeted and ARGV[9] == ''
   and ARGV[10] == '' and ARGV[11] == ''
-redis.call('HSET', KEYS[1], 'inc', INC, 'plain', plain and '1' or '0', 'status', ARGV[3],
+-- Small hashes are searched from the front: what every command needs comes first.
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'inc', INC, 'plain', plain and '1' or '0', 'chg', ARGV[13],
+  'seen', int(math.max(version, tonumber(a[3]))), 'lver', ARGV[12], 'status', ARGV[3],
   'expires', ARGV[4], 'budget', ARGV[5], 'period', ARGV[6], 'start', ARGV[7],
   'spend', int(budgeted and ARGV[8] + spend or 0), 'held', int(budgeted and held or 0),
   'rpm', ARGV[9], 'rlvl', rlvl, 'rat', rat, 'tpm', ARGV[10], 'tlvl', tlvl, 'tat', tat,
-  'conc', ARGV[11], 'open', int(ARGV[11] ~= '' and open or 0), 'chg', ARGV[13], 'lver', ARGV[12],
-  'seen', int(math.max(version, tonumber(a[3]))), 'tok', '', 'ltok', ARGV[1])
+  'conc', ARGV[11], 'open', int(ARGV[11] ~= '' and open or 0), 'tok', '', 'ltok', ARGV[1])
 return { 'ok' }
