@@ -78,8 +78,9 @@ export const clear: Codec<'clear'> = {
   ],
   args: ({ accountId, items }) => {
     const keys = distinctKeys(items)
-    const parts = items.map((i) => [i.holdId, keys.indexOf(i.keyId) + 5, i.keyId, i.rev, i.version])
-    return [accountId, ...parts.flat()]
+    const ids = items.map(({ holdId }) => holdId)
+    const parts = items.flatMap((i) => [keys.indexOf(i.keyId) + 5, i.keyId, i.rev, i.version])
+    return [accountId, ids.length, ...ids, ...parts]
   },
   decode: (raw, { items }) => {
     const reply = readReply(raw)

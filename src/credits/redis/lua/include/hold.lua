@@ -23,6 +23,13 @@ local function parts_of(text)
   return state, micros, progress, rev, rest
 end
 
+-- Of a settled hold: micros, rev, day. nil: it is held.
+local function settled_parts(text)
+  local micros, rev, day = string.match(text, '^1 S (%d+) %d+ (%d) (%-?%d+) ')
+  if not micros and parts_of(text) ~= 'H' then error('hold record not understood: ' .. text) end
+  return micros, rev, day
+end
+
 local function write_hold(h)
   return string.format('1 %s %.0f %.0f %.0f %.0f %.0f %s %s %s %s', h.state, h.micros, h.progress,
     h.rev, h.day, h.tokens, h.reserved, h.due, h.key, h.owner)
