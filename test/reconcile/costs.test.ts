@@ -60,7 +60,7 @@ describe('amounts', () => {
     ['--1', 'auto', ',', null],
     ['9'.repeat(70), 'auto', ',', null],
   ] as const)('%j with %j in a file of %j', (text, mark, separator, expected) => {
-    expect(readPico(text, mark satisfies DecimalMark, separator)).toBe(expected)
+    expect(readPico(text, { mark: mark satisfies DecimalMark, separator })).toBe(expected)
   })
 
   test('agree within 0.5 % of the bill or a cent, whichever is larger', () => {
@@ -98,6 +98,18 @@ test('models of another name are others', () => {
 })
 
 describe('an export', () => {
+  test.each([
+    ['1.234', '0,5', '1234.00'],
+    ['1.234', '12,50', '1234.00'],
+    ['1.234', '0.5', '1.234'],
+    ['1.234', '7', '1.234'],
+    ['"1,234"', '0,5', '1.234'],
+    ['0.005', '12,50', '0.005'],
+  ])('with %s beside %s is read as the rest of it', async (amount, other, expected) => {
+    const found = await read(`date;model;cost\n2026-11-01;a;${amount}\n2026-11-01;b;${other}\n`)
+    expect(found.text[0]).toBe(`2026-11-01 a ${expected}`)
+  })
+
   const OPENAI =
     'start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,line_item,' +
     'project_id,organization_id\n'

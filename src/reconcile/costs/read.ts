@@ -5,13 +5,14 @@ import {
   COST_ROWS_MAX,
   COST_SETTLED_MS,
 } from '../../kernel/limits-books.ts'
+import { decimalOf } from '../audit/amounts.ts'
 import { readHeading, type FieldNames } from '../audit/columns.ts'
 import { AuditInputError, type CsvFile } from '../audit/csv.ts'
 import { makeOddities } from '../audit/tally.ts'
 import { readTime } from '../audit/values.ts'
 import type { CostFormat } from './config.ts'
 import { modelKey, modelOfLine } from './models.ts'
-import { readPico } from './usd.ts'
+import { readPico, type AmountFile } from './usd.ts'
 
 /** Headings of OpenAI's cost page and of Anthropic's cost export, and what others call the same. */
 const COST_FIELDS = {
@@ -80,7 +81,16 @@ function makeSeen(name: string): (cells: readonly string[]) => boolean {
   }
 }
 
+/** By its head: what one amount leaves open another one of the same file says. */
+function amountsOf(file: CsvFile, { decimal: mark }: CostFormat, cost: number | null): AmountFile {
+  const { separator, sample } = file
+  const sampled = cost === null ? [] : sample.map((row) => row[cost] ?? '')
+  const { decimal, sure } = decimalOf(sampled, separator)
+  return { mark, separator, others: sure === null ? null : decimal }
+}
+
 interface Tally {
+  readonly amounts: AmountFile
   readonly byDay: Map<number, Map<string, CostLine>>
   readonly spoiled: Set<number>
   groups: number
@@ -121,7 +131,7 @@ function readRow(
   // The export says that nothing was used that day.
   if (cost === '') return null
   const currency = cell('currency').toLowerCase()
-  const pico = readPico(cost, format.decimal, file.separator)
+  const pico = readPico(cost, tally.amounts)
   if (pico === null || (currency !== '' && currency !== 'usd')) {
     tally.spoiled.add(day)
     return pico === null ? 'costs that are no amount' : 'costs that are not in US dollars'
@@ -156,7 +166,8 @@ export async function readCosts(
   const { columns, used } = columnsOf(file, format)
   const oddities = makeOddities()
   const isRepeated = format.repeated_rows === 'drop' ? makeSeen(file.name) : () => false
-  const tally: Tally = { byDay: new Map(), spoiled: new Set(), groups: 0 }
+  const amounts = amountsOf(file, format, columns.cost)
+  const tally: Tally = { amounts, byDay: new Map(), spoiled: new Set(), groups: 0 }
   let rows = 0
   for await (const row of file.rows) {
     rows += 1
