@@ -7,9 +7,17 @@ const SECRET = /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/
 
 const kinds = z.enum(Object.keys(NOTICES))
 
+/** fetch refuses such a URL, and says it whole. */
+function hasNoLogin(url: string): boolean {
+  const parsed = URL.parse(url)
+  return parsed === null || (parsed.username === '' && parsed.password === '')
+}
+
 const webhookSchema = z.strictObject({
   id,
-  url: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }),
+  url: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+    .refine(hasNoLogin, { error: 'must not hold a user or password: messages are signed' }),
   secret: z
     .string()
     .regex(SECRET, 'must be "whsec_" and at least 24 bytes in base64')

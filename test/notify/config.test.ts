@@ -11,6 +11,8 @@ describe('the configuration', () => {
     ['mail without a sender', { smtp_url: 'smtp://mail' }],
     ['another protocol', { smtp_url: 'https://mail', from: 'a@b.example' }],
     ['a short secret', { webhooks: [{ id: 'a', url: 'https://x', secret: 'whsec_AAAA' }] }],
+    ['a login', { webhooks: [{ id: 'a', url: 'https://u:p@x', secret: SECRET }] }],
+    ['no URL', { webhooks: [{ id: 'a', url: 'x', secret: SECRET }] }],
     [
       'two of one id',
       {
