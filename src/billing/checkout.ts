@@ -15,6 +15,7 @@ import { choosePrice, linesOfPlan, type LineAsked, type PriceChoice } from './pl
 import { makeOpenPortal } from './portal.ts'
 import { refusalOfStripe } from './refusals.ts'
 import { isReplayedFailure } from './replayed.ts'
+import { whyNotAgain } from './subscribed.ts'
 
 export interface CheckoutAsked {
   readonly item: {
@@ -143,6 +144,10 @@ async function plan(
   if (known !== null) return known.requestHash === requestHash ? known : REUSED
   const item = await itemOf(deps, asked.item)
   if ('ok' in item) return item
+  const isPlan = item.itemKind === 'plan'
+  const sold = { accountId: account.id, plan: item.itemId }
+  const refusal = isPlan ? await whyNotAgain(deps, sold) : null
+  if (refusal !== null) return refusal
   const id = `fbco_${ids.uuid().replaceAll('-', '')}`
   const keepsCard = asked.keepsCard === true
   const urls = { successUrl, cancelUrl, requestKey, requestHash, keepsCard }

@@ -30,6 +30,8 @@ export interface CheckoutSurface extends DocumentedSurface {
   readonly routes: readonly Route<Caller>[]
 }
 
+/** Nobody pays for what cannot be used. */
+const FROZEN = refuse('account_frozen', 'This account is frozen. Contact its operator.')
 const OFF = refuse('unsupported', 'Nothing is sold here: set STRIPE_SECRET_KEY.')
 const NO_CHECKOUT = refuse('not_found', 'There is no such checkout.')
 
@@ -143,6 +145,7 @@ function openCheckout(deps: CheckoutDeps): Route<Caller> {
       if (deps.checkouts === null) return OFF
       const account = await buyerOf(deps, who, body)
       if ('ok' in account) return account
+      if (account.status === 'frozen') return FROZEN
       const { pack, plan = '', success_url: successUrl, cancel_url: cancelUrl } = body
       const kind = pack === undefined ? 'plan' : 'pack'
       const item = { kind, id: pack ?? plan, ...choiceOf(body) } as const

@@ -312,6 +312,38 @@ describe('checkout', async () => {
     expect((await call(buyer.secret, 'POST', '/farebox/v1/portal', back)).status).toBe(201)
   })
 
+  test('the same plan is not sold twice, but again once it is over', async () => {
+    const order = () => buy(buyer.secret, undefined, { pack: undefined, plan: 'pro' })
+    const [left, first] = [await order(), await order()]
+    expect([left.status, first.status]).toEqual([201, 201])
+    // Two pages side by side: one can be paid on.
+    const page = await sim.stripe.checkout.sessions.retrieve(String(left.body.session_id))
+    expect(page.status).toBe('expired')
+    expect((await look(buyer.secret, left.body.id)).body).toMatchObject({ failure: 'expired' })
+    await sim.control('pay', { session: first.body.session_id })
+    // Nobody here has heard of it yet.
+    const again = await order()
+    expect([again.status, JSON.stringify(again.body)]).toEqual([
+      409,
+      expect.stringContaining('the plan pro already'),
+    ])
+    expect((await look(buyer.secret, first.body.id)).body.state).toBe('granted')
+    expect((await plan({})).status).toBe(201)
+    const session = await sim.stripe.checkout.sessions.retrieve(String(first.body.session_id))
+    if (typeof session.subscription !== 'string') throw new Error('no subscription')
+    await sim.stripe.subscriptions.cancel(session.subscription)
+    expect((await order()).status).toBe(201)
+  })
+
+  test('nothing is sold to an account that is frozen', async () => {
+    await admin('PATCH', `/accounts/${buyer.id}`, { status: 'frozen', reason: 'x' })
+    const before = await calls()
+    expect((await buy(buyer.secret)).status).toBe(403)
+    expect(await calls()).toBe(before)
+    await admin('PATCH', `/accounts/${buyer.id}`, { status: 'active' })
+    expect((await buy(buyer.secret)).status).toBe(201)
+  })
+
   test.each([
     ['no item', { pack: undefined }, 400],
     ['two items', { plan: 'pro' }, 400],
