@@ -56,6 +56,12 @@ export type Ending =
   | { readonly state: 'skipped' | 'dead'; readonly note: string }
   | { readonly state: 'pending'; readonly note: string; readonly againAtMs: number }
 
+/** Which channels are meant: those, or all but those. */
+export interface Channels {
+  readonly names: readonly string[]
+  readonly isOthers: boolean
+}
+
 /** Notifications between their occasion and their delivery. */
 export interface Outbox {
   /** What notes it; none where nobody is to be told. Harmless to repeat. */
@@ -64,7 +70,8 @@ export interface Outbox {
   balanceStatements(notice: Notice, nowMs: number): Statement[]
   /** Notes it now, or in `tx`. */
   add(notice: Notice, nowMs: number, tx?: Tx): Promise<void>
-  claim(nowMs: number, limit: number): Promise<readonly Claimed[]>
+  /** Of some channels, or of all others. */
+  claim(nowMs: number, limit: number, of: Channels): Promise<readonly Claimed[]>
   /** false = the lease is lost: somebody else sends it, or did. */
   finish(claimed: Claimed, ending: Ending, nowMs: number): Promise<boolean>
   list(
@@ -77,13 +84,16 @@ export interface Outbox {
   backlog(): Promise<{ readonly pending: number; readonly dead: number }>
 }
 
+export const EMAIL = 'email'
+export const webhookChannel = (id: string): string => `webhook:${id}`
+
 /** Where a kind of notice goes: mail to whom it concerns, and every webhook that wants it. */
 export function channelsOf(config: NotifyConfig, kind: NoticeKind): string[] {
   const isMailed =
     config.smtp_url !== undefined &&
     (audienceOf(kind) === 'customer' || config.operator_email !== undefined)
   const webhooks = config.webhooks.filter((one) => one.kinds?.includes(kind) ?? true)
-  return [...(isMailed ? ['email'] : []), ...webhooks.map((one) => `webhook:${one.id}`)]
+  return [...(isMailed ? [EMAIL] : []), ...webhooks.map(({ id }) => webhookChannel(id))]
 }
 
 const keepable = (text: string): string =>
@@ -118,9 +128,10 @@ export function makeOutbox(deps: {
     async add(notice, nowMs, tx = db) {
       for (const { sql: text, params } of statements(notice, nowMs)) await tx.query(text, params)
     },
-    async claim(nowMs, limit) {
+    async claim(nowMs, limit, { names, isOthers }) {
       const until = new Date(nowMs + NOTIFICATION_LEASE_MS)
-      const params = [new Date(nowMs), limit, ids.uuid(), until]
+      const times = [new Date(nowMs), limit, ids.uuid(), until]
+      const params = [...times, [...names], !isOthers]
       const rows = await db.query(sql['claim-notifications'], params)
       return rows.map((row) => claimedRow.parse(row))
     },

@@ -9,7 +9,14 @@ import { describeError, type Log } from '../kernel/log.ts'
 import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { NotifyConfig } from './config.ts'
 import { makeMailer, type Mailer } from './mail.ts'
-import type { Claimed, Ending, Outbox } from './outbox.ts'
+import {
+  EMAIL,
+  webhookChannel,
+  type Channels,
+  type Claimed,
+  type Ending,
+  type Outbox,
+} from './outbox.ts'
 import { claimLinkSent, NOTICES } from './notice.ts'
 import { GoneError, post } from './webhook.ts'
 
@@ -61,9 +68,51 @@ const NO_LINK = 'the key was claimed, or there is a newer link'
 const skipped = (note: string): Ending => ({ state: 'skipped', note })
 const SENT: Ending = { state: 'sent' }
 
+function failed({ clock, random, log }: SenderDeps, claimed: Claimed, error: unknown): Ending {
+  const note = describeError(error)
+  const isDead = error instanceof GoneError || claimed.attempts >= NOTIFICATION_TRIES_MAX
+  const { id, kind, attempts } = claimed
+  log.warn({ notification_id: id, kind, attempts, error: note }, 'notification not delivered')
+  if (isDead) return { state: 'dead', note }
+  const bounds = { minMs: NOTIFICATION_RETRY_MS_MIN, maxMs: NOTIFICATION_RETRY_MS_MAX }
+  return {
+    state: 'pending',
+    note,
+    againAtMs: clock.now() + backoffMs(attempts, random(), bounds),
+  }
+}
+
 /**
- * Delivers what is due, NOTIFICATIONS_AT_ONCE_MAX at a time, with pauses that grow; what was
- * refused NOTIFICATION_TRIES_MAX times is given up and kept for an operator to send again.
+ * One queue for each channel, and one for those that are not configured any more: a receiver that
+ * hangs holds up nothing but its own.
+ */
+function makeQueues(
+  config: () => NotifyConfig,
+  makePool: (channels: () => Channels) => WorkPool,
+): WorkPool {
+  const pools = new Map<string, WorkPool>()
+  const others = makePool(() => ({ names: [...pools.keys()], isOthers: true }))
+  function all(): readonly WorkPool[] {
+    for (const name of [EMAIL, ...config().webhooks.map(({ id }) => webhookChannel(id))]) {
+      if (pools.has(name)) continue
+      const pool = makePool(() => ({ names: [name], isOthers: false }))
+      pools.set(name, pool)
+    }
+    return [...pools.values(), others]
+  }
+  const each = (run: (pool: WorkPool) => Promise<void>) => async (): Promise<void> => {
+    await Promise.all(all().map(run))
+  }
+  return {
+    tick: each((pool) => pool.tick()),
+    idle: each((pool) => pool.idle()),
+    drain: each((pool) => pool.drain()),
+  }
+}
+
+/**
+ * Delivers what is due, NOTIFICATIONS_AT_ONCE_MAX at a time of a channel, with pauses that grow;
+ * what was refused NOTIFICATION_TRIES_MAX times is given up and kept for an operator to send again.
  */
 export function makeSender(deps: SenderDeps): WorkPool {
   const { outbox, clock, log } = deps
@@ -90,24 +139,10 @@ export function makeSender(deps: SenderDeps): WorkPool {
     return SENT
   }
 
-  function failed(claimed: Claimed, error: unknown): Ending {
-    const note = describeError(error)
-    const isDead = error instanceof GoneError || claimed.attempts >= NOTIFICATION_TRIES_MAX
-    const { id, kind, attempts } = claimed
-    log.warn({ notification_id: id, kind, attempts, error: note }, 'notification not delivered')
-    if (isDead) return { state: 'dead', note }
-    const bounds = { minMs: NOTIFICATION_RETRY_MS_MIN, maxMs: NOTIFICATION_RETRY_MS_MAX }
-    return {
-      state: 'pending',
-      note,
-      againAtMs: clock.now() + backoffMs(attempts, deps.random(), bounds),
-    }
-  }
-
   async function work(claimed: Claimed): Promise<void> {
     const [channel, id] = claimed.channel.split(':', 2)
     const ending = await (id === undefined ? mail(claimed) : call(claimed, id)).catch(
-      (error: unknown) => failed(claimed, error),
+      (error: unknown) => failed(deps, claimed, error),
     )
     deps.onSent(channel === 'email' ? 'email' : 'webhook', ending.state)
     try {
@@ -118,9 +153,11 @@ export function makeSender(deps: SenderDeps): WorkPool {
     }
   }
 
-  return makeWorkPool({
-    max: NOTIFICATIONS_AT_ONCE_MAX,
-    claim: (room) => outbox.claim(clock.now(), room),
-    work,
-  })
+  return makeQueues(deps.config, (channels) =>
+    makeWorkPool({
+      max: NOTIFICATIONS_AT_ONCE_MAX,
+      claim: (room) => outbox.claim(clock.now(), room, channels()),
+      work,
+    }),
+  )
 }

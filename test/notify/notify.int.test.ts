@@ -6,6 +6,7 @@ import {
   ALERTS_AN_HOUR_MAX,
   NOTIFICATION_LEASE_MS,
   NOTIFICATION_TRIES_MAX,
+  NOTIFICATIONS_AT_ONCE_MAX,
 } from '../../src/kernel/limits-outside.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
@@ -19,6 +20,7 @@ import { makeSender, type SenderDeps } from '../../src/notify/sender.ts'
 import { makeDrifts } from '../../src/reconcile/drift.ts'
 import { addAccount, grant, ids, item, T0 } from '../ledger/support.ts'
 import { testDb, type TestDb } from '../store/databases.ts'
+import { until } from '../support/until.ts'
 import { startMailbox, startReceiver, type Mailbox, type Receiver } from './receivers.ts'
 
 const KEY = Buffer.from('a secret of thirty-two characters').toString('base64')
@@ -155,10 +157,38 @@ describe('a notification', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
+  test('waits for no receiver of another one that hangs', async () => {
+    await using hanging = await startReceiver()
+    hanging.answer(null)
+    const stuck = { ...hook(), id: 'stuck', url: hanging.url }
+    await using world = await makeWorld({ ...mails(), webhooks: [stuck, hook()] })
+    const sender = world.sender()
+    const count = 2 * NOTIFICATIONS_AT_ONCE_MAX
+    const accountId = await world.account('b@example.com')
+    mailbox.mails.length = receiver.received.length = 0
+    for (let at = 0; at < count; at += 1) await world.outbox.add(received(accountId), T0)
+    await until(async () => {
+      await sender.tick()
+      return [mailbox.mails, receiver.received].every(({ length }) => length === count)
+    })
+    await until(() => hanging.received.length > 0)
+    await hanging[Symbol.asyncDispose]()
+    await sender.idle()
+    expect(await world.states()).toContain('webhook:stuck pending')
+  })
+
+  test('of a webhook that is not configured any more is skipped', async () => {
+    await using world = await makeWorld({ webhooks: [hook()] })
+    await world.outbox.add(received(await world.account(null)), T0)
+    world.config = notifyConfigSchema.parse({})
+    await world.sender().drain()
+    expect(await world.states()).toEqual(['webhook:main skipped'])
+  })
+
   test('of a sender that died is sent by another one after the lease', async () => {
     await using world = await makeWorld({ ...mails() })
     await world.outbox.add(received(await world.account('a@example.com')), T0)
-    const [claimed] = await world.outbox.claim(T0, 10)
+    const [claimed] = await world.outbox.claim(T0, 10, { names: [], isOthers: true })
     await world.sender().drain()
     expect(await world.states()).toEqual(['email pending'])
     world.nowMs += NOTIFICATION_LEASE_MS
