@@ -89,6 +89,9 @@ function checkPrice(
   const fix = 'Correct farebox.yaml, or run farebox stripe setup.'
   if (price === undefined) return fail('stripe prices', `${of}: ${id} does not exist`, fix)
   if (!price.isActive) return fail('stripe prices', `${of}: ${id} is archived`, fix)
+  if (!isRecurring && !price.isRecurring && price.amount === null) {
+    return fail('stripe prices', `${of}: ${id} has no fixed amount, which every pack has`, fix)
+  }
   if (price.isRecurring === isRecurring) return null
   const is = price.isRecurring ? 'recurring' : 'one-time'
   return fail('stripe prices', `${of}: ${id} is ${is}, which no ${of.split(' ')[0] ?? ''} is`, fix)

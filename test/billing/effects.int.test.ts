@@ -271,6 +271,19 @@ describe('a session that others made', () => {
     expect(await world.findings('stripe_unknown_price')).toContain('price_mug')
   })
 
+  test('whose buyer named the amount grants nothing, and is told', async () => {
+    const world = await makeWorld()
+    const customer = `cus_${ids.uuid()}`
+    const id = await world.account(customer)
+    const [session, payment] = [`cs_${ids.uuid()}`, `pi_${ids.uuid()}`]
+    const line = { id: 'li_a', price: PRICE, quantity: 1, isAmountChosen: true }
+    world.shop.addSession(session, [line], { customer, paymentIntent: payment })
+    world.shop.addPayment(payment, session)
+    await world.tell(['checkout.session.completed', session])
+    expect(await world.posted(id)).toBe(0)
+    expect(await world.findings('stripe_amount_differs')).toContain(payment)
+  })
+
   test('of a customer without an account is urgent, and grants once there is one', async () => {
     const world = await makeWorld()
     const customer = `cus_${ids.uuid()}`

@@ -127,6 +127,13 @@ test('prices of the wrong kind, wrong keys and no Stripe are told in words witho
   expect((await problems(swapped)).map(({ detail }) => detail)).toContainEqual(
     expect.stringContaining('is recurring, which no pack is'),
   )
+  const chosen = await stripe.prices.create({
+    ...{ currency: 'usd', custom_unit_amount: { enabled: true }, product_data: { name: 'Tip' } },
+  })
+  const tips = expectedOf(prices, { packs: [{ id: 'starter', stripe_price: chosen.id }] })
+  expect((await problems(tips)).map(({ detail }) => detail)).toContainEqual(
+    expect.stringContaining('has no fixed amount'),
+  )
   const live = makeStripe({ secretKey: 'sk_live_x', apiBase: sim.simulator.world.base })
   const refused = await problems(expectedOf(prices, { inspect: makeInspect(live) }))
   expect(refused).toMatchObject([{ check: 'stripe', status: 'fail' }])

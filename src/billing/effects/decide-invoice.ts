@@ -16,6 +16,7 @@ import {
   isGivenBack,
   knownPrice,
   nothing,
+  PAID_TOO_LATE,
   unknownPrice,
   type Decision,
   type SaleItem,
@@ -244,10 +245,9 @@ function paidTooLate(
     ...{ paid: invoice.paid, currency: invoice.currency },
   }
   const atStakeMicros = ended.reduce((sum, one) => addMicros(sum, one.micros), ZERO)
-  return [{ ...PAID_TOO_LATE, subject: invoice.id, evidence, atStakeMicros }]
+  const about = { kind: PAID_TOO_LATE, severity: 'urgent', subject: invoice.id } as const
+  return [{ ...about, evidence, atStakeMicros }]
 }
-
-const PAID_TOO_LATE = { kind: 'stripe_paid_after_end', severity: 'urgent' } as const
 
 /** What is looked for at the lines of a paid invoice. */
 const judgedOf = ({ invoice, catalogue }: InvoiceInput): readonly Judged[] =>
@@ -262,7 +262,7 @@ export function decideInvoice(input: InvoiceInput): Decision {
   const findings = wrongWith(input)
   if (!invoice.isPaid) return nothing(`invoice is ${invoice.status}`, findings)
   const sales = invoice.lines.flatMap((line) => saleOf(input, line, findings) ?? [])
-  const judged = [...judgedOf(input), { kind: PAID_TOO_LATE.kind, subject: invoice.id }]
+  const judged = [...judgedOf(input), { kind: PAID_TOO_LATE, subject: invoice.id }]
   findings.push(...paidTooLate(input, sales))
   if (sales.length === 0) {
     const why = 'invoice paid: it grants nothing'

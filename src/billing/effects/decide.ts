@@ -38,6 +38,9 @@ export const nothing = (why: string, findings: readonly Finding[] = []): Decisio
   findings,
 })
 
+/** The kind of a finding: what was paid for is granted, and ends at once. */
+export const PAID_TOO_LATE = 'stripe_paid_after_end'
+
 const DAY_MS = 86_400_000
 
 export const expiryAfter = (fromMs: number, days: number | null | undefined): number | null =>
@@ -55,6 +58,9 @@ const notGranted = (kind: string, subject: string, evidence: Finding['evidence']
 export const isGivenBack = ({ paid, refunded, withdrawn }: MoneyBack): boolean =>
   paid > 0 && refunded + withdrawn >= paid
 
+/** A pack has one amount; who may name it pays next to nothing for the same credits. */
+const CHOSEN = 'the buyer named the amount'
+
 /** How what was paid differs from what was asked for; null = it does not. */
 function differenceOf(
   checkout: Checkout,
@@ -63,6 +69,7 @@ function differenceOf(
 ): string | null {
   const [line, ...more] = session.lines
   if (line?.price !== checkout.stripePrice || line.quantity !== 1 || more.length > 0) return 'items'
+  if (line.isAmountChosen === true) return CHOSEN
   if (checkout.currency !== null && checkout.currency !== session.currency) return 'currency'
   if (checkout.amount !== null && checkout.amount !== session.amountSubtotal) return 'amount'
   if (payment.currency !== session.currency) return 'currency of the payment'
@@ -108,10 +115,16 @@ export function decideForeign(
   const sales: SaleItem[] = []
   const findings: Finding[] = []
   const judged: Judged[] = []
-  for (const { id, price, quantity } of session.lines) {
+  for (const { id, price, quantity, isAmountChosen } of session.lines) {
     const pack = price === null ? null : catalogue.packOf(price)
     if (pack === null) {
       findings.push(unknownPrice(price ?? 'none', { session: session.id }))
+      continue
+    }
+    if (isAmountChosen === true) {
+      const evidence = { difference: CHOSEN, session: session.id, price, paid: payment.paid }
+      const finding = notGranted('stripe_amount_differs', payment.id, evidence)
+      findings.push(...(isGivenBack(payment) ? [] : [finding]))
       continue
     }
     judged.push(knownPrice(price))

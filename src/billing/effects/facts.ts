@@ -13,6 +13,8 @@ export interface SessionLine {
   readonly id: string
   readonly price: string | null
   readonly quantity: number
+  /** Its price leaves the amount to the buyer. Absent = it does not. */
+  readonly isAmountChosen?: boolean
 }
 
 export interface SessionFacts {

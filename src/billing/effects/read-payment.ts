@@ -111,6 +111,7 @@ async function readSession(stripe: Stripe, id: string): Promise<SessionFacts> {
       id: item.id,
       price: idOf(item.price),
       quantity: item.quantity ?? 0,
+      isAmountChosen: item.price?.custom_unit_amount != null,
     })),
   }
 }

@@ -7,7 +7,7 @@ import { loadSql } from '../../store/sql.ts'
 import type { Findings, Judged } from '../findings.ts'
 import type { RechargeEnd } from '../hooks.ts'
 import type { Tell } from '../tell.ts'
-import type { Decision, SaleItem } from './decide.ts'
+import { PAID_TOO_LATE, type Decision, type SaleItem } from './decide.ts'
 import { writeDisputes, type DisputeWriter } from './disputes.ts'
 import type { PaymentFacts } from './facts.ts'
 import { issueKeys } from './keys.ts'
@@ -115,8 +115,11 @@ export async function writePayment(
 ): Promise<Written> {
   await deps.findings.settle(judgedOf(payment, decision), decision.findings, tx)
   const { accountId, sales, why } = decision
+  // What was granted and ended at once is told, and is granted all the same.
+  const isStuck = decision.findings.some(
+    ({ severity, kind }) => severity === 'urgent' && kind !== PAID_TOO_LATE,
+  )
   if (accountId === null) {
-    const isStuck = decision.findings.some(({ severity }) => severity === 'urgent')
     return { outcome: why, accounts: [], grantedOfMs: null, isStuck }
   }
   const stored = await noteSales(tx, payment, accountId, sales, nowMs)
@@ -131,7 +134,7 @@ export async function writePayment(
     outcome: `${why}: ${granted.length} granted, ${taken} micros taken back`,
     accounts: [...new Set([...changed, ...(isFrozen ? [accountId] : [])])],
     grantedOfMs: granted.length > 0 ? payment.paidAtMs : null,
-    isStuck: false,
+    isStuck,
     movedMicros: granted.reduce((sum, sale) => sum + sale.micros, 0) - taken,
   }
 }
