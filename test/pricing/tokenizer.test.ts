@@ -10,6 +10,7 @@ import {
   type Tokenizer,
   type TokenizerOptions,
 } from '../../src/pricing/tokenizer.ts'
+import { makeManualClock } from '../ledger/memory-clock.ts'
 
 const open: Tokenizer[] = []
 afterEach(async () => {
@@ -153,9 +154,11 @@ describe('cutting', () => {
 
 describe('the thread', () => {
   it('is replaced when it is stuck; what was with it is not counted, the rest is', async () => {
-    const counter = tokenizer({ workerUrl: STUCK, sliceMsMax: 300 })
+    const clock = makeManualClock(0) // a thread that starts slowly is not stuck
+    const counter = tokenizer({ clock, workerUrl: STUCK, sliceMsMax: 300 })
     const stuck = counter.count(['stuck'], 'm')
     const next = counter.count(['four'], 'm')
+    await clock.pass(300)
     expect(await stuck).toBeNull()
     expect(await next).toBe(4)
   })
