@@ -12,12 +12,19 @@ import { durableRedis } from './durable.ts'
 import { number, print } from './table.ts'
 
 const LANES = 256
+const ACCOUNTS = 64
 const CLEAR_EACH = 64
 const ids = makeIds(systemClock)
 
 const cpuS = (pid: number): number => {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** Ids as long as real ones are: of short ones Redis keeps lists, which it has to search. */
+const refOf = (lane: number) => {
+  const digits = String(lane % ACCOUNTS).padStart(32, '0')
+  return { accountId: `acct_${digits}`, keyId: `key_${digits}` }
 }
 
 async function load(engine: CreditEngine, accountId: string, keyId: string): Promise<void> {
@@ -51,7 +58,7 @@ async function load(engine: CreditEngine, accountId: string, keyId: string): Pro
 
 /** One lane: reserve, settle, and now and then clear what was settled. */
 async function lane(engine: CreditEngine, lane: number, untilMs: number): Promise<number> {
-  const ref = { accountId: `bench-${lane % 64}`, keyId: `key-${lane % 64}` }
+  const ref = refOf(lane)
   let pairs = 0
   let settled: string[] = []
   const receipt = JSON.stringify({
@@ -100,8 +107,9 @@ export async function benchPairs(seconds: number): Promise<void> {
   }
   const engine = makeEngine({ transport, incarnations, clock: systemClock, ids })
   try {
-    for (let account = 0; account < 64; account++) {
-      await load(engine, `bench-${account}`, `key-${account}`)
+    for (let account = 0; account < ACCOUNTS; account++) {
+      const { accountId, keyId } = refOf(account)
+      await load(engine, accountId, keyId)
     }
     const before = cpuS(redis.pid)
     const startMs = performance.now()
