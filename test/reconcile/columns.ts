@@ -232,7 +232,7 @@ export const COLUMNS: Readonly<Record<string, Classes>> = {
     apart: { lookup_keys: SEEN, changed_at: MOMENT },
   },
   stripe_events: {
-    source: 'seq is_thin source payload state outcome deliveries',
+    source: 'seq is_thin source payload state outcome deliveries by_hand',
     apart: {
       'id type object_id stripe_account api_version occurred_at':
         'unpacked of the payload when it was stored, which nothing changes since',
