@@ -133,3 +133,21 @@ describe('a subscription', () => {
     await expectSound(own.db)
   })
 })
+
+test('a refund takes its share of what was paid, tax included', async () => {
+  const who = await buyer()
+  await sim.stripe.control('settings', { tax_percent: 19 })
+  const session = await who.order('pack', 'pack')
+  await sim.stripe.control('settings', { tax_percent: 0 })
+  expect([session.amount_subtotal, session.amount_total]).toEqual([1_000, 1_190])
+  await sim.rest()
+  expect(await who.posted()).toBe(SOLD.pack)
+  const payment = idOf(session.payment_intent) ?? ''
+  await sim.stripe.stripe.refunds.create({ payment_intent: payment, amount: 397 })
+  await sim.rest()
+  const left = Math.round((SOLD.pack * 1_000_000 * (1_190 - 397)) / 1_190) / 1_000_000
+  expect(await who.posted()).toBe(left)
+  await sim.stripe.stripe.refunds.create({ payment_intent: payment })
+  await sim.rest()
+  expect(await who.posted()).toBe(0)
+})
