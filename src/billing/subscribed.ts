@@ -5,6 +5,7 @@ import type { Db } from '../store/db.ts'
 import { textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Effects } from './effects/effects.ts'
+import { isMissing } from './effects/gone.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'standing-subscription',
@@ -34,6 +35,8 @@ async function endPages(deps: SubscribedDeps, { accountId, plan }: Sold): Promis
       await deps.stripe.checkout.sessions.expire(id)
     } catch (error) {
       if (!(error instanceof Stripe.errors.StripeInvalidRequestError)) throw error
+      // A page of another account of Stripe's, from before the key was changed.
+      if (isMissing(error)) continue
     }
     await deps.effects.look({ kind: 'session', id }, nothing)
   }

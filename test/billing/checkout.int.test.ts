@@ -332,6 +332,12 @@ describe('checkout', async () => {
     const session = await sim.stripe.checkout.sessions.retrieve(String(first.body.session_id))
     if (typeof session.subscription !== 'string') throw new Error('no subscription')
     await sim.stripe.subscriptions.cancel(session.subscription)
+    const last = await order()
+    expect(last.status).toBe(201)
+    // The key of another account of Stripe's since.
+    await runSql(database.url, [
+      `UPDATE checkout_sessions SET session_id = 'cs_elsewhere' WHERE id = '${String(last.body.id)}'`,
+    ])
     expect((await order()).status).toBe(201)
   })
 
