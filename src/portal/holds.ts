@@ -37,13 +37,16 @@ export interface HoldSurface extends DocumentedSurface {
   readonly routes: readonly Route<Holder>[]
 }
 
-const count = z.int().min(0).max(1_000_000_000_000).optional()
+const UNITS_MAX = 1_000_000_000_000
+const count = z.int().min(0).max(UNITS_MAX).optional()
+/** These come in parts too: what a job took, what an API says that it used. */
+const measured = z.number().min(0).max(UNITS_MAX).optional()
 const units = z
   .strictObject({
     ...{ input_tokens: count, cache_read_tokens: count, cache_write_tokens: count },
     ...{ cache_write_5m_tokens: count, cache_write_1h_tokens: count, input_image_tokens: count },
     ...{ output_tokens: count, input_audio_tokens: count, output_audio_tokens: count },
-    ...{ requests: count, images: count, seconds: count, characters: count, units: count },
+    ...{ requests: count, images: count, seconds: measured, characters: count, units: measured },
     ...{ web_search_requests: count, request_bytes: count, response_bytes: count },
   })
   .transform((given): Buckets =>

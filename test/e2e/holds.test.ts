@@ -185,6 +185,14 @@ describe('a hold for work elsewhere', () => {
     expect((await settle({ seconds: 50 })).status).toBe(400)
     expect((await settle({ response_bytes: 2_000_000, requests: 1 })).status).toBe(200)
     expect(await admin.receipt(id)).toMatchObject({ provider_cost_usd: '0.02' })
+    const gpu = { upstream: 'gpu', model: 'a100' }
+    const part = await opened(customer, { price: gpu, units: { seconds: 20 } })
+    const seconds = { units: { seconds: 12.34 } }
+    expect((await call(customer.apiKey, `/${part}/settle`, seconds)).status).toBe(200)
+    expect((await call(customer.apiKey, `/${part}/settle`, seconds)).status).toBe(200)
+    expect(await admin.receipt(part)).toMatchObject({
+      ...{ usage: { seconds: 12.34 }, provider_cost_usd: '0.01234' },
+    })
     const none = await opened(customer, { price, units: { response_bytes: 1 } })
     const zero = await call(customer.apiKey, `/${none}/settle`, { units: { response_bytes: 0 } })
     expect(zero.body).toMatchObject({ status: 'settled', cost: { micros: 0 } })
