@@ -41,6 +41,7 @@ async function subscriber(plan: 'small' | 'large' | 'year') {
     async stands() {
       for (const name of ['clear-faults', 'release', 'idle']) await sim.stripe.control(name)
       await sim.drain()
+      if ((await sim.billing.inbox.backlog()).pending > 0) await sim.rest()
       await sim.turn()
       const { entitlements } = await sim.entitle.read(account.id, sim.clock.now())
       const posted = Number((await sim.books.balance(account.id))?.postedMicros ?? 0)
