@@ -67,8 +67,11 @@ export interface Sighting {
 export interface Drifts {
   /** null = the run is in other hands: nothing was noted. Absent = of no run, never null. */
   note(drift: Drift, of?: Sighting): Promise<NotedDrift | null>
-  /** What a whole comparison has not seen since its start; `sinceMs` where it was of a time. */
-  gone(kinds: readonly DriftKind[], startedMs: number, sinceMs: number | null): Promise<void>
+  /**
+   * What a whole comparison has not seen since its start; `sinceMs` where it was of a time. Nothing
+   * where the run is in other hands.
+   */
+  gone(kinds: readonly DriftKind[], of: Sighting, sinceMs: number | null): Promise<void>
   fixed(id: string): Promise<void>
   /** Leaves open what is open of these subjects: they were not judged. */
   keep(subjects: readonly string[], startedMs: number): Promise<void>
@@ -91,8 +94,8 @@ export function makeDrifts(deps: { db: Db; ids: Ids; clock: Clock }): Drifts {
       ])
       return row === undefined ? null : { id: textOf(row, 'id'), isOpen: row.state === 'open' }
     },
-    async gone(kinds, startedMs, sinceMs) {
-      await db.query(sql['drift-gone'], [kinds, new Date(startedMs), sinceMs])
+    async gone(kinds, { lease, startedMs }, sinceMs) {
+      await db.query(sql['drift-gone'], [kinds, new Date(startedMs), sinceMs, lease])
     },
     async fixed(id) {
       await db.query(sql['drift-fixed'], [id])

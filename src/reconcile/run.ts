@@ -187,7 +187,8 @@ async function page(deps: ReconcileDeps, run: Run, check: Check, held: HeldLease
   const fixed = run.fixed + (await take(deps, run, check, drifts, held))
   const counts = { seen: run.seen + seen, found: run.found + drifts.length, fixed, failures: 0 }
   if (next !== null) return { ...run, ...counts, cursor: next }
-  await deps.drifts.gone(check.kinds, run.started_at, check.isOfTime ? sinceMs : null)
+  const of = { lease: held.id, startedMs: run.started_at }
+  await deps.drifts.gone(check.kinds, of, check.isOfTime ? sinceMs : null)
   return { ...run, ...counts, check_no: run.check_no + 1, cursor: null }
 }
 
@@ -205,7 +206,8 @@ async function carryOn(deps: ReconcileDeps, started: Run, lease: string): Promis
   while (clock.monotonicMs() < endMs) {
     const check = checks[run.check_no]
     if (check === undefined) {
-      await deps.drifts.gone(['reconcile_check_failed'], run.started_at, null)
+      const of = { lease, startedMs: run.started_at }
+      await deps.drifts.gone(['reconcile_check_failed'], of, null)
       await deps.drifts.expire(['reconcile_check_failed', ...checks.flatMap(({ kinds }) => kinds)])
       run = { ...run, finished_at: clock.now() }
       break

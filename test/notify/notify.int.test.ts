@@ -394,7 +394,7 @@ test('a finding that opens again is told again, once', async () => {
   await see()
   expect(await told()).toBe(1)
   world.nowMs += 1_000
-  await drifts.gone(['payment_not_granted'], world.nowMs, null)
+  await drifts.gone(['payment_not_granted'], { lease: null, startedMs: world.nowMs }, null)
   await see()
   await see()
   expect(await told()).toBe(2)

@@ -203,6 +203,28 @@ test('a process that hears late that its run is another’s notes nothing of it'
   expect(await other.last()).toMatchObject({ check: null, found: 0, fixed: 0 })
 })
 
+test('a process that hears late that its run is another’s calls nothing of it gone', async () => {
+  const opened = async () => {
+    const [row] = await own.db.query('SELECT state, openings FROM findings ')
+    return row
+  }
+  const found = { ...EMPTY, drifts: [drift('acct_1')] }
+  await aProcess([aCheck('a', () => Promise.resolve(found))]).begin({ ...MANUAL, fix: false })
+  const gates = [Promise.withResolvers<CheckPage>(), Promise.withResolvers<CheckPage>()] as const
+  const [slow, slower] = [aCheck('a', () => gates[0].promise), aCheck('a', () => gates[1].promise)]
+  const frozen = aProcess([slow]).begin({ ...MANUAL, fix: false })
+  await expect.poll(() => slow.cursors.length).toBe(1)
+  await own.db.query("UPDATE reconcile_runs SET lease_until = now() - interval '1 second'")
+  const other = aProcess([slower]).step()
+  await expect.poll(() => slower.cursors.length).toBe(1)
+  gates[0].resolve(found)
+  await frozen
+  expect(await opened()).toEqual({ state: 'open', openings: 1 })
+  gates[1].resolve(found)
+  expect(await other).toMatchObject({ check: null, found: 1 })
+  expect(await opened()).toEqual({ state: 'open', openings: 1 })
+})
+
 test('what a process sees whose clock is behind that of who began the run stays open', async () => {
   const ahead = { ...systemClock, now: () => systemClock.now() + 300_000 }
   const failing = aCheck('a', () => Promise.reject(new Error('not today')))
