@@ -10,6 +10,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'drift-fixed',
   'drift-kept',
   'explained-over',
+  'opened-now',
 ])
 
 /** What is provably right to do about a drift. Everything else is for a person. */
@@ -105,7 +106,12 @@ export function makeDrifts(deps: { db: Db; ids: Ids; clock: Clock }): Drifts {
       await db.query(sql['drift-kept'], [subjects, DRIFT_KINDS, seenAt(startedMs)])
     },
     async expire(kinds) {
-      await db.query(sql['explained-over'], [kinds, new Date(clock.now())])
+      const now = new Date(clock.now())
+      await db.tx(async (tx) => {
+        const rows = await tx.query(sql['explained-over'], [kinds, now])
+        if (rows.length === 0) return
+        await tx.query(sql['opened-now'], [rows.map((row) => textOf(row, 'id')), now])
+      })
     },
   }
 }

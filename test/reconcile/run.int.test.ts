@@ -263,6 +263,13 @@ test('an explanation ends: what nobody would see again is open, what is not seen
   expect((await findings()).map(({ subject }) => subject)).toEqual(['seen', 'over'])
   const [gone] = await own.db.query("SELECT state FROM findings WHERE subject = 'not seen'")
   expect(gone?.state).toBe('gone')
+  // Operators are told of what opened within a day: it did now, though nobody saw it since.
+  const [over] = await own.db.query(
+    `SELECT openings, opened_at > now() - interval '1 hour' AS is_new,
+            last_seen < now() - interval '1 day' AS is_old
+     FROM findings WHERE subject = 'over'`,
+  )
+  expect(over).toEqual({ openings: 2, is_new: true, is_old: true })
 })
 
 test('what was not judged stays open', async () => {
