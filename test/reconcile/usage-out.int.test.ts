@@ -178,6 +178,34 @@ test('overage that was told and is on no invoice when its period is over is foun
   await own.db.query('DELETE FROM subscriptions')
 })
 
+test('the period of a subscription that was over before ends nothing of the next one', async () => {
+  const one = await world.account()
+  const startMs = world.clock.now() - DAY
+  const subscribed = (id: string, fromMs: number, endedMs: number | null) =>
+    own.db.query(
+      `INSERT INTO subscriptions (id, account_id, customer_id, quantity, status,
+         current_period_start, current_period_end, cancel_at_period_end, is_collection_paused,
+         started_at, changed_at, ended_at)
+       VALUES ($1, $2, $3, 1, $4, $5, $6, false, false, $5, $5, $7)`,
+      [
+        ...[id, one.id, one.customer, endedMs === null ? 'active' : 'canceled'],
+        ...[new Date(fromMs), new Date(fromMs + 30 * DAY), endedMs && new Date(endedMs)],
+      ],
+    )
+  // Left at once for another plan: Stripe keeps the end that its period would have had.
+  await subscribed('sub_1', startMs - 20 * DAY, startMs)
+  await subscribed('sub_2', startMs, null)
+  await world.use(one, 5 * CREDIT)
+  await send()
+  const [report] = await world.reports(one)
+  await world.advance(startMs + 20 * DAY - world.clock.now())
+  expect(await found(one)).toEqual([])
+  expect(await world.process.resend(String(report?.identifier), true)).toBe(false)
+  await world.advance(startMs + 35 * DAY - world.clock.now())
+  expect((await found(one)).map(([kind]) => kind)).toEqual(['overage_unbilled'])
+  await own.db.query('DELETE FROM subscriptions')
+})
+
 test('where nothing says when a period ends, overage is given a month and its draft', async () => {
   const one = await world.account()
   await world.use(one, 5 * CREDIT)

@@ -1,6 +1,7 @@
 -- Overage of some accounts that Stripe was told and that no invoice has closed although its period
 -- is over: the subscription has no price of the meter, its draft was deleted or never made final,
 -- or nobody heard of the invoice. What a final invoice left out is told when that is looked at.
+-- A subscription that was over before ends no period: Stripe keeps the end its last would have had.
 -- Parameters: $1 account to start after, $2 last account, $3 periods that ended before this have
 -- been invoiced, $4 used before this where nothing says when its period ended, $5 most names.
 -- Result: account_id, customer_id, event_name, reports, value (units), overage_micros, oldest,
@@ -18,9 +19,10 @@ LEFT JOIN LATERAL (
   ORDER BY q.finalized_at LIMIT 1) p ON true
 LEFT JOIN LATERAL (
   SELECT min(b.at) AS at
-  FROM (SELECT current_period_start AS at FROM subscriptions WHERE account_id = r.account_id
-        UNION ALL SELECT current_period_end FROM subscriptions WHERE account_id = r.account_id) b
-  WHERE b.at > r.at) s ON true
+  FROM subscriptions u
+  CROSS JOIN LATERAL (VALUES (u.current_period_start), (u.current_period_end)) b (at)
+  WHERE u.account_id = r.account_id AND b.at > r.at
+    AND (u.ended_at IS NULL OR u.ended_at > r.at)) s ON true
 WHERE r.account_id > $1 AND r.account_id <= $2 AND r.state IN ('sent', 'nothing')
   AND r.billed_by IS NULL AND r.successor IS NULL AND r.overage_micros <> 0
   AND p.finalized_at IS NULL

@@ -12,7 +12,8 @@ WHERE id = $1 AND state = 'sent' AND successor IS NULL AND billed_by IS NULL
     OR EXISTS (
       SELECT FROM subscriptions s
       CROSS JOIN LATERAL (VALUES (s.current_period_start), (s.current_period_end)) b (at)
-      WHERE s.account_id = r.account_id AND b.at > r.at AND b.at < $4::timestamptz))
+      WHERE s.account_id = r.account_id AND b.at > r.at AND b.at < $4::timestamptz
+        AND (s.ended_at IS NULL OR s.ended_at > r.at)))
   AND NOT EXISTS (
     SELECT FROM meter_periods p
     WHERE p.account_id = r.account_id AND p.event_name = r.event_name
