@@ -14,6 +14,7 @@ import { makeMeterFit } from './fit.ts'
 import type { NoteFinding } from './findings.ts'
 import { closeRest, makeUsageWatch, type UsageWatch } from './invoices.ts'
 import { makeLanes } from './lanes.ts'
+import { lookSince, type LookBackDeps } from './look-back.ts'
 import { makeMeterNews, type ReadNews } from './meter-news.ts'
 import { meterStatements, takeBackHold } from './outbox.ts'
 import { moveReport, replaceReport, reportNamed, type ReplaceDeps } from './replace.ts'
@@ -49,14 +50,16 @@ const RESEND = { states: ['refused', 'late', 'unclear'], note: 'sent again by ha
 
 /** false = it is not a person's to send again; null = there is no such report. */
 async function resend(
-  deps: ReplaceDeps,
+  deps: ReplaceDeps & LookBackDeps,
   name: string,
   isNow: boolean,
 ): Promise<NewReport | false | null> {
   const id = await reportNamed(deps.db, name)
   if (id === null) return null
   const replaced = await replaceReport(deps, id, { ...RESEND, isNow })
-  return replaced === false && isNow ? moveReport(deps, id) : replaced
+  if (replaced !== false || !isNow) return replaced
+  await lookSince(deps, id)
+  return moveReport(deps, id)
 }
 
 export interface ReportingDeps extends Pick<StepDeps, 'random' | 'onCall'> {
@@ -90,7 +93,8 @@ export interface Reporting {
   check(): Promise<readonly string[]>
   /**
    * Tells a report, by id or identifier, again: one that Stripe does not have, as another event;
-   * as usage of now also one that it took when the invoice of its time was final.
+   * as usage of now also one that it took when the invoice of its time was final, or of which there
+   * is none. Asks Stripe for those then, and fails where that does not answer.
    */
   resend(name: string, isNow: boolean): Promise<NewReport | false | null>
   /** What Stripe took against its own summaries (I6). */
@@ -112,11 +116,12 @@ export function makeReporting(deps: ReportingDeps): Reporting {
   })
   const own = { ...deps, directory }
   const check = makeChecks(own)
+  const watch = makeUsageWatch(own)
   return {
     seal: makeSealer(deps),
     reporter,
     directory,
-    watch: makeUsageWatch(own),
+    watch,
     news: makeMeterNews(own),
     fit: makeMeterFit(own),
     prune: makePruner(deps),
@@ -124,7 +129,7 @@ export function makeReporting(deps: ReportingDeps): Reporting {
       await check()
       return closeRest(own, deps.clock.now())
     },
-    resend: (name, isNow) => resend(deps, name, isNow),
+    resend: (name, isNow) => resend({ ...deps, watch }, name, isNow),
     compare: (window) => compareMeters({ ...own, nowMs: deps.clock.now() }, window),
     comparePairs: (...args) => comparePairs({ ...own, nowMs: deps.clock.now() }, ...args),
   }

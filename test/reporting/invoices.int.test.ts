@@ -404,6 +404,27 @@ test('what an invoice bills is not moved', async () => {
   expect(await world.reports(one)).toHaveLength(1)
 })
 
+test('what is on an invoice that nobody heard of is closed by it, and not moved', async () => {
+  const one = await subscriber()
+  await world.use(one, 5 * CREDIT)
+  await world.nextHour()
+  await send()
+  await own.db.query(
+    `INSERT INTO subscriptions (id, account_id, customer_id, quantity, status,
+       current_period_start, current_period_end, cancel_at_period_end, is_collection_paused,
+       started_at, changed_at)
+     VALUES ($1, $2, $3, 1, 'active', $4, $5, false, false, $4, $4)`,
+    [one.sub, one.id, one.customer, new Date(one.endMs - 28 * DAY), new Date(one.endMs)],
+  )
+  await goTo(one.endMs + 5 * DAY)
+  const [report] = await world.reports(one)
+  expect(await world.process.resend(String(report?.identifier), true)).toBe(false)
+  expect(await billed(one)).toMatchObject([[expect.stringContaining('billed:'), 5]])
+  expect([await overageOf(one), world.taken(one.customer)]).toEqual([0, 5])
+  expect((await second(one)).total).toBe(0)
+  await own.db.query('DELETE FROM subscriptions')
+})
+
 test('usage that was not even sealed when its invoice was final is told, with what it is worth', async () => {
   const { one, subject } = await toldTooLate(false)
   expect(await evidenceOf('meter_unsent_at_final', subject)).toMatchObject({
