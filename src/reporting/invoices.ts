@@ -179,6 +179,7 @@ async function noteVoid(
   const { eventName, quantity } = period
   const [row] = await tx.query(sql['closed-by-invoice'], [accountId, eventName, seen.id])
   const overage = row === undefined ? ZERO : microsOf(row, 'micros')
+  if (quantity === 0 && overage === 0) return
   const evidence = {
     ...{ account_id: accountId, customer_id: seen.customer, invoice: seen.id },
     ...{ event_name: eventName, billed_quantity: quantity, overage_micros: overage },

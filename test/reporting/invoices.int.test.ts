@@ -535,6 +535,23 @@ test.each([true, false])(
   },
 )
 
+test('an invoice made void that bills no usage leaves nothing to decide', async () => {
+  const one = await subscriber()
+  const flat = await world.stripe.prices.create({
+    currency: 'usd',
+    unit_amount: 900,
+    recurring: { interval: 'month' },
+    product_data: { name: 'Plan' },
+  })
+  await world.stripe.subscriptionItems.create({ subscription: one.sub, price: flat.id })
+  await goTo(one.endMs + MINUTE)
+  const { id } = await newest(one)
+  await world.stripe.invoices.finalizeInvoice(id, { auto_advance: false })
+  expect(await world.stripe.invoices.voidInvoice(id)).toMatchObject({ status: 'void' })
+  await look(id)
+  expect(await world.findings(`${id}:ai_credits`)).toEqual([])
+})
+
 test.each([true, false])(
   'an invoice that is written off: closed once, whether it was seen before or not (%s)',
   async (isSeenBefore) => {
