@@ -89,6 +89,24 @@ test('the last minutes of a period are flushed with its invoice, billed and clos
   expect(world.taken(one.customer)).toBe(10)
 })
 
+test('an account that has another customer since is closed by the invoice of the one before', async () => {
+  const one = await subscriber()
+  await world.use(one, 6 * CREDIT)
+  await goTo(one.endMs - 10 * MINUTE)
+  await send()
+  const other = await world.stripe.customers.create({ email: 'other@x.example' })
+  await own.db.query('UPDATE accounts SET stripe_customer_id = $2 WHERE id = $1', [
+    one.id,
+    other.id,
+  ])
+  await goTo(one.endMs + 2 * HOUR)
+  const final = await newest(one)
+  expect(final).toMatchObject({ total: 6 })
+  expect(await look(final.id)).toEqual([one.id])
+  expect(await billed(one)).toEqual([[`billed:${final.id}:ai_credits`, 6]])
+  expect(await overageOf(one)).toBe(0)
+})
+
 test('an invoice that was final before its usage was told: a finding, and not closed', async () => {
   const one = await subscriber()
   await world.use(one, 5 * CREDIT)
