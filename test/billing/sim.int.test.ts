@@ -100,6 +100,40 @@ describe('a subscription', () => {
     await expectSound(own.db)
   })
 
+  test('changed to and fro gathers credits, which is told with what came on top', async () => {
+    const who = await buyer()
+    const it = await who.subscribe('small')
+    const { stripe } = sim.stripe
+    const to = async (price: string) => {
+      const id = it.items.data[0]?.id ?? ''
+      await stripe.subscriptions.update(it.id, {
+        items: [{ id, price }],
+        proration_behavior: 'always_invoice',
+      })
+      await sim.stripe.advance(3)
+      await sim.rest()
+    }
+    const told = () =>
+      own.db.query(
+        `SELECT severity, state, at_stake_micros FROM findings
+         WHERE kind = 'stripe_plan_granted_again' AND subject LIKE $1`,
+        [`${it.id}:%`],
+      )
+    for (const price of [sim.prices.large, sim.prices.small]) {
+      await to(price)
+      expect(await told()).toEqual([])
+    }
+    const once = await who.posted()
+    await to(sim.prices.large)
+    const more = Math.round((await who.posted()) * 1_000_000) - Math.round(once * 1_000_000)
+    expect(more).toBeGreaterThan(0)
+    const finding = { severity: 'review', state: 'open', at_stake_micros: more }
+    expect(await told()).toEqual([finding])
+    await sim.stripe.advance(31) // the plan's own grant of the next period is no repetition
+    await sim.rest()
+    expect(await told()).toEqual([finding])
+  })
+
   test('paid for when it was over gives nothing that lasts, which is told until it is paid back', async () => {
     const who = await buyer()
     const it = await who.subscribe('small')

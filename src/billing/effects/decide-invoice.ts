@@ -159,11 +159,15 @@ function changeOf(
     return null
   }
   const turn = { atMs: line.periodEndMs, anchorMs: subscription?.anchorMs ?? null }
-  const whole = line.periodEndMs - turnAfter(turn, period, -1)
+  const startMs = turnAfter(turn, period, -1)
+  const whole = line.periodEndMs - startMs
   const remaining = line.periodEndMs - line.periodStartMs
   const amount = changeShare(subMicros(mine, timesOf(old, before.quantity)), remaining, whole)
   if (amount === 0) return null
   const of = subscription?.id ?? invoice.id
+  const { item, price } = line
+  const isOther = price !== null && price !== before.price
+  const [startS, endS] = [startMs / 1000, line.periodEndMs / 1000]
   return {
     key: includedKey(of, line),
     itemKind: 'plan',
@@ -172,6 +176,7 @@ function changeOf(
     micros: amount,
     expiresAtMs: includedExpiry(input, line, plan),
     subscriptionId: subscription?.id ?? null,
+    ...(isOther && { change: { item, price, startS, endS } }),
   }
 }
 

@@ -16,6 +16,16 @@ export interface SaleItem {
   readonly expiresAtMs: number | null
   /** The subscription with which it ends; absent = none. */
   readonly subscriptionId?: string | null
+  /** Of another plan in mid-period; absent = it is none. */
+  readonly change?: PlanChange
+}
+
+/** To which price an item was changed, and the period in which it was, Unix s. */
+export interface PlanChange {
+  readonly item: string
+  readonly price: string
+  readonly startS: number
+  readonly endS: number
 }
 
 /** What a payment grants, to whom. Without an account it is none of ours, or not granted. */

@@ -12,6 +12,7 @@ import { keysOfPacks, keysOfPlans } from './keys.ts'
 import { readLook, takeLook, type Look } from './look.ts'
 import { accountOfCustomer, none, withStored, type LooksDeps } from './looks.ts'
 import type { InvoiceFacts, InvoiceReader, SubscriptionFacts } from './read-invoice.ts'
+import { judgeRepeats } from './repeats.ts'
 import { readSales, writePayment, type Written } from './write.ts'
 import { writeSubscription } from './write-subscription.ts'
 
@@ -124,6 +125,7 @@ async function lookAtInvoice(deps: PlanLooksDeps, id: string): Promise<Look<Writ
       await of?.take(tx, nowMs)
       await noteEmail(tx, deps.ids, { ...decision, email: invoice.email }, nowMs)
       const written = await writePayment(tx, { ...deps, policy }, invoice, decision, nowMs)
+      await judgeRepeats(tx, deps.findings, decision)
       await writeInvoice(tx, deps, invoice, subscription, nowMs)
       await tellAction(tx, deps, invoice, isOurs(input) ? accountId : null, nowMs)
       if (subscription === null) return written
