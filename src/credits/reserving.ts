@@ -34,7 +34,7 @@ type Granted = Extract<ReserveReply, { kind: 'ok' }>
 export interface Reserved {
   readonly ok: true
   readonly reply: Granted
-  /** Monotonic time just before the command that held was sent. */
+  /** Monotonic time before the command that held was sent. */
   readonly issuedMs: number
 }
 
@@ -140,29 +140,20 @@ async function within<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<
   }
 }
 
-/** One try and what came of it. */
+/** One try. */
 interface Try {
+  /** Monotonic time before the command was sent: its lease is at least as young. */
   readonly startedMs: number
-  /** Monotonic time just before the command was sent. */
-  issuedMs: number
   readonly command: Promise<ReserveReply>
 }
 
 function begin(deps: ReservingDeps, request: HoldRequest): Try {
-  const startedMs = deps.clock.monotonicMs()
+  const { clock, time, engine } = deps
+  const startedMs = clock.monotonicMs()
   const issue = (nowMs: number): Promise<ReserveReply> =>
-    deps.engine.reserve(commandOf(deps, request, nowMs))
-  const knownMs = deps.time.known()
-  if (knownMs !== null) return { startedMs, issuedMs: startedMs, command: issue(knownMs) }
-  const later: { -readonly [K in keyof Try]: Try[K] } = {
-    startedMs,
-    issuedMs: startedMs,
-    command: deps.time.now().then((nowMs) => {
-      later.issuedMs = deps.clock.monotonicMs()
-      return issue(nowMs)
-    }),
-  }
-  return later
+    engine.reserve(commandOf(deps, request, nowMs))
+  const knownMs = time.known()
+  return { startedMs, command: knownMs === null ? time.now().then(issue) : issue(knownMs) }
 }
 
 /** Releases what a try may have held, behind all tries; the client does not wait for it. */
@@ -248,9 +239,9 @@ export function makeReserving(deps: ReservingDeps): Reserving {
     return refusalOf(reply)
   }
 
-  const granted = (reply: Granted, { issuedMs }: Try): Reserved => {
+  const granted = (reply: Granted, { startedMs }: Try): Reserved => {
     deps.time.learn(reply.nowMs)
-    return { ok: true, reply, issuedMs }
+    return { ok: true, reply, issuedMs: startedMs }
   }
 
   const conclude: Conclude = async (request, tried, leftMs) => {

@@ -1,3 +1,5 @@
+import { makeUnderWay } from '../kernel/under-way.ts'
+
 /** Requests of this process that are not ended: until then stores and upstreams are needed. */
 export interface Running {
   /** One more; call what it answers once, when the request's last write is done. */
@@ -9,56 +11,27 @@ export interface Running {
   earlierEnded(): Promise<void>
 }
 
-/** Requests that began between two calls of `earlierEnded`. */
-interface Generation {
-  count: number
-  isLast: boolean
-  readonly over: PromiseWithResolvers<void>
-}
-
-const newGeneration = (): Generation => ({
-  count: 0,
-  isLast: true,
-  over: Promise.withResolvers(),
-})
-
 export function makeRunning(): Running {
-  let count = 0
-  let waiting: (() => void)[] = []
-  let last = newGeneration()
+  const all = makeUnderWay()
+  let last = makeUnderWay() // began since the last call of `earlierEnded`
   let earlier: Promise<unknown> = Promise.resolve()
-  const endIn = (generation: Generation): void => {
-    generation.count -= 1
-    if (generation.count === 0 && !generation.isLast) generation.over.resolve()
-    count -= 1
-    if (count > 0) return
-    for (const resolve of waiting) resolve()
-    waiting = []
-  }
   return {
     begin() {
       const generation = last
-      generation.count += 1
-      count += 1
+      generation.begin()
+      all.begin()
       return () => {
-        endIn(generation)
+        generation.end()
+        all.end()
       }
     },
     get count() {
-      return count
+      return all.count
     },
-    idle: () =>
-      count === 0
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            waiting.push(resolve)
-          }),
+    idle: () => all.over(),
     async earlierEnded() {
-      const generation = last
-      generation.isLast = false
-      if (generation.count === 0) generation.over.resolve()
-      last = newGeneration()
-      earlier = Promise.all([earlier, generation.over.promise])
+      earlier = Promise.all([earlier, last.over()])
+      last = makeUnderWay()
       await earlier
     },
   }

@@ -2,6 +2,7 @@
 export interface UnderWay {
   begin(): void
   end(): void
+  readonly count: number
   /** Resolves when nothing is. */
   over(): Promise<void>
 }
@@ -18,6 +19,9 @@ export function makeUnderWay(): UnderWay {
       if (count > 0) return
       for (const resolve of waiting) resolve()
       waiting = []
+    },
+    get count() {
+      return count
     },
     over: () =>
       count === 0
