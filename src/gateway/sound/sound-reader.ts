@@ -1,10 +1,18 @@
 import type { Clock } from '../../kernel/clock.ts'
-import { AUDIO_QUEUE_MAX, AUDIO_THREADS, AUDIO_WAIT_MS_MAX } from '../../kernel/limits-media.ts'
+import {
+  AUDIO_QUEUE_MAX,
+  AUDIO_READ_MS_MAX,
+  AUDIO_START_MS_MAX,
+  AUDIO_THREADS,
+  AUDIO_WAIT_MS_MAX,
+} from '../../kernel/limits-media.ts'
+import { programFile } from '../../kernel/program-file.ts'
+import { makeThreadPool } from '../../kernel/thread-pool.ts'
 import type { SoundReader, SoundReading } from '../../protocols/protocol.ts'
-import { makeSoundThread, NOT_READ, type SoundThread } from './sound-thread.ts'
+import type { SoundRequest } from './sound-worker.ts'
 
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const WORKER_URL = new URL(`./sound-worker.${extension}`, import.meta.url)
+const WORKER_URL = programFile('./sound-worker', import.meta.url)
+const NOT_READ: SoundReading = { kind: 'not_read' }
 
 export interface ClosableSoundReader extends SoundReader {
   close(): Promise<void>
@@ -16,13 +24,6 @@ export interface SoundReaderDeps {
   readonly workerUrl?: URL
 }
 
-interface Waiting {
-  readonly file: Uint8Array
-  /** Ends its waiting. */
-  readonly take: () => void
-  readonly settle: (reading: SoundReading) => void
-}
-
 /**
  * Reads how long a sound file is, in AUDIO_THREADS threads: a file made for it can keep a parser
  * busy for minutes, and then others go on beside it until it is given up. A file that waits for
@@ -30,53 +31,25 @@ interface Waiting {
  * nothing of it.
  */
 export function makeSoundReader({ clock, workerUrl }: SoundReaderDeps): ClosableSoundReader {
-  const idle = Array.from({ length: AUDIO_THREADS }, () =>
-    makeSoundThread(clock, workerUrl ?? WORKER_URL),
-  )
-  const threads = [...idle]
-  let waiting: Waiting[] = []
-  let open = 0
-  let isClosed = false
-
-  async function work(thread: SoundThread, { file, settle }: Waiting): Promise<void> {
-    settle(await thread.read(file))
-    idle.unshift(thread) // the one that has started already
-    takeNext()
-  }
-
-  function takeNext(): void {
-    const next = idle.length === 0 ? undefined : waiting.shift()
-    const thread = next === undefined ? undefined : idle.shift()
-    if (next === undefined || thread === undefined) return
-    next.take()
-    void work(thread, next)
-  }
-
+  const pool = makeThreadPool<SoundReading>({
+    clock,
+    url: workerUrl ?? WORKER_URL,
+    threads: AUDIO_THREADS,
+    openMax: AUDIO_QUEUE_MAX,
+    waitMsMax: AUDIO_WAIT_MS_MAX,
+    startMsMax: AUDIO_START_MS_MAX,
+    workMsMax: AUDIO_READ_MS_MAX,
+  })
   return {
-    seconds(file) {
-      if (isClosed || open >= AUDIO_QUEUE_MAX) return Promise.resolve(NOT_READ)
-      open += 1
-      return new Promise((resolve) => {
-        const settle = (reading: SoundReading): void => {
-          open -= 1
-          resolve(reading)
-        }
-        const cancel = clock.after(AUDIO_WAIT_MS_MAX, () => {
-          waiting = waiting.filter((each) => each !== mine)
-          settle(NOT_READ)
-        })
-        const mine: Waiting = { file, take: cancel, settle }
-        waiting.push(mine)
-        takeNext()
+    async seconds(file) {
+      const done = await pool.run({
+        prepare: () => {
+          const copy = new Uint8Array(file) // the body itself is still to be sent
+          return { message: { file: copy } satisfies SoundRequest, transfer: [copy.buffer] }
+        },
       })
+      return done.ok ? done.answer : NOT_READ
     },
-    async close() {
-      isClosed = true
-      for (const { take, settle } of waiting.splice(0)) {
-        take()
-        settle(NOT_READ)
-      }
-      await Promise.all(threads.map((thread) => thread.stop()))
-    },
+    close: () => pool.close(),
   }
 }

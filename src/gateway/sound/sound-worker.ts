@@ -1,14 +1,13 @@
 import { parentPort } from 'node:worker_threads'
 import { parseBuffer } from 'music-metadata'
+import type { ThreadMessage } from '../../kernel/thread.ts'
 import type { SoundReading } from '../../protocols/protocol.ts'
 
 export interface SoundRequest {
   readonly file: Uint8Array
 }
 
-/** ready: it takes a file now. Said once. */
-export type SoundMessage =
-  { readonly kind: 'ready' } | { readonly kind: 'answer'; readonly reading: SoundReading }
+type SoundMessage = ThreadMessage<SoundReading>
 
 /** 512 kbit/s: above the highest rate of MP3, AAC, Opus and Vorbis that is in use. */
 const LOSSY_BYTES_PER_SECOND_MAX = 64_000
@@ -37,11 +36,11 @@ async function readingOf(file: Uint8Array): Promise<SoundReading> {
 }
 
 parentPort?.on('message', ({ file }: SoundRequest) => {
-  const answer = (reading: SoundReading): void => {
-    parentPort?.postMessage({ kind: 'answer', reading } satisfies SoundMessage)
+  const tell = (answer: SoundReading): void => {
+    parentPort?.postMessage({ kind: 'answer', answer } satisfies SoundMessage)
   }
-  readingOf(file).then(answer, () => {
-    answer({ kind: 'unreadable' })
+  readingOf(file).then(tell, () => {
+    tell({ kind: 'unreadable' })
   })
 })
 parentPort?.postMessage({ kind: 'ready' } satisfies SoundMessage)
