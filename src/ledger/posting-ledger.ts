@@ -4,11 +4,12 @@ import { toText } from '../kernel/text.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { PostingLedger } from './ledger.ts'
+import { makeKeptSheets, type KeptSheets, type OpenSheets } from './kept.ts'
 import { planPosting, type Posting, type PostingPlan } from './plan.ts'
-import { readBatch } from './read-batch.ts'
+import { earliestReserves, readBatch } from './read-batch.ts'
 import type { PostItem } from './receipt.ts'
 import type { Sheet } from './sheet.ts'
-import { sheetStatements, type Statement } from './sheets.ts'
+import { mustBeWritten, sendSheets, type SheetContext, type Statement } from './sheets.ts'
 import { makeSnapshots } from './snapshots.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['store-answers', 'park-receipt'])
@@ -28,43 +29,95 @@ export interface PostingLedgerOptions {
   readonly alongside?: (postings: readonly Posted[], nowMs: number) => readonly Statement[]
   /** Told of what was committed. A commit of unknown outcome that happened is not told. */
   readonly posted?: (postings: readonly Posting[]) => void
+  /** Batches that are read after what was kept had changed, at most. Default KEPT_PAUSE_MAX. */
+  readonly pauseMax?: number
 }
 
-/** Posting on Postgres: two round trips a batch, whatever its size. Source: design §5. */
+/** What posts a batch needs besides it. */
+interface Posts {
+  readonly db: Db
+  readonly kept: KeptSheets
+  readonly besideOf: (plan: PostingPlan, sheets: OpenSheets['sheets']) => readonly Statement[]
+}
+
+const NOTHING = new Map<string, never>()
+
+/** From what is kept, in the hope that it is still so. null = it was not, and nothing happened. */
+async function postKept(
+  { db, kept, besideOf }: Posts,
+  items: readonly PostItem[],
+  context: SheetContext,
+): Promise<PostingPlan | null> {
+  const open = kept.take(earliestReserves(items), context)
+  if (open === null) return null
+  const sheets = [...open.sheets.values()]
+  const plan = planPosting({ items, sheets: open.sheets, posted: NOTHING, traces: NOTHING })
+  const { postings } = plan
+  const unposted = postings.map(({ receipt }) => receipt.holdId)
+  const beside = besideOf(plan, open.sheets)
+  const { written } = await db.tx(async (tx) => {
+    const written = sendSheets(tx, sheets, { postings, unposted }, context.nowMs)
+    if (beside.length > 0 && (await written).length > 0) send(tx, beside)
+    return { written }
+  })
+  const wasSo = (await written).length > 0
+  kept.judge(wasSo)
+  if (!wasSo) return null
+  kept.keep(open)
+  return plan
+}
+
+/** From what is read under locks. */
+async function postRead(
+  { db, kept, besideOf }: Posts,
+  items: readonly PostItem[],
+  context: SheetContext,
+): Promise<PostingPlan> {
+  const { input, plan, written } = await db.tx(async (tx) => {
+    const input = await readBatch(tx, items, context)
+    const plan = planPosting(input)
+    const { postings } = plan
+    if (postings.length === 0) return { input, plan, written: null }
+    const touched = new Set(postings.map(({ receipt }) => receipt.accountId))
+    const changed = [...input.sheets.values()].filter(({ account }) => touched.has(account.id))
+    const written = sendSheets(tx, changed, { postings, unposted: [] }, context.nowMs)
+    send(tx, besideOf(plan, input.sheets))
+    return { input, plan, written }
+  })
+  if (written !== null) mustBeWritten(await written)
+  kept.keep(input)
+  return plan
+}
+
+/** Not waited for: they travel together with the COMMIT. */
+function send(tx: Tx, statements: readonly Statement[]): void {
+  for (const { sql, params } of statements) void tx.query(sql, params)
+}
+
+/**
+ * Posting on Postgres, whatever the batch's size: one round trip where its accounts are as this
+ * process left them and nothing is written beside, else two or three. Source: design §5.
+ */
 export function makePostingLedger(options: PostingLedgerOptions): PostingLedger {
   const { db, ids } = options
-  const alongside = options.alongside ?? (() => [])
+  const kept = makeKeptSheets(options.pauseMax)
 
-  async function postIn(tx: Tx, items: readonly PostItem[], nowMs: number): Promise<PostingPlan> {
-    const input = await readBatch(tx, items, { nowMs, newId: () => ids.uuid() })
-    const plan = planPosting(input)
-    // Not waited for: they travel together with the COMMIT.
-    for (const { sql, params } of statementsOf(plan, input.sheets, nowMs))
-      void tx.query(sql, params)
-    return plan
-  }
-
-  function statementsOf(
-    plan: PostingPlan,
-    sheets: ReadonlyMap<string, Sheet>,
-    nowMs: number,
-  ): Statement[] {
-    if (plan.postings.length === 0) return []
-    const touched = new Set(plan.postings.map(({ receipt }) => receipt.accountId))
-    const changed = [...sheets.values()].filter(({ account }) => touched.has(account.id))
-    const posted = plan.postings.map((posting) => withAccount(posting, sheets))
-    return [
-      ...sheetStatements(changed, plan.postings, nowMs),
-      ...alongside(posted, nowMs),
-      ...answerStatements(plan, nowMs),
-    ]
+  function besideAt(nowMs: number): Posts['besideOf'] {
+    return (plan, sheets) => {
+      const posted = plan.postings.map((posting) => withAccount(posting, sheets))
+      const others = options.alongside?.(posted, nowMs) ?? []
+      return [...others, ...answerStatements(plan, nowMs)]
+    }
   }
 
   return {
     ...makeSnapshots(db),
     async post(items, nowMs) {
       if (items.length === 0) return []
-      const plan = await db.tx((tx) => postIn(tx, items, nowMs))
+      const posts = { db, kept, besideOf: besideAt(nowMs) }
+      const context = { nowMs, newId: () => ids.uuid() }
+      const plan =
+        (await postKept(posts, items, context)) ?? (await postRead(posts, items, context))
       options.posted?.(plan.postings)
       return plan.outcomes
     },

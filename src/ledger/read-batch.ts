@@ -1,8 +1,10 @@
+import { KEPT_BACK_MS } from '../kernel/limits-posting.ts'
 import { minMicros, subMicros, ZERO } from '../kernel/money.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Taken } from './burn.ts'
+import type { OpenSheets } from './kept.ts'
 import type { PostedRev, PostingInput, Trace } from './plan.ts'
 import type { PostItem } from './receipt.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
@@ -23,8 +25,9 @@ export async function readBatch(
   tx: Tx,
   items: readonly PostItem[],
   context: SheetContext,
-): Promise<PostingInput> {
-  const since = earliestReserves(items)
+): Promise<PostingInput & OpenSheets> {
+  const back = context.nowMs - KEPT_BACK_MS
+  const since = new Map([...earliestReserves(items)].map(([id, ms]) => [id, Math.min(ms, back)]))
   const holdIds = [...new Set(items.map(({ receipt }) => receipt.holdId))]
   const [accounts, lotRows, revRows] = await Promise.all([
     lockAccounts(tx, [...since.keys()]),
@@ -42,11 +45,11 @@ export async function readBatch(
   )
   const lots = groupLots(lotRows)
   const traces = await readTraces(tx, [...corrected], lots)
-  return { items, sheets: openSheets(accounts, lots, context), posted, traces }
+  return { items, sheets: openSheets(accounts, lots, context), since, posted, traces }
 }
 
 /** By account: before it nothing of this batch was reserved. */
-function earliestReserves(items: readonly PostItem[]): Map<string, number> {
+export function earliestReserves(items: readonly PostItem[]): Map<string, number> {
   const since = new Map<string, number>()
   for (const { receipt } of items) {
     const known = since.get(receipt.accountId) ?? Number.POSITIVE_INFINITY

@@ -71,6 +71,8 @@ export interface Entry {
  */
 export interface Sheet {
   readonly account: AccountState
+  /** The account as it must still be when this is written. */
+  readonly was: Pick<AccountState, 'version' | 'changeSeq' | 'postedMicros'>
   /** In burn order. All that matter to this transaction, also expired and pending ones. */
   readonly lots: LotState[]
   readonly entries: Entry[]
@@ -88,8 +90,10 @@ export function makeSheet(
   nowMs: number,
   newId: () => string,
 ): Sheet {
+  const { version, changeSeq, postedMicros } = account
   return {
     account,
+    was: { version, changeSeq, postedMicros },
     lots: lots.sort(byBurnOrder),
     entries: [],
     newLots: [],

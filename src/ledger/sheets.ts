@@ -1,3 +1,4 @@
+import { invariant } from '../kernel/invariant.ts'
 import type { Param, Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
@@ -92,8 +93,12 @@ export async function openSheet(
 export async function writeChange(tx: Tx, sheet: Sheet): Promise<void> {
   sheet.account.version += 1
   sheet.account.changeSeq += 1
-  const statements = sheetStatements([sheet], [], sheet.nowMs)
-  await Promise.all(statements.map(({ sql, params }) => tx.query(sql, params)))
+  mustBeWritten(await sendSheets(tx, [sheet], { postings: [], unposted: [] }, sheet.nowMs))
+}
+
+/** Throws where accounts were not written although they are locked. */
+export function mustBeWritten(written: readonly Row[]): void {
+  invariant(written.length > 0, 'an account changed under its lock')
 }
 
 /** One statement with its parameters. */
@@ -102,29 +107,42 @@ export interface Statement {
   readonly params: readonly Param[]
 }
 
-/** Writes sheets as they are, and receipts. Versions are the caller's to raise. */
-export function sheetStatements(
+export interface Receipts {
+  readonly postings: readonly Posting[]
+  /** Holds of which nothing may have been posted. */
+  readonly unposted: readonly string[]
+}
+
+/**
+ * Writes sheets as they are, and receipts. Versions are the caller's to raise. Answers no rows
+ * where nothing was written, because an account or a hold was no longer as it was.
+ */
+export function sendSheets(
+  tx: Tx,
   sheets: readonly Sheet[],
-  postings: readonly Posting[],
+  { postings, unposted }: Receipts,
   nowMs: number,
-): Statement[] {
+): Promise<readonly Row[]> {
   const now = new Date(nowMs)
   const newLots = sheets.flatMap((sheet) => sheet.newLots.map((lot) => newLotJson(sheet, lot)))
   const changed = sheets.flatMap((sheet) =>
     [...sheet.changedLots].filter((lot) => !sheet.newLots.includes(lot)).map(changedLotJson),
   )
-  const accounts = sheets.map(({ account }) => accountJson(account))
+  const accounts = sheets.map(accountJson)
   const json = [accounts, changed, spendRows(postings)].map((list) => JSON.stringify(list))
   const columns = [...entryColumns(sheets), ...usageColumns(postings)]
-  const write = { sql: sql['write-sheets'], params: [...json, now, ...columns] }
-  if (newLots.length === 0) return [write]
-  return [{ sql: sql['insert-lots'], params: [JSON.stringify(newLots), now] }, write]
+  if (newLots.length > 0) void tx.query(sql['insert-lots'], [JSON.stringify(newLots), now])
+  const holds = textColumn(unposted, (holdId) => holdId)
+  return tx.query(sql['write-sheets'], [...json, now, ...columns, holds])
 }
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
-const accountJson = (account: AccountState) => ({
+const accountJson = ({ account, was }: Sheet) => ({
   id: account.id,
+  was_version: was.version,
+  was_change_seq: was.changeSeq,
+  was_posted_micros: was.postedMicros,
   posted_micros: account.postedMicros,
   debt_micros: account.debtMicros,
   overage_micros: account.overageMicros,

@@ -52,9 +52,10 @@ export async function addAccount(db: Db, id: string, overageLimit = 0): Promise<
   )
 }
 
+/** As a process has it, except that it always tries what it kept. */
 export const makeLedgerOn = (db: Db) => ({
   db,
-  ledger: makePostingLedger({ db, ids }),
+  ledger: makePostingLedger({ db, ids, pauseMax: 0 }),
   books: makeBooks({ db, ids }),
 })
 
@@ -74,6 +75,32 @@ export const grant = (
   referenceId: ids.uuid(),
   ...fields,
 })
+
+/** What write-sheets.sql makes sure of before it writes, and what to put in its place. */
+const GUARDS = {
+  version: ['l.version = c.was_version', 'true'],
+  changeSeq: ['l.change_seq = c.was_change_seq', 'true'],
+  posted: ['l.posted_micros = c.was_posted_micros', 'true'],
+  unposted: ['WHERE hold_id = h.id', 'WHERE false'],
+} as const
+
+/** A database on which parts of that guard are always satisfied. */
+export function withoutGuard(db: Db, ...parts: readonly (keyof typeof GUARDS)[]): Db {
+  const weaken = (sql: string): string => {
+    if (!sql.includes('was_version')) return sql
+    return parts.reduce((text, part) => {
+      const [check, instead] = GUARDS[part]
+      const weaker = text.replace(check, instead)
+      if (weaker === text) throw new Error(`write-sheets.sql has no ${part} any more`)
+      return weaker
+    }, sql)
+  }
+  return {
+    ...db,
+    tx: (run, options) =>
+      db.tx((tx) => run({ query: (sql, params) => tx.query(weaken(sql), params) }), options),
+  }
+}
 
 /** I1 and I9 hold for every account of the database. */
 export async function expectSound(db: Db): Promise<void> {

@@ -6,6 +6,8 @@ import {
 } from '../../src/credits/transport.ts'
 import type { PostingLedger } from '../../src/ledger/ledger.ts'
 import type { PostItem } from '../../src/ledger/receipt.ts'
+import type { Db } from '../../src/store/db.ts'
+import { withoutGuard } from '../ledger/support.ts'
 
 /**
  * Rules of the protocol that can be left out, to see that the simulator misses them. A simulator
@@ -19,6 +21,8 @@ export const RULES = [
   'a load needs a token that still stands',
   'progress survives in renewals',
   'changes are swept',
+  'a posting from what was kept finds its accounts as they were',
+  'a posting from what was kept finds no receipt of its holds',
 ] as const
 export type Rule = (typeof RULES)[number]
 
@@ -35,6 +39,15 @@ export function breakLedger(rule: Rule | null, ledger: PostingLedger): PostingLe
     return giving((item) => ({ ...item, receipt: { ...item.receipt, rev: 2 } }))
   }
   return ledger
+}
+
+/** A database on which `rule` does not hold. */
+export function breakDb(rule: Rule | null, db: Db): Db {
+  if (rule === 'a posting from what was kept finds its accounts as they were') {
+    return withoutGuard(db, 'version', 'changeSeq', 'posted')
+  }
+  const isUnposted = rule === 'a posting from what was kept finds no receipt of its holds'
+  return isUnposted ? withoutGuard(db, 'unposted') : db
 }
 
 const LATEST = Number.MAX_SAFE_INTEGER

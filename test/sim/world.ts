@@ -23,7 +23,7 @@ import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import { makeLoops, type Loops } from '../../src/ops/loops.ts'
 import type { Db } from '../../src/store/db.ts'
 import { StoreAwayError } from '../../src/store/errors.ts'
-import { breakLedger, breakTransport, type Rule } from './broken.ts'
+import { breakDb, breakLedger, breakTransport, type Rule } from './broken.ts'
 import { Scheduler, type Actor, type Faults } from './scheduler.ts'
 
 export const LEASE_MS = 3_000
@@ -130,7 +130,10 @@ export class World {
       clock,
       ids,
     })
-    const ledger = breakLedger(this.#without, makePostingLedger({ db, ids }))
+    const ledger = breakLedger(
+      this.#without,
+      makePostingLedger({ db: breakDb(this.#without, db), ids, pauseMax: 0 }),
+    )
     const poster = makePoster({ ledger, clock, log: silentLog, postWaitMs: 500 })
     const credits = makeCredits({
       engine,

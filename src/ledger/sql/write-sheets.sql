@@ -1,14 +1,37 @@
--- Writes what one transaction did to its locked accounts: entries, lots, accounts, and where it
--- posts: receipts and their keys' spend (Σ of it over a budget's period is what the key has spent).
--- Amounts of lots and accounts are absolute, which the locks make safe. A client
--- key belongs to one account, so rows of key_spend are never waited for; a backend key acts for all
--- and has no budget, so it has no rows.
+-- Writes what one transaction did to its accounts: entries, lots, accounts, and where it posts:
+-- receipts and their keys' spend (Σ of it over a budget's period is what the key has spent).
+-- Amounts of lots and accounts are absolute, so nothing at all is written unless, under locks taken
+-- here in id order, each account is as its sheet was made from and no hold of $37 has a receipt:
+-- this statement sees what was posted before a sheet was made; what came later changed the account.
+-- A client key belongs to one account, so rows of key_spend are never waited for; a backend key
+-- acts for all and has no budget, so it has no rows.
 -- Parameters: $1 accounts, $2 changed lots, $3 spend (one object a key and UTC day): JSON arrays of
--- objects named like the columns below; $4 time; then arrays as text, one a column: $5–$14 of the
--- entries, $15–$36 of the receipts. Result: none.
+-- objects named like the columns below, was_* = as the sheet was made from; $4 time; then arrays as
+-- text, one a column: $5–$14 of the entries, $15–$36 of the receipts; $37 hold ids.
+-- Result: one row an account written; none = nothing was written, because something had changed.
 -- Cost: one row each; columns that keep their value leave their indexes alone. Columns instead of
 -- JSON, because with the many rows Postgres would spend a third of its time on reading the JSON.
-WITH moved AS (
+WITH c AS MATERIALIZED (
+  SELECT * FROM json_to_recordset($1::json) AS c (
+    id text, was_version bigint, was_change_seq bigint, was_posted_micros bigint,
+    posted_micros bigint, debt_micros bigint, overage_micros bigint, version bigint,
+    entry_seq bigint, next_change_at timestamptz, change_seq bigint)
+), locked AS MATERIALIZED (
+  SELECT id, version, change_seq, posted_micros
+  FROM accounts
+  WHERE id = ANY (ARRAY(SELECT id FROM c))
+  ORDER BY id
+  FOR NO KEY UPDATE
+), guard AS MATERIALIZED (
+  SELECT NOT EXISTS (
+    SELECT FROM c LEFT JOIN locked l ON l.id = c.id
+    WHERE (l.version = c.was_version AND l.change_seq = c.was_change_seq
+           AND l.posted_micros = c.was_posted_micros) IS NOT TRUE
+  ) AND NOT EXISTS (
+    SELECT FROM unnest($37::text::uuid[]) AS h (id)
+    CROSS JOIN LATERAL (SELECT FROM usage WHERE hold_id = h.id ORDER BY rev LIMIT 1) u
+  ) AS is_open
+), moved AS (
   INSERT INTO ledger_entries (account_id, seq, lot_id, line, movement_type, micros, reason,
                               reference_type, reference_id, op_id, created_at)
   SELECT account_id, seq, lot_id, line, movement_type, micros, reason,
@@ -18,13 +41,14 @@ WITH moved AS (
               $13::text::text[], $14::text::text[]) AS e (
     account_id, seq, lot_id, line, movement_type, micros, reason, reference_type, reference_id,
     op_id)
+  WHERE (SELECT is_open FROM guard)
 ), kept AS (
   UPDATE lots l
   SET state = c.state, remaining_micros = c.remaining_micros,
       expired_micros = c.expired_micros, expired_at = c.expired_at
   FROM json_to_recordset($2::json) AS c (
     id uuid, state text, remaining_micros bigint, expired_micros bigint, expired_at timestamptz)
-  WHERE l.id = c.id
+  WHERE l.id = c.id AND (SELECT is_open FROM guard)
 ), used AS (
   INSERT INTO usage (hold_id, rev, account_id, key_id, version, micros, day, reserved_at,
                      started_at, protocol, endpoint, upstream, model, stream, estimated, late,
@@ -44,11 +68,13 @@ WITH moved AS (
     hold_id, rev, account_id, key_id, version, micros, day, reserved_at, started_at, protocol,
     endpoint, upstream, model, stream, estimated, late, usage, provider_cost_pico_usd,
     price_version, http_status, first_byte_ms, duration_ms)
+  WHERE (SELECT is_open FROM guard)
 ), spent AS (
   INSERT INTO key_spend AS k (key_id, day, micros)
   SELECT key_id, day, micros
   FROM json_to_recordset($3::json) AS s (key_id text, day integer, micros bigint)
-  WHERE NOT EXISTS (SELECT FROM api_keys b WHERE b.id = s.key_id AND b.kind = 'backend')
+  WHERE (SELECT is_open FROM guard)
+    AND NOT EXISTS (SELECT FROM api_keys b WHERE b.id = s.key_id AND b.kind = 'backend')
   ON CONFLICT (key_id, day) DO UPDATE SET micros = k.micros + excluded.micros
 )
 UPDATE accounts a
@@ -56,7 +82,6 @@ SET posted_micros = c.posted_micros, debt_micros = c.debt_micros,
     overage_micros = c.overage_micros, version = c.version, entry_seq = c.entry_seq,
     next_change_at = c.next_change_at, change_seq = c.change_seq,
     changed_at = CASE WHEN c.change_seq <> a.change_seq THEN $4::timestamptz ELSE a.changed_at END
-FROM json_to_recordset($1::json) AS c (
-  id text, posted_micros bigint, debt_micros bigint, overage_micros bigint, version bigint,
-  entry_seq bigint, next_change_at timestamptz, change_seq bigint)
-WHERE a.id = c.id
+FROM c
+WHERE a.id = c.id AND (SELECT is_open FROM guard)
+RETURNING a.id
