@@ -8,11 +8,16 @@ export type Grouped = Extract<CommandName, 'reserve' | 'settle'>
 
 type Args = readonly (string | number)[]
 
+/** A command that waits for its call. */
+export interface Waits<N extends Grouped> {
+  readonly input: Input<N>
+}
+
 /**
  * How commands that come in one turn of the event loop travel together: one script call, in which
  * those of one key make a part, and one reply each. A call's KEYS are those of its parts; its ARGV
- * the shared ones, then for each part its head, the number of holds, their ids and what `push`
- * adds for each.
+ * the shared ones, then for each part what `pushPart` adds, the ids of its holds and what `push`
+ * adds for each. Arguments cost Redis more than their bytes: what a script seldom reads shares one.
  */
 export interface GroupCodec<N extends Grouped> {
   /** Name of the Lua file. */
@@ -25,8 +30,8 @@ export interface GroupCodec<N extends Grouped> {
   keys(input: Input<N>, shard: ShardKeys): readonly string[]
   /** ARGV of the whole call. */
   shared(input: Input<N>): Args
-  /** ARGV of a part. */
-  head(input: Input<N>): Args
+  /** Adds the arguments of a part: of its first command, and of all, which it is one of. */
+  pushPart(args: (string | number)[], first: Input<N>, all: readonly Waits<N>[]): void
   /** Adds the arguments of one command. */
   push(args: (string | number)[], input: Input<N>): void
   /** Reads the reply to the command that was the `at`-th of its call, from 0. */
@@ -44,9 +49,17 @@ export const reserve: GroupCodec<'reserve'> = {
     shard.due,
   ],
   shared: (r) => [r.fitShares, r.leaseMs, r.owner],
-  head: (r) => [r.keyId, r.accountId, r.keySeq],
-  push(args, r) {
-    args.push(r.wantMicros, r.leastMicros, r.tokens, r.notAfterMs)
+  pushPart(args, first, waiting) {
+    let earliestMs = Infinity
+    let numbers = ''
+    for (const { input } of waiting) {
+      earliestMs = Math.min(earliestMs, input.notAfterMs)
+      numbers += `${input.tokens} ${input.notAfterMs} `
+    }
+    args.push(first.keyId, first.accountId, first.keySeq, earliestMs, numbers, waiting.length)
+  },
+  push(args, { wantMicros, leastMicros }) {
+    args.push(wantMicros === leastMicros ? wantMicros : `${wantMicros} ${leastMicros}`)
   },
   decode(replies, at) {
     const all = readReply(replies)
@@ -110,9 +123,13 @@ export const settle: GroupCodec<'settle'> = {
     shard.receipts(accountId),
   ],
   shared: () => [],
-  head: () => [],
+  pushPart(args, _first, waiting) {
+    let tokens = ''
+    for (const { input } of waiting) tokens += `${input.tokens} `
+    args.push(waiting.length, tokens)
+  },
   push(args, s) {
-    args.push(s.micros, s.rev, s.tokens, s.receipt)
+    args.push(s.rev === 2 ? s.micros : `${s.micros} ${s.rev}`, s.receipt)
   },
   decode(replies, at) {
     if (!Array.isArray(replies[at])) {

@@ -154,7 +154,7 @@ function argumentsOf<N extends Grouped>(codec: GroupCodec<N>, { first, parts }: 
   for (const { shard, waiting } of parts.values()) {
     const [{ input } = { input: first }] = waiting
     keys.push(...codec.keys(input, shard))
-    args.push(...codec.head(input), waiting.length)
+    codec.pushPart(args, input, waiting)
     for (const one of waiting) args.push(one.input.holdId)
     for (const one of waiting) codec.push(args, one.input)
   }

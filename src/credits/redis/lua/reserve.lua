@@ -4,9 +4,10 @@
 -- of account and key. Source: design §2.4.
 -- KEYS  for each part: account, key, holds, due
 -- ARGV  1 fit shares  2 lease ms  3 owner
---       then for each part: key id, account id, change_seq that the key must have reached, number
---       of holds, their ids, then for each hold: want micros, least micros, tokens, not after
---       (engine Unix ms)
+--       then for each part: key id, account id, change_seq that the key must have reached, the
+--       earliest not_after of its holds (engine Unix ms), tokens and not_after of each hold in one
+--       text (it is only read where they matter), number of holds, their ids, then for each hold:
+--       want micros, with a blank and least micros behind where these are others
 -- Reply day, now (engine Unix ms), then for each hold two fields: micros held and available micros;
 --       where it is not newly held a list in place of micros, then 0:
 --       {'again', micros, day, reserved ms, available micros}: was held before by this id
@@ -105,7 +106,7 @@ end
 local avail, held, limit, status, key, limits
 
 -- Why the hold with these arguments cannot be made, or nil and what it takes: micros, tokens.
-local function refusal(want, least, tokens, not_after)
+local function refusal(want, tokens, not_after)
   if now - not_after > 0 then return { 'too_late' } end
   if not key then return { 'stale', 'key' } end
   if status ~= 'active' then return { 'blocked', status } end
@@ -113,9 +114,10 @@ local function refusal(want, least, tokens, not_after)
   local spendable = math.min(avail + limit, 9007199254740991)
   local budget_left = key.budget and key.budget - key.spend or math.huge
   local micros = tonumber(want)
-  if least ~= want then
+  if not micros then
+    local most, least = string.match(want, '^(%d+) (%d+)$')
     local share = math.floor(math.min(spendable, budget_left) / shares)
-    micros = math.min(micros, math.max(tonumber(least), share))
+    micros = math.min(tonumber(most), math.max(tonumber(least), share))
   end
   if micros > spendable then
     if micros <= spendable + held then return { 'held', avail, held } end
@@ -141,6 +143,12 @@ local function take(micros, tokens)
   if limits then take_rates(limits, tokens) end
 end
 
+local function words_of(text)
+  local words = {}
+  for word in string.gmatch(text, '%S+') do words[#words + 1] = word end
+  return words
+end
+
 local replies, filled = { day, now }, 2
 local function answer(first, second)
   replies[filled + 1], replies[filled + 2] = first, second
@@ -149,43 +157,48 @@ end
 
 -- Carries out the part of these keys; its arguments begin at `at`. Returns where the next one's do.
 local function reserve(k, at)
-  local key_id, account_id, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 3])
-  local ids, args = at + 4, at + 4 + count
+  local key_id, account_id, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 5])
+  local ids, wants = at + 5, at + 5 + count
   local acct = redis.call('HMGET', KEYS[k], 'inc', 'avail', 'limit', 'status', 'held', 'plain')
   if acct[1] ~= INC or not acct[2] then
     for _ = 1, count do answer({ 'stale', 'account' }, 0) end
-    return args + 4 * count
+    return wants + count + 1
   end
   avail, limit, held = tonumber(acct[2]), tonumber(acct[3]), tonumber(acct[5])
   status = acct[4]
   key = read_key(KEYS[k + 1], KEYS[k + 2], key_id, ARGV[at + 2])
   limits = acct[6] == '0' and read_limits(KEYS[k]) or nil
-  local old = redis.call('HMGET', KEYS[k + 2], unpack(ARGV, ids, args - 1))
+  local is_simple = key == PLAIN and not limits and status == 'active' and now - ARGV[at + 3] <= 0
+  local old = redis.call('HMGET', KEYS[k + 2], unpack(ARGV, ids + 1, wants))
   local record_end = times .. key_id .. ' ' .. ARGV[3]
+  local without_tokens = day_text .. '0' .. record_end
   local member_end = ' ' .. key_id .. ' ' .. account_id
-  local made, records, members, n = {}, {}, {}, 0
+  local made, records, members, n, words = {}, {}, {}, 0, nil
   for hold = 1, count do
-    local id, want, least = ARGV[ids + hold - 1], ARGV[args], ARGV[args + 1]
-    local text, why, micros, tokens = old[hold] or made[id], nil, nil, nil
+    local id, want = ARGV[ids + hold], ARGV[wants + hold]
+    local micros, text, why, tokens = tonumber(want), old[hold] or made[id], nil, 0
     if text then
       local h = read_hold(text)
       why = { 'again', h.micros, h.day, tonumber(h.reserved), avail }
+    elseif is_simple and micros and micros <= avail + limit then
+      avail, held = avail - micros, held + micros
     else
-      why, micros, tokens = refusal(want, least, ARGV[args + 2], ARGV[args + 3])
+      words = words or words_of(ARGV[at + 4])
+      why, micros, tokens = refusal(want, words[2 * hold - 1], words[2 * hold])
+      if not why then take(micros, tokens) end
     end
     if why then
       answer(why, 0)
     else
-      take(micros, tokens)
       answer(micros, avail)
-      local amount = want == least and want or int(micros)
-      text = '1 H ' .. amount .. day_text .. (tokens == 0 and '0' or int(tokens)) .. record_end
+      local amount = tonumber(want) and want or int(micros)
+      text = '1 H ' .. amount
+        .. (tokens == 0 and without_tokens or day_text .. int(tokens) .. record_end)
       made[id] = text
       records[n + 1], records[n + 2] = id, text
       members[n + 1], members[n + 2] = due, id .. member_end
       n = n + 2
     end
-    args = args + 4
   end
   if n > 0 then
     redis.call('HSET', KEYS[k], 'avail', int(avail), 'held', int(held))
@@ -194,7 +207,7 @@ local function reserve(k, at)
     if key.limited then write_key(KEYS[k + 1], key) end
     if limits then write_key(KEYS[k], limits) end
   end
-  return args
+  return wants + count + 1
 end
 
 local at = 4

@@ -13,20 +13,19 @@ local function read_hold(text)
   }
 end
 
--- The same in parts, for what is done to every hold: state, micros, progress, rev and the rest, all
--- as the text has them. Records are put together from texts: formatting numbers costs far more.
-local PARTS = '^1 (%u) (%d+) (%d+) (%d) (.*)$'
+-- The same in parts, for what is done to every hold: all as the text has them. Records are put
+-- together from texts: formatting numbers costs far more.
 
-local function parts_of(text)
-  local state, micros, progress, rev, rest = string.match(text, PARTS)
-  if not state then error('hold record not understood: ' .. text) end
-  return state, micros, progress, rev, rest
+-- Of a hold that is held: micros, progress and what comes after the rev. nil: it is settled.
+local function held_parts(text)
+  local _, last, micros, progress = string.find(text, '^1 H (%d+) (%d+) %d ')
+  if micros then return micros, progress, string.sub(text, last + 1) end
 end
 
 -- Of a settled hold: micros, rev, day. nil: it is held.
 local function settled_parts(text)
   local micros, rev, day = string.match(text, '^1 S (%d+) %d+ (%d) (%-?%d+) ')
-  if not micros and parts_of(text) ~= 'H' then error('hold record not understood: ' .. text) end
+  if not micros and not held_parts(text) then error('hold record not understood: ' .. text) end
   return micros, rev, day
 end
 
