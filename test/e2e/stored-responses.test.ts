@@ -1,6 +1,7 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Customer } from '../support/admin.ts'
+import { until } from '../support/until.ts'
 import { responseAnswer, responseStream, type Tokens } from './support/answers.ts'
 import { answerJson, answerStream, openStream } from './support/upstream.ts'
 import {
@@ -106,6 +107,25 @@ describe('a stored response', () => {
     expect((await call(customer, 'GET', `${PATH}/${unstored.id}`)).status).toBe(404)
     expect((await call(customer, 'GET', `${PATH}/..%2Fmodels`)).status).toBe(404)
     expect(calls()).toEqual([])
+  })
+
+  it('is read only while key and plan allow responses', async () => {
+    const { customer } = await person()
+    const { id } = await stored(customer)
+    const calls = keeps(id)
+    const read = () => call(customer, 'GET', `${PATH}/${id}`)
+    expect((await read()).status).toBe(200)
+    const exception = {
+      endpoints: ['chat/*'],
+      reason: 'test',
+      expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+    }
+    const path = `/admin/v1/accounts/${customer.accountId}/overrides`
+    expect((await world.gateway.admin.call('POST', path, exception)).ok).toBe(true)
+    await until(async () => (await read()).status === 403)
+    const before = calls().length
+    expect(await (await read()).json()).toMatchObject({ error: { code: 'model_not_allowed' } })
+    expect(calls()).toHaveLength(before)
   })
 
   it('is known to be its account’s by its stream too, also one that the client left', async () => {
