@@ -2,7 +2,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { matchesAny } from '../kernel/glob.ts'
 import type { Caller } from './access.ts'
 
-/** Key and plan have each a list: what both allow may be used. Source: issue 4 §4 (I10). */
+/** Key and plan have each a list: what both allow may be used. Source: design §7 (I10). */
 export const allowsModel = (caller: Caller, model: string): boolean =>
   matchesAny(caller.models, model) && matchesAny(caller.planModels, model)
 

@@ -70,7 +70,7 @@ function effectsDeps(parts: ReplayParts, stripe: ReturnType<typeof makeStripe>):
 
 /**
  * A replay of one database into another: the effects and the inbox of billing, over the target,
- * with a client of Stripe that can only read. Source: issue 5 §4.
+ * with a client of Stripe that can only read. Source: design §7.
  */
 export async function runReplay(parts: ReplayParts): Promise<ReplayReport> {
   const { environment, config, target: db, clock, ids, log } = parts

@@ -18,7 +18,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), ['take-renewals'])
  * Reads subscriptions again whose paid period has passed and of whose next one no event came: a
  * lost delivery must not cut off who paid. It is a look like any event's, so access goes on only by
  * what Stripe says; where Stripe does not answer the period and its slack end as ever. One process
- * takes each. Answers how many were taken. Source: design §7, issue 4 §4.
+ * takes each. Answers how many were taken. Source: design §7.
  */
 export function makeRenewals(deps: {
   readonly db: Db

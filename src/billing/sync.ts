@@ -31,7 +31,7 @@ export interface SyncReport extends Fetched {
  * thin ones too, which it keeps for 30 days, and of the time before that the objects themselves,
  * those included that were made earlier and may have changed since. `untilMs` null = to the newest.
  * Both are Unix ms, and the seconds they are in count. Safe at any time and any number of times.
- * Source: issue 4 §1 (events list, then objects).
+ * Source: design §7 (events list, then objects).
  */
 export type Sync = (sinceMs: number, untilMs: number | null) => Promise<SyncReport>
 

@@ -104,7 +104,7 @@ function overageDrift(row: Row): Drift | null {
  * Usage on its way out, by our own books: what waits for too long, whatever the reason; what was
  * told and is on no invoice; and the overage line of each account ↔ its receipts that are not
  * sealed, its reports that no invoice has closed, and what invoices billed ahead. Each statement
- * sees one moment. Source: issue 5 §1, §2.
+ * sees one moment. Source: design §6, §7.
  */
 export const checkOfUsageOut = (db: Tx, accountsMax = PAGE_MAX): Check => ({
   name: 'usage out',

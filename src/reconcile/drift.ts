@@ -36,7 +36,7 @@ export const DRIFT_KINDS = [
 ] as const
 export type DriftKind = (typeof DRIFT_KINDS)[number]
 
-/** Two books that say different things. Source: design §6, issue 5 §2. */
+/** Two books that say different things. Source: design §6. */
 export interface Drift {
   readonly kind: DriftKind
   readonly severity: 'urgent' | 'review' | 'info'

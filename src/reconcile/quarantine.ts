@@ -9,7 +9,7 @@ export interface Quarantine {
 /**
  * Of what was found: that whose sides have stood for as long as the quarantine. An old payment that
  * is refunded now is as young as its refund. Asked after the looks, and only where something was
- * found. Source: issue 5 §2.
+ * found. Source: design §6.
  */
 export async function settled(
   deps: Quarantine,

@@ -21,7 +21,7 @@ const WORK = 'how far the work on it is: whoever takes it up writes it'
 
 /**
  * Every column of every table: the source of what it says, a copy that a comparison is about, or
- * why it is neither. A column that is missing here fails the test. Source: issue 5 §2.
+ * why it is neither. A column that is missing here fails the test. Source: design §6.
  */
 export const COLUMNS: Readonly<Record<string, Classes>> = {
   accounts: {

@@ -54,7 +54,7 @@ function missing(question: Question, { entitlements, spendableMicros }: AccessFa
 
 /**
  * Whether an account may do something, and why. A payment that is under way allows nothing: it only
- * says why it is not allowed yet. Source: issue 4 §4.
+ * says why it is not allowed yet. Source: design §7.
  */
 export function decideAccess(question: Question, facts: AccessFacts): Reason {
   if (facts.status === 'frozen') return 'frozen'

@@ -47,7 +47,7 @@ const keptBook = z.object({
 })
 type KeptBook = z.infer<typeof keptBook>
 
-/** Every plan and rule that entitlements are resolved with. Source: issue 4 §4. */
+/** Every plan and rule that entitlements are resolved with. Source: design §7. */
 export interface PlanBook extends Omit<KeptBook, 'plans'> {
   /** Names its content; '' = nothing was published yet. */
   readonly version: string

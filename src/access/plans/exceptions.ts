@@ -8,7 +8,7 @@ import { overrideRow, type Override } from './overrides.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['add-override', 'end-override'])
 
-/** Comps and support exceptions of single accounts. Source: issue 4 §4. */
+/** Comps and support exceptions of single accounts. Source: design §7. */
 export interface Exceptions {
   /** What they change rules from the answer on, once the account is loaded. null = no account. */
   add(

@@ -209,7 +209,7 @@ const earliest = (times: readonly (number | null)[]): number | null => {
 /**
  * What an account may do at a moment: a pure function of what is stored, so that it is the same
  * whoever asks, in whatever order events came and however long no process ran. It stays as it is
- * until `nextChangeAtMs`. Source: issue 4 §4.
+ * until `nextChangeAtMs`. Source: design §7.
  */
 export function resolve(input: ResolveInput): Entitlements {
   const { book, nowMs } = input

@@ -130,7 +130,7 @@ const endOverride = (deps: AdminDeps): Route<Operator> =>
     },
   })
 
-/** Entitlements of single accounts. Source: issue 4 §4. */
+/** Entitlements of single accounts. Source: design §7. */
 export const entitlementRoutes = (deps: AdminDeps): readonly Route<Operator>[] => [
   readEntitlements(deps),
   addOverride(deps),

@@ -29,7 +29,7 @@ interface Rule {
 
 const ANSWERED: readonly CountName[] = ['stored', 'duplicate', 'ignored']
 
-/** Source: issue 4 §1. That a payment could not be granted, or an event died, is told by itself. */
+/** Source: design §7. That a payment could not be granted, or an event died, is told by itself. */
 export const RULES: readonly Rule[] = [
   {
     kind: 'stripe_deliveries_unanswered',

@@ -147,7 +147,7 @@ async function work(deps: PollerDeps, job: Job): Promise<void> {
 /**
  * Polls responses that are made in the background until they have ended, and charges them once,
  * whether or not their client ever asks. Every process polls; a job whose process died is due
- * again when its lease ends. Source: issue 3 §1, providers.md §1.
+ * again when its lease ends. Source: design §3, providers.md §1.
  */
 export function makePoller(deps: PollerDeps): WorkPool {
   return makeWorkPool({

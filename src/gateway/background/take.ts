@@ -56,7 +56,7 @@ function jobOf(
 
 /**
  * Hands a response that goes on over to those who poll: written down before its client hears of
- * it, so that whoever is left polls on. false = it could not be written. Source: issue 3 §1.
+ * it, so that whoever is left polls on. false = it could not be written. Source: design §3.
  */
 export async function takeJob(
   deps: GatewayDeps,

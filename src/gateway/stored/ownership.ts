@@ -11,7 +11,7 @@ const notYours = (id: string): Refusal =>
 /**
  * What a request goes on from must be its own account's: a response, an item of one. It then goes
  * to the upstream that keeps it. Conversations are made beside the gateway, so they are nobody's.
- * Answers the request as it may go on. Source: issue 3 §1.
+ * Answers the request as it may go on. Source: design §3.
  */
 export async function claimStored(
   deps: GatewayDeps,

@@ -27,7 +27,7 @@ async function upstreamOf(deps: GatewayDeps, { caller, params }: Request) {
 
 /**
  * Reading, cancelling and deleting a stored response: free of charge, and its own account's only.
- * Source: issue 3 §1.
+ * Source: design §3.
  */
 export function storedResponsesPlugin(app: FastifyInstance, deps: GatewayDeps): void {
   const route = (method: 'GET' | 'POST' | 'DELETE', below: string): void => {

@@ -94,7 +94,7 @@ const fileOf = (
 
 /**
  * Compares Stripe's export with a program's own list of accounts. Reads files, nothing else: no
- * network, no key, no store. Throws AuditInputError. Source: issue 5 §3.
+ * network, no key, no store. Throws AuditInputError. Source: design §7.
  */
 export async function audit(input: AuditInput): Promise<Audit> {
   const { maps, words, nowMs } = input

@@ -228,7 +228,7 @@ function ofLoose(deps: JudgeDeps, account: AppAccount): AuditFinding | null {
 
 /**
  * Everything on which the two exports differ, one after the other: nothing is collected, so that
- * this can be asked more than once. Source: design §6 (I3, I4), issue 5 §3.
+ * this can be asked more than once. Source: design §6 (I3, I4), §7.
  */
 export function* judge(deps: JudgeDeps): Generator<AuditFinding> {
   for (const customer of deps.stripe.all()) yield* ofCustomer(deps, customer)

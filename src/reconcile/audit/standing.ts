@@ -27,7 +27,7 @@ export interface Subscription {
  */
 export type Standing = 'paid' | 'trial' | 'grace' | 'paid_through' | 'unpaid' | 'none' | 'unknown'
 
-/** Best first: one that is in force rules over all that ended. Source: issue 5 §3. */
+/** Best first: one that is in force rules over all that ended. Source: design §7. */
 const RANK: readonly string[] = [
   ...['active', 'trialing', 'past_due', 'unpaid', 'paused', 'canceled', 'incomplete'],
   'incomplete_expired',

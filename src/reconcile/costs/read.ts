@@ -156,7 +156,7 @@ function unfinished(fromDay: number, toDay: number, madeAtMs: number): number[] 
 
 /**
  * Reads a provider's export of costs: summed by UTC day and model, exact, in bounded memory.
- * `madeAtMs`: when the file was written. Throws AuditInputError. Source: issue 5 §2.
+ * `madeAtMs`: when the file was written. Throws AuditInputError. Source: design §6.
  */
 export async function readCosts(
   file: CsvFile,

@@ -57,7 +57,7 @@ export function usdText(pico: bigint): string {
 
 const abs = (value: bigint): bigint => (value < 0n ? -value : value)
 
-/** Within 0.5 % of what the provider bills or 1 cent, whichever is larger. Source: issue 5 §2. */
+/** Within 0.5 % of what the provider bills or 1 cent, whichever is larger. Source: design §6. */
 export function agrees(exported: bigint, receipts: bigint): boolean {
   const half = abs(exported) / 200n
   return abs(exported - receipts) <= (half > CENT_PICO ? half : CENT_PICO)

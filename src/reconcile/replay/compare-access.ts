@@ -31,7 +31,7 @@ function apart(one: object, other: object): [string, string] {
 /**
  * What an account is entitled to, as it is stored, against what follows from its subscriptions as
  * the replay found them. Exceptions are an operator's: the source's apply to both. null = alike.
- * Source: issue 5 §4, design §6 (I4, I10).
+ * Source: design §6 (I4, I10), §7.
  */
 export async function compareAccess(
   { source, replay, book, nowMs }: AccessSides,

@@ -57,7 +57,7 @@ export function judgeClosed(
  * Every `billed` entry against the invoice that it names: it must be there, be final, and be the
  * customer's of the account. How much it closed cannot be made again: that is the least of the
  * overage that was open and of what Stripe was told in time, and both follow from usage, which
- * neither Stripe nor its events have. Source: issue 5 §4.
+ * neither Stripe nor its events have. Source: design §7.
  */
 export async function compareBilled(
   source: Tx,

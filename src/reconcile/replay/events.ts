@@ -81,7 +81,7 @@ function makeWhy(mode: 'test' | 'live'): Why {
 
 /**
  * Puts the stored events into the target's inbox, page by page, and works them off with the worker
- * that the program itself has. Goes on from where an earlier run ended. Source: issue 5 §4.
+ * that the program itself has. Goes on from where an earlier run ended. Source: design §7.
  */
 export async function replayEvents(deps: EventsDeps, from: Mark): Promise<Replayed> {
   const { source, target, inbox, clock, progress } = deps

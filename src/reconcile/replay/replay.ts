@@ -122,7 +122,7 @@ async function compareAtRest(deps: ReplayDeps): Promise<Compared> {
  * Rebuilds what Stripe's payments granted and took back, from an empty ledger, with the effects and
  * the inbox that wrote it, and sets it against the ledger of the source. Reads the source and
  * Stripe, writes the target only. May be interrupted and repeated. Throws ReplayRefusedError.
- * Source: issue 5 §4; ARCHITECTURE.md (Replay).
+ * Source: design §7 (Replay).
  */
 export async function replayFromZero(deps: ReplayDeps): Promise<ReplayReport> {
   const { source, target, inbox, clock, progress } = deps

@@ -83,7 +83,7 @@ type Page = (after: string | null) => Promise<WalkPage<{ readonly id: string }>>
 
 /**
  * Passes everything of Stripe's that moved money or gives access, a page at a time, and looks at
- * what no event has led to since `sinceMs`: events get lost, objects do not. Source: issue 5 §4.
+ * what no event has led to since `sinceMs`: events get lost, objects do not. Source: design §7.
  */
 export async function walkAll(deps: WalkDeps, sinceMs: number): Promise<Walked> {
   const { walk, progress } = deps
