@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import type { CachingAuthenticator } from '../access/authenticator.ts'
 import type { Subjects } from '../access/subjects.ts'
 import type { Config } from '../config.ts'
@@ -9,6 +10,7 @@ import type { HttpDeps } from '../gateway/http/exchange.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import { makeRunning, type Running } from '../gateway/running.ts'
+import { makeFormStores } from '../gateway/forms/store.ts'
 import { makeSoundReader } from '../gateway/sound/sound-reader.ts'
 import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
@@ -81,6 +83,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
     waitMs: () => config.idempotency_wait_ms,
   })
   const sounds = makeSoundReader({ clock })
+  const forms = makeFormStores({ directory: tmpdir(), log })
   const running = makeRunning()
   return {
     deps: {
@@ -90,6 +93,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       prices: parts.book,
       tokens: parts.tokenizer,
       sounds,
+      forms,
       idempotency,
       stored: parts.stored,
       background: parts.background,

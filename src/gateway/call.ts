@@ -138,6 +138,12 @@ export function callUpstream(deps: GatewayDeps, call: Call, handlers: CallHandle
       return handlers.open(exchange, status, headers, flow)
     },
     refused(failure, wasSent) {
+      const ours = exchange.sent?.stopped ?? null
+      if (ours !== null) {
+        breaker.report('unknown')
+        handlers.refused(exchange, ours)
+        return
+      }
       breaker.report('failed')
       const next = wasSent ? null : nextOf(deps, call)
       const again = wasSent || next !== null ? null : againOf(call, failure)

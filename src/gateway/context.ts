@@ -5,10 +5,13 @@ import type { CreditEngine } from '../credits/commands.ts'
 import type { Credits } from '../credits/lifecycle.ts'
 import type { Holds, OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
+import type { FormStores } from './forms/store.ts'
+import type { SentForm } from './forms/sent-form.ts'
 import type { Jobs } from './background/jobs.ts'
 import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
 import type { StoredIds } from './stored/stored-ids.ts'
@@ -53,6 +56,7 @@ export interface GatewayDeps {
   readonly prices: PriceBook
   readonly tokens: TokenCounter
   readonly sounds: SoundReader
+  readonly forms: FormStores
   readonly idempotency: Idempotency
   readonly stored: StoredIds
   /** Who follows background responses to their end. */
@@ -81,6 +85,13 @@ export interface Arrival {
   readonly caller: Caller
   readonly view: RequestView
   readonly raw: Buffer
+  /** The body in place of `raw`: a form that is too long for memory. */
+  readonly sent?: SentForm
+  /**
+   * Reads the rest of a form that was bounded by its beginning, to bound it by all of it. Absent =
+   * it was.
+   */
+  readonly exactly?: () => Promise<Arrival | Refusal>
   readonly headers: IncomingHttpHeaders
   /** Raw query string without "?" and without `key`. */
   readonly query: string

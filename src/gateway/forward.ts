@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { errors, type Dispatcher } from 'undici'
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { REQUEST_BODY_WAIT_MS_MAX } from '../kernel/limits.ts'
 import type { Exchange } from './context.ts'
+import type { SentForm } from './forms/sent-form.ts'
 import { upstreamHeaders } from './headers.ts'
 
 /** Steers the bytes that come from the upstream. */
@@ -85,20 +87,36 @@ export function dispatch(
   })
 }
 
+/** A form from where it is kept. While it comes, who waits for an answer waits for the client. */
+function bodyOf(
+  { hold, target: { upstream }, headers }: Exchange,
+  sent: SentForm,
+): Pick<Dispatcher.DispatchOptions, 'headers' | 'body' | 'headersTimeout'> {
+  const own = upstreamHeaders(headers, upstream.ownHeaders, upstream.ownHeaderNames)
+  if (sent.bytes !== null) own.push('content-length', String(sent.bytes))
+  const waitMs = sent.isComing ? REQUEST_BODY_WAIT_MS_MAX : 0
+  return {
+    headers: own,
+    body: sent.body(() => hold.ensureFresh()),
+    headersTimeout: upstream.responseMsMax + waitMs,
+  }
+}
+
 /**
  * Sends the request to its upstream, byte for byte what was read unless a field was injected. The
  * path is the protocol's own, never the client's. No retries here: a second call could bill twice.
  * Source: design §2.5.
  */
 export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
-  const { upstream } = exchange.target
+  const { target, sent } = exchange
+  const { upstream } = target
   const query = exchange.query === '' ? '' : `?${exchange.query}`
   const options: Dispatcher.DispatchOptions = {
     origin: upstream.origin,
     path: `${upstream.basePath}${exchange.protocol.path}${query}`,
     method: 'POST',
     headers: upstreamHeaders(exchange.headers, upstream.ownHeaders, upstream.ownHeaderNames),
-    body: exchange.body,
+    ...(sent === undefined ? { body: exchange.body } : bodyOf(exchange, sent)),
   }
   dispatch(upstream.dispatcher, options, handlers)
 }

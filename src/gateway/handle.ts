@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
-import { piecesOf } from '../protocols/form.ts'
+import { makePieces } from '../protocols/form-pieces.ts'
 import { makeAnswerSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
 import { makeBackgroundStream } from './background/stream.ts'
@@ -29,7 +29,7 @@ const BROKEN = refuse('internal_error', 'Something went wrong here. Try again.')
  * that meters, settles and answers. Source: design §2.
  */
 export function handle(deps: GatewayDeps, arrival: Arrival): void {
-  const ended = deps.running.begin()
+  const ended = endOf(deps, arrival)
   start(deps, arrival, ended).then(
     (isSent) => {
       if (!isSent) ended()
@@ -43,8 +43,19 @@ export function handle(deps: GatewayDeps, arrival: Arrival): void {
   )
 }
 
+/** What tells that nothing more will be done for it. */
+function endOf({ running }: GatewayDeps, { sent }: Arrival): () => void {
+  const ended = running.begin()
+  if (sent === undefined) return ended
+  return () => {
+    sent.close()
+    ended()
+  }
+}
+
 /** Answers whether it was sent: then its sink owns its end. */
-async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Promise<boolean> {
+async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Promise<boolean> {
+  let arrival = first
   const named = arrival.headers['idempotency-key'] !== undefined
   const claim = named ? await claimFor(deps, arrival) : null
   if (claim !== null && claim.kind === 'replay') {
@@ -56,7 +67,15 @@ async function start(deps: GatewayDeps, arrival: Arrival, ended: () => void): Pr
     refuseWith(deps, arrival, claim.refusal)
     return false
   }
-  const reserved = await admit(deps, arrival)
+  let reserved = await admit(deps, arrival)
+  if (!reserved.ok && arrival.exactly !== undefined) {
+    const whole = await arrival.exactly()
+    if ('code' in whole) reserved = whole
+    else {
+      arrival = whole
+      reserved = await admit(deps, arrival)
+    }
+  }
   if (!reserved.ok) {
     await claim?.free()
     refuseWith(deps, arrival, withTopUp(deps, reserved))
@@ -99,10 +118,13 @@ function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void
 /** Claims the client's idempotency key, if it sent one. Source: design §9. */
 async function claimFor(
   deps: GatewayDeps,
-  { id, caller, headers, protocol, raw }: Arrival,
+  { id, caller, headers, protocol, raw, sent }: Arrival,
 ): ReturnType<typeof claimKey> {
   const hash = createHash('sha256').update(`${protocol.path}\n`)
-  for (const piece of piecesOf(raw, headers['content-type'])) hash.update(piece)
+  const pieces = makePieces(headers['content-type'], (piece) => hash.update(piece))
+  if (sent === undefined) pieces.push(raw)
+  else for await (const chunk of sent.chunks()) pieces.push(chunk)
+  pieces.end()
   const key = headers['idempotency-key'] ?? ''
   return claimKey(deps, { id, caller, key, bodyHash: hash.digest() })
 }

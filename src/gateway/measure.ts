@@ -207,6 +207,7 @@ export function draftWith(
   const { times, startedMonoMs } = exchange
   return {
     ...exchange.draft,
+    stream: exchange.view.stream,
     model: measured.model,
     estimated: measured.estimated,
     usage: measured.usage,

@@ -1,12 +1,12 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { FORM_BODY_BYTES_MAX } from '../kernel/limits-media.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
-import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
+import type { PathProtocols, Protocol } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
 import { actFor, authenticate, secretOf, subjectOf } from './authenticate.ts'
 import type { GatewayDeps } from './context.ts'
+import { serveForm, type Coming } from './forms/serve.ts'
 import { handle } from './handle.ts'
 import type { HttpDeps } from './http/exchange.ts'
 import { httpApisPlugin } from './http/plugin.ts'
@@ -35,10 +35,20 @@ export interface GatewayPluginOptions {
 /** Bodies arrive as raw bytes, once. */
 function takeBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  const limits = { '*': REQUEST_BODY_BYTES_MAX, 'multipart/form-data': FORM_BODY_BYTES_MAX }
-  for (const [type, bodyLimit] of Object.entries(limits)) {
-    app.addContentTypeParser(type, { parseAs: 'buffer', bodyLimit }, (_request, body, done) => {
-      done(null, body)
+  const options = { parseAs: 'buffer', bodyLimit: REQUEST_BODY_BYTES_MAX } as const
+  app.addContentTypeParser('*', options, (_request, body, done) => {
+    done(null, body)
+  })
+}
+
+/** Forms are left to their readers, where there are any. */
+function registerForms(app: FastifyInstance, deps: GatewayDeps, protocols: readonly Protocol[]) {
+  app.addContentTypeParser('multipart/form-data', (_request, _payload, done) => {
+    done(null)
+  })
+  for (const protocol of protocols) {
+    app.post(protocol.path, (request, reply) => {
+      serve(deps, protocol, request, reply)
     })
   }
 }
@@ -65,7 +75,12 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     if (caller instanceof Promise) caller.then(take, next)
     else take(caller)
   })
-  for (const protocol of options.protocols) {
+  const takesForms = (protocol: Protocol): boolean => protocol.forms !== undefined
+  app.register(async (below) => {
+    registerForms(below, deps, options.protocols.filter(takesForms))
+    await Promise.resolve()
+  })
+  for (const protocol of options.protocols.filter((each) => !takesForms(each))) {
     app.post(protocol.path, (request, reply) => {
       serve(deps, protocol, request, reply)
     })
@@ -104,43 +119,42 @@ function callerOf(
   return found instanceof Promise ? found.then(act) : act(found)
 }
 
+const FORM = /^multipart\/form-data\s*(?:;|$)/i
+
 function serve(
   deps: GatewayDeps,
   protocol: Protocol,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { body, caller } = request
-  const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  const { body, caller, headers } = request
   const query = splitQuery(request.url)?.query ?? ''
-  const begin = (view: RequestView | Refusal): void => {
-    if (caller === null || !view.ok) {
-      const refusal = view.ok ? refuse('invalid_api_key', 'Invalid API key.') : view
-      endWith(request, reply, protocol.family, refusal)
-      return
-    }
+  const odd = refuseQuery(protocol.family, query)
+  if (caller === null || odd !== null) {
+    const refusal = odd ?? refuse('invalid_api_key', 'Invalid API key.')
+    endWith(request, reply, protocol.family, refusal)
+    return
+  }
+  const coming: Coming = {
+    ...{ id: request.id, protocol, caller, headers, query },
+    out: reply.raw,
+    startedAtMs: deps.clock.now(),
+    startedMonoMs: request.startedMonoMs,
+  }
+  const { forms } = protocol
+  if (forms !== undefined && FORM.test(headers['content-type'] ?? '')) {
     reply.hijack()
-    handle(deps, {
-      id: request.id,
-      protocol,
-      caller,
-      view,
-      raw,
-      headers: request.headers,
-      query,
-      out: reply.raw,
-      startedAtMs: deps.clock.now(),
-      startedMonoMs: request.startedMonoMs,
-    })
+    serveForm(deps, forms, coming, request.raw)
+    return
   }
-  const read =
-    refuseQuery(protocol.family, query) ?? readBody(protocol, raw, request.headers, deps.sounds)
-  if (!(read instanceof Promise)) begin(read)
-  else {
-    read.then(begin).catch((error: unknown) => {
-      reply.send(error)
-    })
+  const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  const view = readBody(protocol, raw, headers)
+  if (!view.ok) {
+    endWith(request, reply, protocol.family, view)
+    return
   }
+  reply.hijack()
+  handle(deps, { ...coming, view, raw })
 }
 
 /** The framework's own errors, told in the caller's envelope. Source: providers.md §2. */

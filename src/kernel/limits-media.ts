@@ -1,7 +1,24 @@
 /** Bounds of forms and media, and of what providers keep, each with its reason. */
 
-/** A form is read whole: OpenAI's largest sound file (25 MB) and its fields, or some images. */
-export const FORM_BODY_BYTES_MAX = 32 * 1024 * 1024
+/** A form with a sound: OpenAI's largest file (25 MB), with room for what grows, and its fields. */
+export const FORM_SOUND_BYTES_MAX = 32 * 1024 * 1024
+/** A form with images: two of OpenAI's largest (50 MB), or sixteen of 8 MB. */
+export const FORM_IMAGES_BYTES_MAX = 128 * 1024 * 1024
+/** A form up to here stays in memory and is bounded exactly: two minutes of speech, or an image. */
+export const FORM_MEMORY_BYTES = 1024 * 1024
+/** All longer forms of one process together: on disk, or in memory where there is no disk. */
+export const FORMS_KEPT_BYTES_MAX = 4 * 1024 * 1024 * 1024
+export const FORMS_KEPT_IN_MEMORY_BYTES_MAX = 256 * 1024 * 1024
+/** Read back at once from where a form is kept. */
+export const FORM_READ_BYTES = 256 * 1024
+/** First chunks of a WAV file, among them its format; notes on its making come before the sound. */
+export const SOUND_HEAD_BYTES = 4 * 1024
+/** A prompt that may come after the file: four times the 224 tokens that whisper reads. */
+export const FORM_LATE_PROMPT_BYTES = 4 * 1024
+/** Fields of one form together: a prompt, and lists of words or speakers. */
+export const FORM_FIELDS_BYTES_MAX = 1024 * 1024
+/** Sixteen images, a mask and some markup. */
+export const FORM_FILES_MAX = 24
 /** Sixteen images, a mask, and lists of words or speakers, one part each. */
 export const FORM_PARTS_MAX = 256
 /** Headers of one part of a form: two lines with a file's name. */
@@ -18,7 +35,7 @@ export const AUDIO_START_MS_MAX = 20_000
 export const AUDIO_THREADS = 2
 /** Waiting for a thread: as long as five files that take all their time. Then: ask again. */
 export const AUDIO_WAIT_MS_MAX = 10_000
-/** Sound files that are read or wait to be, each of at most FORM_BODY_BYTES_MAX. */
+/** Sound files that are read or wait to be, each of at most FORM_SOUND_BYTES_MAX. */
 export const AUDIO_QUEUE_MAX = 32
 /** OpenAI keeps a stored response for thirty days. */
 export const STORED_ID_MS = 30 * 24 * 3_600_000

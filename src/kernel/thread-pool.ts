@@ -1,8 +1,8 @@
 import { makeFairQueue } from './fair-queue.ts'
-import { makeThread, type Thread, type ThreadOptions, type ThreadTask } from './thread.ts'
+import { makeThread, type Prepare, type Thread, type ThreadOptions } from './thread.ts'
 
 export interface Job {
-  readonly prepare: () => ThreadTask
+  readonly prepare: Prepare
   /** Owners take turns, and none fills the queue alone. Absent = one owner for all. */
   readonly owner?: string
   /** Memory that it keeps while it is open. Absent = 0. */

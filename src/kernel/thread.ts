@@ -11,6 +11,9 @@ export interface ThreadTask {
   readonly transfer: readonly Transferable[]
 }
 
+/** Makes a task when its turn has come. One that cannot be made is not done. */
+export type Prepare = () => ThreadTask | Promise<ThreadTask>
+
 export interface ThreadOptions {
   readonly clock: Clock
   /** The thread's program. */
@@ -25,7 +28,7 @@ export interface ThreadOptions {
 /** Does one task at a time. */
 export interface Thread<Answer> {
   /** null = not done. Never rejects. Not to be called before the last call has ended. */
-  run(prepare: () => ThreadTask): Promise<Answer | null>
+  run(prepare: Prepare): Promise<Answer | null>
   /** What is under way is not done. */
   stop(): Promise<void>
 }
@@ -49,6 +52,17 @@ function startWorker<Answer>(
   worker.on('error', on.gone)
   worker.on('exit', on.gone)
   return worker
+}
+
+/** Sends a task: at once, where nothing has to be waited for. */
+function hand(worker: Worker, prepare: Prepare): Promise<void> | null {
+  const post = ({ message, transfer }: ThreadTask): void => {
+    worker.postMessage(message, transfer)
+  }
+  const task = prepare()
+  if (task instanceof Promise) return task.then(post)
+  post(task)
+  return null
 }
 
 const nothing = (): undefined => undefined
@@ -101,8 +115,9 @@ export function makeThread<Answer>(options: ThreadOptions): Thread<Answer> {
         const send = (): void => {
           cancel()
           cancel = within(workMsMax)
-          const { message, transfer } = prepare()
-          current.postMessage(message, transfer)
+          hand(current, prepare)?.catch(() => {
+            if (worker === current) answer(null)
+          })
         }
         const answer = (given: Answer | null): void => {
           cancel()
@@ -113,8 +128,6 @@ export function makeThread<Answer>(options: ThreadOptions): Thread<Answer> {
         if (isReady) send()
       })
     },
-    async stop() {
-      await worker?.terminate()
-    },
+    stop: async () => worker?.terminate().then(nothing),
   }
 }

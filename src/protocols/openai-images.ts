@@ -1,15 +1,16 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { FORM_IMAGES_BYTES_MAX } from '../kernel/limits-media.ts'
 import { IMAGE_HEAD_BYTES_MAX } from '../kernel/limits.ts'
 import { nonZero, type Iteration, type Usage } from '../kernel/usage.ts'
 import { usageTail } from './answer-tail.ts'
-import { fieldsOf, readForm } from './form.ts'
+import { fieldsOf, type Form } from './form.ts'
 import { arrayOr, countOr, isObject, objectOr, parseJson, textOr, type JsonObject } from './json.ts'
 import { imageTokensMax } from './media-bounds.ts'
 import { mediaUsage } from './media-usage.ts'
 import { UNREPORTED } from './openai-chat-usage.ts'
 import { IMAGES_COST_KEYS, readImages, type ImagesIn } from './openai-images-request.ts'
 import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
-import type { MeterReport, Protocol, RequestView } from './protocol.ts'
+import type { FormReader, MeterReport, Protocol, RequestView } from './protocol.ts'
 import { findMiscasedKey, parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
 
@@ -86,9 +87,8 @@ const SINGLE_FIELDS: ReadonlySet<string> = new Set(
 )
 const FILE_FIELDS = /^(?:image|images|mask|markup)(?:\[\d*\])?$/
 
-function readEditForm(raw: Buffer, contentType: string): RequestView | Refusal {
-  const form = readForm(raw, contentType)
-  if (!form.ok) return form
+/** Each image counts, and `n` may come last: only the whole of a form tells what it costs. */
+function readEdit(form: Form): RequestView | Refusal {
   const fields = fieldsOf(form, SINGLE_FIELDS)
   if (!fields.ok) return fields
   const files = form.parts.filter(({ filename }) => filename !== null)
@@ -96,9 +96,15 @@ function readEditForm(raw: Buffer, contentType: string): RequestView | Refusal {
   if (odd !== undefined) return refuse('invalid_request', `'${odd.name}' must not be a file.`)
   if (files.length === 0) return refuse('invalid_request', "'image' must be a file.")
   const tokens = files
-    .map(({ data }) => data.subarray(0, IMAGE_HEAD_BYTES_MAX).toString('base64'))
+    .map(({ data }) => data.toString('base64'))
     .reduce((total, head) => total + imageTokensMax(head, 'openai') + FIDELITY_TOKENS, 0)
   return readImages(makeFieldReader(fields.body), { tokens, unbounded: [] })
+}
+
+const EDIT_FORMS: FormReader = {
+  bytesMax: FORM_IMAGES_BYTES_MAX,
+  fileHeadBytes: IMAGE_HEAD_BYTES_MAX,
+  read: readEdit,
 }
 
 function readJson(body: unknown): RequestView | Refusal {
@@ -121,7 +127,7 @@ function makeImages(name: 'generations' | 'edits', end: string): Protocol {
       const parsed = parseBody(raw, IMAGES_COST_KEYS)
       return parsed.ok ? readJson(parsed.body) : parsed
     },
-    ...(name === 'edits' ? { readForm: readEditForm } : {}),
+    ...(name === 'edits' ? { forms: EDIT_FORMS } : {}),
     rewrite: () => null,
     meterAnswer: meterImages,
     meterTail(tail) {

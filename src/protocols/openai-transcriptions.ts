@@ -1,13 +1,25 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import {
+  FORM_LATE_PROMPT_BYTES,
+  FORM_SOUND_BYTES_MAX,
+  SOUND_HEAD_BYTES,
+} from '../kernel/limits-media.ts'
 import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
 import type { Usage } from '../kernel/usage.ts'
-import { fieldsOf, readForm, type Form } from './form.ts'
+import { fieldsOf, type Form, type FormPart } from './form.ts'
 import { isObject, parseJson, textOr } from './json.ts'
 import { mediaUsage, secondsOr } from './media-usage.ts'
 import { UNREPORTED, type ReportedUsage } from './openai-chat-usage.ts'
 import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
-import { soundLength, type SoundLength } from './sound-length.ts'
-import type { MeterReport, Protocol, RequestView, SoundReader } from './protocol.ts'
+import { soundBound, soundLength, type SoundLength } from './sound-length.ts'
+import type {
+  BegunForm,
+  FormReader,
+  FormSounds,
+  MeterReport,
+  Protocol,
+  RequestView,
+} from './protocol.ts'
 import { makeFieldReader, type FieldReader } from './request-fields.ts'
 
 /** Fields that bound the cost. A prompt is text in any script. */
@@ -57,12 +69,20 @@ function usedBy(heard: Heard, report: MeterReport): { usage: Usage; estimated: b
   return { usage: tokens, estimated: true }
 }
 
-function viewOf(fields: FieldReader, length: SoundLength): RequestView | Refusal {
+type HeardView = RequestView & Required<Pick<RequestView, 'used'>>
+
+/** `latePromptBytes`: those of a prompt that may still come. */
+function viewOf(
+  fields: FieldReader,
+  length: SoundLength,
+  latePromptBytes: number,
+): HeardView | Refusal {
   const model = fields.model()
-  const prompt = fields.text('prompt') ?? ''
+  const given = fields.text('prompt')
+  const prompt = given ?? ''
   const stream = fields.boolean('stream')
   const isTokenPriced = reportsTokens(model)
-  const promptBytes = Buffer.byteLength(prompt)
+  const promptBytes = given === null ? latePromptBytes : Buffer.byteLength(prompt)
   const promptTokens = Math.ceil(promptBytes / BYTES_PER_TOKEN)
   const seconds = length.secondsMax
   return (
@@ -90,28 +110,68 @@ function viewOf(fields: FieldReader, length: SoundLength): RequestView | Refusal
 }
 
 /** The one file of a form. */
-function soundOf({ parts }: Form): Buffer | Refusal {
+function soundOf({ parts }: Form): FormPart | Refusal {
   const files = parts.filter(({ filename }) => filename !== null)
   const [file] = files
   if (files.length !== 1 || file?.name !== 'file') {
     return refuse('invalid_request', "'file' must be one file, the only one of the form.")
   }
-  return file.data
+  return file
 }
 
-async function readSound(
-  raw: Buffer,
-  contentType: string,
-  sounds: SoundReader,
-): Promise<RequestView | Refusal> {
-  const form = readForm(raw, contentType)
-  if (!form.ok) return form
+async function readSound(form: Form, sounds: FormSounds): Promise<HeardView | Refusal> {
   const fields = fieldsOf(form, SINGLE_FIELDS)
   if (!fields.ok) return fields
   const sound = soundOf(form)
   if ('ok' in sound) return sound
   const length = await soundLength(sound, sounds)
-  return length === null ? NOT_READ : viewOf(makeFieldReader(fields.body), length)
+  return length === null ? NOT_READ : viewOf(makeFieldReader(fields.body), length, 0)
+}
+
+const LATE = refuse(
+  'invalid_request',
+  "What follows the file makes the request larger than it began: put 'prompt' before 'file'.",
+)
+
+const isBeyond = (whole: RequestView, bound: RequestView): boolean =>
+  whole.model !== bound.model ||
+  whole.inputTokensMax > bound.inputTokensMax ||
+  (whole.outputTokensLimit ?? 0) > (bound.outputTokensLimit ?? 0) ||
+  (whole.unitsMax?.seconds ?? 0) > (bound.unitsMax?.seconds ?? 0)
+
+/** A form whose model is known when its file begins: all that follows is bounded by its size. */
+function beginSound(form: Form, bodyBytesMax: number): BegunForm | null {
+  const fields = fieldsOf(form, SINGLE_FIELDS)
+  const sound = soundOf(form)
+  if (!fields.ok || 'ok' in sound) return null
+  const length = soundBound(sound.data, bodyBytesMax - sound.at)
+  const bound = viewOf(makeFieldReader(fields.body), length, FORM_LATE_PROMPT_BYTES)
+  if (!bound.ok) return null
+  let known = bound
+  return {
+    view: {
+      ...bound,
+      get stream() {
+        return known.stream
+      },
+      inputText: () => known.inputText(),
+      used: (report) => known.used(report),
+    },
+    async end(whole, sounds) {
+      const view = await readSound(whole, sounds)
+      if (!view.ok) return view
+      if (isBeyond(view, bound)) return LATE
+      known = view
+      return null
+    },
+  }
+}
+
+const SOUND_FORMS: FormReader = {
+  bytesMax: FORM_SOUND_BYTES_MAX,
+  fileHeadBytes: SOUND_HEAD_BYTES,
+  read: readSound,
+  begin: beginSound,
 }
 
 const SUBTITLE = /^(?:\d+:)?\d+:\d+[.,]\d+ +--> +(?:(\d{1,4}):)?(\d\d):(\d\d)[.,](\d{3})\b/gm
@@ -168,7 +228,7 @@ function makeTranscripts(name: 'transcriptions' | 'translations'): Protocol {
     endpoint: `audio/${name}`,
     read: () => refuse('invalid_request', FORM_ONLY),
     readBytes: () => refuse('invalid_request', FORM_ONLY),
-    readForm: readSound,
+    forms: SOUND_FORMS,
     rewrite: () => null,
     meterAnswer: meterTranscript,
     makeStreamTap: () =>

@@ -1,5 +1,6 @@
 import type { ErrorCode, Refusal } from '../kernel/errors.ts'
 import type { BucketName, Usage } from '../kernel/usage.ts'
+import type { Form, FormPart } from './form.ts'
 
 /**
  * One provider protocol, without any input or output: request → bound, bytes → usage, refusal →
@@ -27,15 +28,8 @@ export interface Protocol {
    * JSON.parse keeps the last). This is the gateway's way in. Linear in the body. Never throws.
    */
   readBytes(raw: Buffer): RequestView | Refusal
-  /**
-   * The same for a body of multipart/form-data. Absent = the endpoint takes none. `sounds` tells
-   * how long the sound in a file is.
-   */
-  readForm?(
-    raw: Buffer,
-    contentType: string,
-    sounds: SoundReader,
-  ): RequestView | Refusal | Promise<RequestView | Refusal>
+  /** How it reads bodies of multipart/form-data. Absent = the endpoint takes none. */
+  readonly forms?: FormReader
   /** How the body must change before it is sent; null = forward the bytes as they came. */
   rewrite(raw: Buffer, view: RequestView, inject: Injection): Buffer | null
   /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
@@ -77,9 +71,40 @@ export type SoundReading =
   /** It was not looked into, or not in time: ask again. */
   | { readonly kind: 'not_read' }
 
+/** The bytes of a sound, or how to get a copy of them when its turn to be read has come. */
+export type SoundFile = Uint8Array | (() => Promise<Uint8Array<ArrayBuffer>>)
+
 /** Never rejects. */
 export interface SoundReader {
-  seconds(file: Uint8Array): Promise<SoundReading>
+  seconds(file: SoundFile): Promise<SoundReading>
+}
+
+/** How long the sound in a part of a form is, of which all has come. Never rejects. */
+export interface FormSounds {
+  seconds(part: FormPart): Promise<SoundReading>
+}
+
+/** How an endpoint reads forms. Nothing here throws. */
+export interface FormReader {
+  /** Largest body that it takes. */
+  readonly bytesMax: number
+  /** First bytes of each file that it looks at. */
+  readonly fileHeadBytes: number
+  /** Reads a form that is whole. */
+  read(form: Form, sounds: FormSounds): RequestView | Refusal | Promise<RequestView | Refusal>
+  /**
+   * Bounds a form by its beginning, whatever follows in a body of at most `bodyBytesMax`. null =
+   * only the whole of it tells, or it is to be refused. Absent = that is always so.
+   */
+  begin?(form: Form, bodyBytesMax: number): BegunForm | null
+}
+
+/** A form that may be sent on while it comes. */
+export interface BegunForm {
+  /** What it at most costs; what was used only once it has ended. */
+  readonly view: RequestView
+  /** The form is whole: refused where it is more than was bounded, or none. */
+  end(form: Form, sounds: FormSounds): Promise<Refusal | null>
 }
 
 /** What a request asks for and at most costs, before any price is known. */

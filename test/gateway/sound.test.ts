@@ -38,6 +38,9 @@ function mp3(frames: number): Buffer {
 const exactly = (seconds: number): SoundReading => ({ kind: 'read', seconds, isExact: true })
 const secondsOf = (reading: SoundReading): number =>
   reading.kind === 'read' ? reading.seconds : NaN
+const asPart = (file: Buffer) => ({
+  ...{ name: 'file', filename: 'f', data: file, bytes: file.length, at: 0 },
+})
 const saying = (reading: SoundReading) => ({ seconds: () => Promise.resolve(reading) })
 
 /** An EBML element with a length of eight bytes. */
@@ -121,16 +124,16 @@ describe('the length of a sound', () => {
     const lying = film(2_000_000)
     const reading = await reader.seconds(lying)
     expect(secondsOf(reading)).toBeGreaterThan(30)
-    const { seconds, secondsMax } = (await soundLength(lying, saying(reading))) ?? {}
+    const { seconds, secondsMax } = (await soundLength(asPart(lying), saying(reading))) ?? {}
     expect([seconds, secondsMax]).toEqual([
       Math.ceil(secondsOf(reading) * 1_000) / 1_000,
       Math.ceil(lying.length / 2) / 1_000,
     ])
-    expect(await soundLength(wav(3), saying(exactly(3)))).toMatchObject({ secondsMax: 3 })
+    expect(await soundLength(asPart(wav(3)), saying(exactly(3)))).toMatchObject({ secondsMax: 3 })
   })
 
   it('is not made up where nobody had the time to read it', async () => {
-    expect(await soundLength(wav(1), saying({ kind: 'not_read' }))).toBeNull()
+    expect(await soundLength(asPart(wav(1)), saying({ kind: 'not_read' }))).toBeNull()
   })
 
   it('is unknown for what is no sound, and for a file made to keep a reader busy', async () => {
@@ -157,7 +160,7 @@ describe('the length of a sound', () => {
 
   it('is held and charged by its size where it cannot be read', async () => {
     const nobody = saying({ kind: 'unreadable' })
-    expect(await soundLength(Buffer.alloc(10_000), nobody)).toEqual({
+    expect(await soundLength(asPart(Buffer.alloc(10_000)), nobody)).toEqual({
       seconds: 5,
       secondsMax: 20,
       isRead: false,

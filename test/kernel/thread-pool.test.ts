@@ -83,6 +83,20 @@ describe('a pool of threads', () => {
     expect(await after).toEqual({ ok: true, answer: 'after' })
   })
 
+  it('waits for what a job is made of, as long as for its work; what cannot be made is not done', async () => {
+    open()
+    const { run } = recording()
+    const task = (message: string) => ({ message, transfer: [] })
+    const late = pool.run({ prepare: () => Promise.resolve(task('late')) })
+    expect(await late).toEqual({ ok: true, answer: 'late' })
+    expect(await pool.run({ prepare: () => Promise.reject(new Error('no')) })).toEqual(lost)
+    const never = pool.run({ prepare: () => new Promise(() => undefined) })
+    const after = run('after')
+    await clock.pass(WORK_MS)
+    expect(await never).toEqual(lost)
+    expect(await after).toEqual({ ok: true, answer: 'after' })
+  })
+
   it('lets nothing wait for too long, and ends with all that is open', async () => {
     open({ workMsMax: 2 * WAIT_MS })
     const { run } = recording()

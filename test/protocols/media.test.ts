@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { readForm } from '../../src/protocols/form-scan.ts'
 import { openaiImageEdits, openaiImages } from '../../src/protocols/openai-images.ts'
 import { openaiSpeech } from '../../src/protocols/openai-speech.ts'
 import {
@@ -6,6 +7,7 @@ import {
   openaiTranslations,
 } from '../../src/protocols/openai-transcriptions.ts'
 import type {
+  FormSounds,
   MeterReport,
   Protocol,
   RequestView,
@@ -41,8 +43,13 @@ const listening = (seconds: number | null) => ({
   seconds: () => Promise.resolve(readingOf(seconds)),
 })
 
+function readAs(protocol: Protocol, fields: Fields, sounds: FormSounds) {
+  const read = readForm(form(fields), TYPE, protocol.forms?.fileHeadBytes ?? 0)
+  return read.ok ? protocol.forms?.read(read, sounds) : read
+}
+
 async function viewOfForm(protocol: Protocol, fields: Fields, seconds: number | null = 7) {
-  const view = await protocol.readForm?.(form(fields), TYPE, listening(seconds))
+  const view = await readAs(protocol, fields, listening(seconds))
   if (view?.ok !== true) throw new Error(view?.message ?? 'takes no forms')
   return view
 }
@@ -97,7 +104,7 @@ const WRONG_FORMS: [Protocol, Fields, RegExp][] = [
   [openaiTranscriptions, { model: 'm', file: FILE, stream: 'perhaps' }, /'stream'/],
 ]
 it.each(WRONG_FORMS)('is refused in words as a form, %#', async (protocol, fields, message) => {
-  const refusal = await protocol.readForm?.(form(fields), TYPE, listening(7))
+  const refusal = await readAs(protocol, fields, listening(7))
   expect(refusal).toMatchObject({ ok: false, code: 'invalid_request' })
   if (refusal?.ok === false) expect(refusal.message).toMatch(message)
 })
@@ -282,8 +289,8 @@ describe('a transcript is charged', () => {
   })
   it('not at all where nobody has the time to read the file: it is refused, to be tried again', async () => {
     const busy = { seconds: () => Promise.resolve({ kind: 'not_read' as const }) }
-    const fields = form({ model: 'whisper-1', file: FILE })
-    expect(await openaiTranscriptions.readForm?.(fields, TYPE, busy)).toMatchObject({
+    const fields = { model: 'whisper-1', file: FILE }
+    expect(await readAs(openaiTranscriptions, fields, busy)).toMatchObject({
       ...{ ok: false, code: 'gateway_unavailable' },
     })
   })

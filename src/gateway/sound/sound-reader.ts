@@ -8,6 +8,7 @@ import {
 } from '../../kernel/limits-media.ts'
 import { programFile } from '../../kernel/program-file.ts'
 import { makeThreadPool } from '../../kernel/thread-pool.ts'
+import type { ThreadTask } from '../../kernel/thread.ts'
 import type { SoundReader, SoundReading } from '../../protocols/protocol.ts'
 import type { SoundRequest } from './sound-worker.ts'
 
@@ -23,6 +24,12 @@ export interface SoundReaderDeps {
   /** The threads' program. */
   readonly workerUrl?: URL
 }
+
+/** Of a copy that the thread takes over: the body itself is still to be sent. */
+const taskOf = (copy: Uint8Array<ArrayBuffer>): ThreadTask => ({
+  message: { file: copy } satisfies SoundRequest,
+  transfer: [copy.buffer],
+})
 
 /**
  * Reads how long a sound file is, in AUDIO_THREADS threads: a file made for it can keep a parser
@@ -43,10 +50,8 @@ export function makeSoundReader({ clock, workerUrl }: SoundReaderDeps): Closable
   return {
     async seconds(file) {
       const done = await pool.run({
-        prepare: () => {
-          const copy = new Uint8Array(file) // the body itself is still to be sent
-          return { message: { file: copy } satisfies SoundRequest, transfer: [copy.buffer] }
-        },
+        prepare: () =>
+          file instanceof Uint8Array ? taskOf(new Uint8Array(file)) : file().then(taskOf),
       })
       return done.ok ? done.answer : NOT_READ
     },

@@ -15,6 +15,16 @@ export interface Call {
   cut: boolean
 }
 
+/** A request whose body still comes, or came. */
+export interface Arriving {
+  /** As much of it as came. */
+  readonly text: () => string
+  readonly received: () => number
+  readonly out: ServerResponse
+  /** It ended before its body did. */
+  readonly isCut: () => boolean
+}
+
 export type Script = (call: Call) => void
 
 /**
@@ -28,6 +38,8 @@ export interface FakeUpstream {
   calls(model: string): readonly Call[]
   /** The n-th call for a model, once it has come. */
   call(model: string, index?: number): Promise<Call>
+  /** The request for a model of which something has come. */
+  arriving(model: string): Promise<Arriving>
   /** Everything that came, whatever it named. */
   readonly all: readonly Call[]
   close(): Promise<void>
@@ -44,18 +56,24 @@ function parse(raw: Buffer): Record<string, unknown> {
 
 export async function startUpstream(): Promise<FakeUpstream> {
   const all: Call[] = []
+  const arriving: Arriving[] = []
   const scripts = new Map<string, Script>()
+  const modelIn = (form: string): string | undefined =>
+    /name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)\r\n/.exec(form)?.[1]
   const modelOf = (call: Call): string => {
     if (typeof call.json.model === 'string') return call.json.model
     const inPath = /\/models\/([^:]+):/.exec(call.path)?.[1]
-    const inForm = /name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)\r\n/.exec(
-      call.raw.toString('latin1'),
-    )
-    return inPath ?? inForm?.[1] ?? ''
+    return inPath ?? modelIn(call.raw.toString('latin1')) ?? ''
   }
   const server = createServer((request, out) => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))
+    arriving.push({
+      text: () => Buffer.concat(parts).toString('latin1'),
+      received: () => parts.reduce((sum, part) => sum + part.length, 0),
+      out,
+      isCut: () => request.destroyed && !request.complete,
+    })
     request.on('end', () => {
       const raw = Buffer.concat(parts)
       const call: Call = {
@@ -84,6 +102,7 @@ export async function startUpstream(): Promise<FakeUpstream> {
     all,
     calls,
     call: (model, index = 0) => until(() => calls(model)[index]),
+    arriving: (model) => until(() => arriving.find((one) => modelIn(one.text()) === model)),
     on: (model, script) => {
       scripts.set(model, script)
     },

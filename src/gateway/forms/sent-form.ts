@@ -1,0 +1,61 @@
+import { Readable } from 'node:stream'
+import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { FORM_READ_BYTES } from '../../kernel/limits-media.ts'
+import type { BegunForm, FormSounds, SoundReader } from '../../protocols/protocol.ts'
+import type { Upload } from './upload.ts'
+
+/** The body of a request that is a form and too long for memory. */
+export interface SentForm {
+  /** null = not known yet. */
+  readonly bytes: number | null
+  /** It still comes: whoever takes it waits for the client. */
+  readonly isComing: boolean
+  /** Why it was not sent to its end, null = nothing kept it. No failure of the upstream. */
+  readonly stopped: Refusal | null
+  /** A body to send, from its beginning; its end comes only while `isFresh`, the hold, stands. */
+  body(isFresh: () => boolean | Promise<boolean>): Readable
+  /** Its bytes, all of which have come. */
+  chunks(): AsyncIterable<Buffer>
+  close(): void
+}
+
+const LOST = refuse('gateway_unavailable', 'The hold was lost. Try again.')
+
+/** Reads the sounds of an upload. */
+export const soundsOf = (upload: Upload, sounds: SoundReader): FormSounds => ({
+  seconds: (part) => sounds.seconds(() => upload.bytesOf(part)),
+})
+
+/** `begun` null = all of it has come and was bounded by that. */
+export function makeSentForm(
+  upload: Upload,
+  begun: BegunForm | null,
+  sounds: SoundReader,
+): SentForm {
+  const check = async (): Promise<Refusal | null> => {
+    const form = await upload.over
+    return form.ok ? ((await begun?.end(form, soundsOf(upload, sounds))) ?? null) : form
+  }
+  let checking: Promise<Refusal | null> | null = null
+  return {
+    get bytes() {
+      return upload.bytes
+    },
+    get isComing() {
+      return !upload.isOver
+    },
+    get stopped() {
+      return upload.stopped
+    },
+    body(isFresh) {
+      const gate = async (): Promise<Refusal | null> =>
+        (await (checking ??= check())) ?? ((await isFresh()) ? null : LOST)
+      const options = { objectMode: false, highWaterMark: FORM_READ_BYTES }
+      return Readable.from(upload.send(gate), options)
+    },
+    chunks: () => upload.send(() => Promise.resolve(null)),
+    close() {
+      upload.close()
+    },
+  }
+}
