@@ -55,12 +55,15 @@ async function postKept(
   const { postings } = plan
   const unposted = postings.map(({ receipt }) => receipt.holdId)
   const beside = besideOf(plan, open.sheets)
-  const { written } = await db.tx(async (tx) => {
-    const written = sendSheets(tx, sheets, { postings, unposted }, context.nowMs)
-    if (beside.length > 0 && (await written).length > 0) send(tx, beside)
-    return { written }
-  })
-  const wasSo = (await written).length > 0
+  const write = (tx: Tx) => sendSheets(tx, sheets, { postings, unposted }, context.nowMs)
+  const writeAll = async (tx: Tx) => {
+    const written = await write(tx)
+    if (written.length > 0) send(tx, beside)
+    return written
+  }
+  // Alone it is its own transaction, which spares BEGIN, its settings and COMMIT.
+  const isAlone = beside.length === 0 && sheets.every(({ newLots }) => newLots.length === 0)
+  const wasSo = (await (isAlone ? write(db) : db.tx(writeAll))).length > 0
   kept.judge(wasSo)
   if (!wasSo) return null
   kept.keep(open)

@@ -110,12 +110,12 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
   }, 120_000)
 
   test.runIf(kind === 'pglite').each([
-    ['its accounts as they were', ['version', 'changeSeq', 'posted']],
-    ['no receipt of its holds', ['unposted']],
+    ['its accounts as they were', 'accounts'],
+    ['no receipt of its holds', 'unposted'],
   ] as const)(
     'they would not, did a posting not make sure of %s',
-    async (_, parts) => {
-      const found = await fc.check(histories(withoutGuard(db, ...parts)), {
+    async (_, part) => {
+      const found = await fc.check(histories(withoutGuard(db, part)), {
         numRuns: 200,
         endOnFailure: true,
       })

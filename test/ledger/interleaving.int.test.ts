@@ -244,6 +244,26 @@ test('a commit whose answer is lost is repeated and charged once', async () => {
   await db.close()
 })
 
+test('so is a batch sent alone, from what was kept', async () => {
+  await using own = await testDb('postgres')
+  await addAccount(own.db, 'acc')
+  await using proxy = await cuttingProxy(own.url ?? '')
+  const db = openPostgres({ url: proxy.url, poolMax: 2, log: silentLog })
+  const { ledger } = makeLedgerOn(db)
+  await ledger.post([item({})], T0)
+  const lost = item({})
+  proxy.cutNext('UPDATE 1')
+  await expect(ledger.post([lost], T0)).rejects.toBeInstanceOf(UnknownOutcomeError)
+  expect(await posted(own.db, 'acc')).toBe(-200)
+  expect(await ledger.post([lost, item({})], T0)).toMatchObject([
+    { kind: 'noop', version: 2 },
+    { kind: 'new', version: 3 },
+  ])
+  expect(await posted(own.db, 'acc')).toBe(-300)
+  await expectSound(own.db)
+  await db.close()
+})
+
 test('Postgres away for a while: receipts wait, then all are posted', async () => {
   const server = await startPostgres()
   const db = openPostgres({ url: server.url, poolMax: 2, connectMs: 500, log: silentLog })

@@ -4,6 +4,8 @@ export interface CuttingProxy extends AsyncDisposable {
   readonly url: string
   /** The next COMMIT is carried out, and its connection ends before the answer gets through. */
   cutNextCommit(): void
+  /** The same of the next statement sent alone that answers this: `UPDATE 1`. */
+  cutNext(answer: string): void
 }
 
 /** Stands before a Postgres and loses one answer when told to. */
@@ -11,6 +13,7 @@ export async function cuttingProxy(target: string): Promise<CuttingProxy> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let isArmed = false
+  let awaited: string | null = null
   const server = createServer((client) => {
     const upstream = connect({ host: hostname, port: Number(port) })
     let cuts = false
@@ -33,7 +36,10 @@ export async function cuttingProxy(target: string): Promise<CuttingProxy> {
     upstream.on('data', (data) => {
       // Statements travel together with the COMMIT: theirs are not the answer to lose.
       if (cuts && data.includes('COMMIT\0')) end()
-      else client.write(data)
+      else if (awaited !== null && data.includes(awaited)) {
+        awaited = null
+        end()
+      } else client.write(data)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -46,6 +52,9 @@ export async function cuttingProxy(target: string): Promise<CuttingProxy> {
     url: url.href,
     cutNextCommit: () => {
       isArmed = true
+    },
+    cutNext: (answer) => {
+      awaited = `${answer}\0`
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()

@@ -23,10 +23,11 @@ WITH c AS MATERIALIZED (
   ORDER BY id
   FOR NO KEY UPDATE
 ), guard AS MATERIALIZED (
-  SELECT NOT EXISTS (
-    SELECT FROM c LEFT JOIN locked l ON l.id = c.id
-    WHERE (l.version = c.was_version AND l.change_seq = c.was_change_seq
-           AND l.posted_micros = c.was_posted_micros) IS NOT TRUE
+  SELECT (SELECT count(*) FROM c) = (
+    -- FILTER, because a join would be planned for few accounts and compare each with each.
+    SELECT count(*) FILTER (WHERE (id, version, change_seq, posted_micros) IN (
+      SELECT id, was_version, was_change_seq, was_posted_micros FROM c))
+    FROM locked
   ) AND NOT EXISTS (
     SELECT FROM unnest($37::text::uuid[]) AS h (id)
     CROSS JOIN LATERAL (SELECT FROM usage WHERE hold_id = h.id ORDER BY rev LIMIT 1) u
@@ -74,7 +75,7 @@ WITH c AS MATERIALIZED (
   SELECT key_id, day, micros
   FROM json_to_recordset($3::json) AS s (key_id text, day integer, micros bigint)
   WHERE (SELECT is_open FROM guard)
-    AND NOT EXISTS (SELECT FROM api_keys b WHERE b.id = s.key_id AND b.kind = 'backend')
+    AND (SELECT kind FROM api_keys WHERE id = s.key_id) IS DISTINCT FROM 'backend'
   ON CONFLICT (key_id, day) DO UPDATE SET micros = k.micros + excluded.micros
 )
 UPDATE accounts a
