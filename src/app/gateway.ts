@@ -9,6 +9,7 @@ import { makeHttpApis, type HttpApis } from '../gateway/http/apis.ts'
 import type { HttpDeps } from '../gateway/http/exchange.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
+import { makeBodyReader } from '../gateway/reading/body-reader.ts'
 import { makeRunning, type Running } from '../gateway/running.ts'
 import { makeFormStores } from '../gateway/forms/store.ts'
 import { makeSoundReader } from '../gateway/sound/sound-reader.ts'
@@ -84,6 +85,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
   })
   const sounds = makeSoundReader({ clock })
   const forms = makeFormStores({ directory: tmpdir(), log })
+  const bodies = makeBodyReader({ clock })
   const running = makeRunning()
   return {
     deps: {
@@ -94,6 +96,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       tokens: parts.tokenizer,
       sounds,
       forms,
+      bodies,
       idempotency,
       stored: parts.stored,
       background: parts.background,
@@ -118,7 +121,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       for (const one of before) retire(running, one, () => live.delete(one))
     },
     async cut() {
-      await sounds.close()
+      await Promise.all([sounds.close(), bodies.close()])
       await Promise.all(Array.from(live, (each) => each.destroy()))
     },
   }

@@ -12,7 +12,9 @@ import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
 import type { FormStores } from './forms/store.ts'
 import type { SentForm } from './forms/sent-form.ts'
+import type { SentBody } from './body.ts'
 import type { Jobs } from './background/jobs.ts'
+import type { BodyReader } from './reading/body-reader.ts'
 import type { Idempotency, IdempotencyClaim } from './idempotency.ts'
 import type { StoredIds } from './stored/stored-ids.ts'
 import type { Running } from './running.ts'
@@ -57,6 +59,8 @@ export interface GatewayDeps {
   readonly tokens: TokenCounter
   readonly sounds: SoundReader
   readonly forms: FormStores
+  /** Who reads what would keep the event loop busy. */
+  readonly bodies: BodyReader
   readonly idempotency: Idempotency
   readonly stored: StoredIds
   /** Who follows background responses to their end. */
@@ -117,7 +121,7 @@ export interface Exchange extends Arrival {
   readonly inputTokens: number | null
   readonly claim: IdempotencyClaim | null
   /** The body to send and whether we asked for the usage chunk ourselves. */
-  readonly body: Buffer
+  readonly body: SentBody
   readonly injectedUsage: boolean
   /** Tells that nothing more will be done for it. */
   readonly ended: () => void

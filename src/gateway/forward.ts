@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { errors, type Dispatcher } from 'undici'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { REQUEST_BODY_WAIT_MS_MAX } from '../kernel/limits.ts'
@@ -102,6 +104,29 @@ function bodyOf(
   }
 }
 
+/** A socket that takes all at once is not to keep the event loop busy until it has. */
+async function* inTurns(pieces: readonly Buffer[]): AsyncIterable<Buffer> {
+  for (const piece of pieces) {
+    yield piece
+    await setImmediate()
+  }
+}
+
+const sizeOf = (pieces: readonly Buffer[]): number =>
+  pieces.reduce((sum, { length }) => sum + length, 0)
+
+/** A body from memory. */
+function jsonOf({
+  headers,
+  body,
+  target: { upstream },
+}: Exchange): Pick<Dispatcher.DispatchOptions, 'headers' | 'body'> {
+  const own = upstreamHeaders(headers, upstream.ownHeaders, upstream.ownHeaderNames)
+  if (Buffer.isBuffer(body)) return { headers: own, body }
+  own.push('content-length', String(sizeOf(body)))
+  return { headers: own, body: Readable.from(inTurns(body)) }
+}
+
 /**
  * Sends the request to its upstream, byte for byte what was read unless a field was injected. The
  * path is the protocol's own, never the client's. No retries here: a second call could bill twice.
@@ -115,8 +140,7 @@ export function forward(exchange: Exchange, handlers: ForwardHandlers): void {
     origin: upstream.origin,
     path: `${upstream.basePath}${exchange.protocol.path}${query}`,
     method: 'POST',
-    headers: upstreamHeaders(exchange.headers, upstream.ownHeaders, upstream.ownHeaderNames),
-    ...(sent === undefined ? { body: exchange.body } : bodyOf(exchange, sent)),
+    ...(sent === undefined ? jsonOf(exchange) : bodyOf(exchange, sent)),
   }
   dispatch(upstream.dispatcher, options, handlers)
 }

@@ -118,14 +118,16 @@ function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void
 /** Claims the client's idempotency key, if it sent one. Source: design §9. */
 async function claimFor(
   deps: GatewayDeps,
-  { id, caller, headers, protocol, raw, sent }: Arrival,
+  { id, caller, headers, protocol, raw, sent, view }: Arrival,
 ): ReturnType<typeof claimKey> {
+  const key = headers['idempotency-key'] ?? ''
+  const digest = view.readApart?.digest
+  if (digest) return claimKey(deps, { id, caller, key, bodyHash: Buffer.from(digest) })
   const hash = createHash('sha256').update(`${protocol.path}\n`)
   const pieces = makePieces(headers['content-type'], (piece) => hash.update(piece))
   if (sent === undefined) pieces.push(raw)
   else for await (const chunk of sent.chunks()) pieces.push(chunk)
   pieces.end()
-  const key = headers['idempotency-key'] ?? ''
   return claimKey(deps, { id, caller, key, bodyHash: hash.digest() })
 }
 

@@ -6,6 +6,7 @@ import { micros, type Micros } from '../kernel/money.ts'
 import { isPlain, nameText } from '../kernel/text.ts'
 import { nonZero, type Usage } from '../kernel/usage.ts'
 import type { Charge } from '../pricing/pricing.ts'
+import { usedOf } from '../protocols/asked.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 
@@ -24,7 +25,13 @@ export interface MeasuredRequest {
   readonly target: Pick<Exchange['target'], 'price' | 'query' | 'bound'>
   readonly view: Pick<
     Exchange['view'],
-    'model' | 'serviceTier' | 'inputText' | 'inputTokensBeyondText' | 'used'
+    | 'model'
+    | 'serviceTier'
+    | 'inputText'
+    | 'inputTextBytes'
+    | 'inputTokensBeyondText'
+    | 'asked'
+    | 'used'
   >
 }
 
@@ -116,8 +123,10 @@ function complete(
 
 /** What the protocol makes of request and answer together; null = reports and text tell. */
 function told(deps: MeasureDeps, exchange: MeasuredRequest, report: MeterReport): Measured | null {
-  const used = exchange.view.used?.(report)
-  return used === undefined ? null : priced(deps, exchange, report, used.usage, used.estimated)
+  const { asked, used: tell } = exchange.view
+  const used = asked === undefined ? tell?.(report) : usedOf(asked, report)
+  if (used === undefined) return null
+  return priced(deps, exchange, report, used.usage, used.estimated)
 }
 
 const isReported = (report: MeterReport): boolean =>
@@ -130,6 +139,18 @@ async function countOr(
 ): Promise<number> {
   if (texts.length === 0) return 0
   return (await deps.tokens.count(texts, model)) ?? roughTokens(textLength(texts))
+}
+
+/** Bytes of a request's text; those of a body that a thread read are known. */
+function inputBytes(view: MeasuredRequest['view']): number {
+  if (view.inputTextBytes !== undefined) return view.inputTextBytes
+  const texts = view.inputText()
+  return texts instanceof Promise ? 0 : textLength(texts)
+}
+
+async function countInput(deps: MeasureDeps, view: MeasuredRequest['view']): Promise<number> {
+  const texts = await view.inputText()
+  return texts === null ? roughTokens(inputBytes(view)) : countOr(deps, texts, view.model)
 }
 
 /** Fragments of one answer as one text: apart, each would cost at least a token of its own. */
@@ -167,7 +188,7 @@ async function estimate(
   const input =
     report.usage !== null && report.inputReported
       ? null
-      : (await countOr(deps, view.inputText(), view.model)) + view.inputTokensBeyondText
+      : (await countInput(deps, view)) + view.inputTokensBeyondText
   const output =
     report.usage !== null && report.outputReported
       ? null
@@ -191,7 +212,7 @@ export function roughly(
   const input =
     report.usage !== null && report.inputReported
       ? null
-      : roughTokens(textLength(view.inputText())) + view.inputTokensBeyondText
+      : roughTokens(inputBytes(view)) + view.inputTokensBeyondText
   const bytes = textLength(report.outputText) + report.outputCharsBeyond
   const output = within(exchange, roughTokens(bytes))
   return priced(deps, exchange, report, complete(report, input, output), true)

@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
-import type { PathProtocols, Protocol } from '../protocols/protocol.ts'
+import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
 import { actFor, authenticate, secretOf, subjectOf } from './authenticate.ts'
 import type { GatewayDeps } from './context.ts'
@@ -14,6 +14,7 @@ import { registerModels, type ModelList } from './models.ts'
 import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
 import { endWith } from './reply.ts'
+import { takeBody } from './take-body.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
 
@@ -35,10 +36,7 @@ export interface GatewayPluginOptions {
 /** Bodies arrive as raw bytes, once. */
 function takeBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  const options = { parseAs: 'buffer', bodyLimit: REQUEST_BODY_BYTES_MAX } as const
-  app.addContentTypeParser('*', options, (_request, body, done) => {
-    done(null, body)
-  })
+  app.addContentTypeParser('*', takeBody)
 }
 
 /** Forms are left to their readers, where there are any. */
@@ -148,13 +146,21 @@ function serve(
     return
   }
   const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
-  const view = readBody(protocol, raw, headers)
-  if (!view.ok) {
-    endWith(request, reply, protocol.family, view)
-    return
+  const begin = (view: RequestView | Refusal): void => {
+    if (!view.ok) {
+      endWith(request, reply, protocol.family, view)
+      return
+    }
+    reply.hijack()
+    handle(deps, { ...coming, view, raw })
   }
-  reply.hijack()
-  handle(deps, { ...coming, view, raw })
+  const view = readBody(deps.bodies, coming, raw)
+  if (!(view instanceof Promise)) begin(view)
+  else {
+    view.then(begin).catch((error: unknown) => {
+      reply.send(error)
+    })
+  }
 }
 
 /** The framework's own errors, told in the caller's envelope. Source: providers.md §2. */

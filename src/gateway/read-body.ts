@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import type { Protocol, RequestView } from '../protocols/protocol.ts'
+import type { RequestView } from '../protocols/protocol.ts'
+import type { Arrival } from './context.ts'
+import { isHeavy, type BodyReader } from './reading/body-reader.ts'
 
 /** Bodies come as they are: nobody may make us unpack one. null = it is not packed. */
 export function encodingRefusal({
@@ -14,14 +16,19 @@ export function encodingRefusal({
   )
 }
 
-/** The one reading of a body: bytes → what the protocol sees in it, or why not. */
+/**
+ * The one reading of a body: bytes → what the protocol sees in it, or why not. A promise only for
+ * what would keep the event loop busy.
+ */
 export function readBody(
-  protocol: Protocol,
+  bodies: BodyReader,
+  { protocol, headers, caller }: Pick<Arrival, 'protocol' | 'headers' | 'caller'>,
   raw: Buffer,
-  headers: IncomingHttpHeaders,
-): RequestView | Refusal {
+): RequestView | Refusal | Promise<RequestView | Refusal> {
   const encoded = encodingRefusal(headers)
   if (encoded !== null) return encoded
   if (raw.length === 0) return refuse('invalid_json', 'The request body is empty; send JSON.')
-  return protocol.readBytes(raw)
+  if (!isHeavy(raw)) return protocol.readBytes(raw)
+  const digest = headers['idempotency-key'] !== undefined
+  return bodies.view(protocol, raw, { owner: caller.accountId, digest })
 }

@@ -58,7 +58,8 @@ type CountInput = () => Promise<number | null>
 function makeCount(deps: GatewayDeps, view: RequestView): CountInput {
   const count = async (): Promise<number | null> => {
     if (view.inputTokensMax > COUNTED_TEXT_BYTES_MAX) return null
-    const counted = await deps.tokens.count(view.inputText(), view.model)
+    const texts = await view.inputText()
+    const counted = texts === null ? null : await deps.tokens.count(texts, view.model)
     return counted === null ? null : counted + view.inputTokensBeyondText
   }
   let counting: Promise<number | null> | null = null

@@ -6,5 +6,36 @@
 export const JSON_NODES_MAX = 200_000
 /** All values of a request body. Embeddings take up to 300 000 token ids at once. */
 export const JSON_VALUES_MAX = 500_000
+/** A larger body, or answer, is read in a thread: up to here that takes a millisecond or two. */
+export const LOOP_BYTES_MAX = 128 * 1024
+/** Below it nothing is looked at before it is read: whatever is in it takes a few milliseconds. */
+export const LOOP_BYTES_SURE = 16 * 1024
+/** Values, and members, of a body that is still read on the event loop. */
+export const LOOP_VALUES_MAX = 8_000
+/** Threads of a process that read bodies: what takes long leaves the other one to the rest. */
+export const READ_THREADS = 2
+/** Reading 32 MB takes half a second; longer takes a machine that is busy with other things. */
+export const READ_MS_MAX = 10_000
+/** Starting a thread, where everything else is busy too. */
+export const READ_START_MS_MAX = 20_000
+/** Waiting for a thread. Then: ask again. */
+export const READ_WAIT_MS_MAX = 10_000
+/** Large bodies that are read or wait to be, of all accounts and of one; and their bytes. */
+export const READS_OPEN_MAX = 1_024
+export const READS_OPEN_OWNER_MAX = 512
+export const READS_BYTES_MAX = 512 * 1024 * 1024
+export const READS_BYTES_OWNER_MAX = 256 * 1024 * 1024
+/** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
+export const READ_HEAP_MB_MAX = 512
+/** Text handed back for a count is decoded in pieces of this: under a millisecond each. */
+export const READ_TEXT_TURN_BYTES = 256 * 1024
+/** What is kept for a rewrite of a large body: limits and options, some of them with schemas. */
+export const OUTLINE_BYTES_MAX = 128 * 1024
+/** A large body is taken in turns of this, however fast it comes: under a millisecond each. */
+export const TAKEN_TURN_BYTES = 512 * 1024
+/** A large body is sent in pieces of this: encrypting one takes under a millisecond. */
+export const SENT_PIECE_BYTES = 256 * 1024
+/** A service tier: the longest named today has eight. What is longer is unknown either way. */
+export const SERVICE_TIER_CHARS_MAX = 256
 /** Text beyond every model's context is not counted exactly: no count could make it fit. */
 export const COUNTED_TEXT_BYTES_MAX = 8 * 1024 * 1024

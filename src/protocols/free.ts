@@ -1,4 +1,5 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { STORED_REFERENCES_MAX } from '../kernel/limits-media.ts'
 import { isObject } from './json.ts'
 import { makeChatTap } from './openai-chat-meter.ts'
 import { referencesOf } from './openai-responses-input.ts'
@@ -47,6 +48,9 @@ function readFree(body: unknown, endpoint: FreeEndpoint): RequestView | Refusal 
   const model = (body.model ?? null) === null && modelDefault !== null ? modelDefault : null
   const refersTo = endpoint.refersToStored === true ? referencesOf(body) : []
   const named = modelOfPath ?? model ?? fields.model()
+  if (refersTo.length > STORED_REFERENCES_MAX) {
+    fields.fail(`The request goes on from more than ${STORED_REFERENCES_MAX} items.`)
+  }
   return (
     fields.refusal ?? {
       ok: true,

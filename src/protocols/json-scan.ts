@@ -18,6 +18,7 @@ const CLOSE_ARRAY = 0x5d
 /** One member of an object: `key: value`, as byte offsets into the text. */
 export interface Member {
   readonly key: string
+  readonly keyStart: number
   readonly valueStart: number
   /** Exclusive, without white space. */
   readonly valueEnd: number
@@ -93,13 +94,14 @@ export function visitMembers(
   let at = skipSpace(raw, start + 1)
   const empty = raw[at] !== QUOTE
   while (raw[at] === QUOTE) {
+    const keyStart = at
     const keyEnd = skipString(raw, at)
     const key = decodeKey(raw, at, keyEnd)
     const colon = skipSpace(raw, keyEnd)
     if (raw[colon] !== COLON) return null
     const valueStart = skipSpace(raw, colon + 1)
     const valueEnd = skipValue(raw, valueStart)
-    visit({ key, valueStart, valueEnd })
+    visit({ key, keyStart, valueStart, valueEnd })
     at = skipSpace(raw, valueEnd)
     if (raw[at] === COMMA) at = skipSpace(raw, at + 1)
   }

@@ -1,9 +1,8 @@
 import type { Refusal } from '../kernel/errors.ts'
 import { IMAGES_MAX } from '../kernel/limits-media.ts'
 import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
-import type { Usage } from '../kernel/usage.ts'
 import { imageTokensOf } from './openai-image-tokens.ts'
-import type { MeterReport, RequestView } from './protocol.ts'
+import type { MeterReport, RequestView, Used } from './protocol.ts'
 import type { FieldReader } from './request-fields.ts'
 
 /** What bounds the cost of a request for images: each may be there once, in this spelling. */
@@ -38,7 +37,8 @@ export interface ImagesIn {
 
 const reportsTokens = (model: string): boolean => /(?:^|\/)(?:chat)?gpt-/.test(model)
 
-interface ImagesAsked {
+export interface ImagesAsked {
+  readonly kind: 'images'
   readonly count: number
   /** Output tokens of one of them. */
   readonly tokensEach: number
@@ -50,7 +50,7 @@ interface ImagesAsked {
  * The units of an answer: its images, and its tokens where the model reports any. An image that
  * was begun and not seen to its end counts as whole, as it is made.
  */
-function usedBy(asked: ImagesAsked, report: MeterReport): { usage: Usage; estimated: boolean } {
+export function usedImages(asked: ImagesAsked, report: MeterReport): Used {
   const { usage, complete, failed, outputReported } = report
   const seen = usage?.images
   const begun = complete || failed ? 0 : 1
@@ -104,7 +104,7 @@ export function readImages(fields: FieldReader, images: ImagesIn): RequestView |
       webSearchesMax: 0,
       inputText: () => [prompt],
       inputTokensBeyondText: images.tokens + FRAME_TOKENS,
-      used: (report) => usedBy({ count, tokensEach, isTokenPriced, inputTokens }, report),
+      asked: { kind: 'images', count, tokensEach, isTokenPriced, inputTokens },
     }
   )
 }

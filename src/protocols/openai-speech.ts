@@ -3,7 +3,7 @@ import { isObject } from './json.ts'
 import { mediaUsage } from './media-usage.ts'
 import { UNREPORTED } from './openai-chat-usage.ts'
 import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
-import type { MeterReport, Protocol, RequestView } from './protocol.ts'
+import type { MeterReport, Protocol, RequestView, Used } from './protocol.ts'
 import { findMiscasedKey, parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
 
@@ -29,6 +29,19 @@ const REPORT = {
 const speedOf = (speed: unknown): number | null => {
   if (speed === null) return 1
   return typeof speed === 'number' && speed >= SPEED_MIN && speed <= SPEED_MAX ? speed : null
+}
+
+export interface SpeechAsked {
+  readonly kind: 'speech'
+  readonly characters: number
+  readonly stream: boolean
+}
+
+/** Plain sound reports nothing: it is billed by the text it was asked for. */
+export function usedSpeech({ characters, stream }: SpeechAsked, report: MeterReport): Used {
+  const { usage, outputReported } = report
+  if (usage !== null && outputReported) return { usage, estimated: false }
+  return { usage: { characters }, estimated: stream }
 }
 
 /** Reads a body of /v1/audio/speech. Source: providers.md §1. */
@@ -64,11 +77,7 @@ function readSpeech(body: unknown): RequestView | Refusal {
       webSearchesMax: 0,
       inputText: () => [input, told].filter((text) => text !== ''),
       inputTokensBeyondText: 0,
-      used({ usage, outputReported }) {
-        if (usage !== null && outputReported) return { usage, estimated: false }
-        // Plain sound reports nothing: it is billed by the text it was asked for.
-        return { usage: { characters }, estimated: stream }
-      },
+      asked: { kind: 'speech', characters, stream },
     }
   )
 }

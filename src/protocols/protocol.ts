@@ -1,6 +1,8 @@
 import type { ErrorCode, Refusal } from '../kernel/errors.ts'
 import type { BucketName, Usage } from '../kernel/usage.ts'
 import type { Form, FormPart } from './form.ts'
+import type { Asked } from './asked.ts'
+import type { Outline } from './json-outline.ts'
 
 /**
  * One provider protocol, without any input or output: request → bound, bytes → usage, refusal →
@@ -30,7 +32,10 @@ export interface Protocol {
   readBytes(raw: Buffer): RequestView | Refusal
   /** How it reads bodies of multipart/form-data. Absent = the endpoint takes none. */
   readonly forms?: FormReader
-  /** How the body must change before it is sent; null = forward the bytes as they came. */
+  /**
+   * How the body must change before it is sent; null = forward the bytes as they came. Looks at
+   * and changes no members of it but those that an outline keeps.
+   */
   rewrite(raw: Buffer, view: RequestView, inject: Injection): Buffer | null
   /** Meters a whole (non-stream) answer. `body` is at most ANSWER_BUFFER_BYTES_MAX, or empty. */
   meterAnswer(body: Buffer): MeterReport
@@ -107,6 +112,20 @@ export interface BegunForm {
   end(form: Form, sounds: FormSounds): Promise<Refusal | null>
 }
 
+/** The units of one request. */
+export interface Used {
+  readonly usage: Usage
+  readonly estimated: boolean
+}
+
+/** What a thread that read a body tells of it, so that nobody need look at all of it again. */
+export interface ReadApart {
+  /** What `rewrite` looks at; null = it never will. */
+  readonly outline: Outline | null
+  /** SHA-256 of the path, a line end and the body, where that was asked for. */
+  readonly digest: Uint8Array | null
+}
+
 /** What a request asks for and at most costs, before any price is known. */
 export interface RequestView {
   readonly ok: true
@@ -160,17 +179,25 @@ export interface RequestView {
   /** Its units come beside tokens: one reported alone is not told in tokens. Absent = no. */
   readonly unitsBesideTokens?: boolean
   /**
-   * What was used, from what the answer reports and what only the request tells: the characters
-   * to be spoken, the length of a sound. Absent = text is counted for what is not reported.
+   * What only the request tells of what it uses: the characters to be spoken, the images to be
+   * drawn. Absent = `used`.
    */
-  used?(report: MeterReport): { readonly usage: Usage; readonly estimated: boolean }
+  readonly asked?: Asked
+  /** The same of what is known only later: the length of a sound. Absent = text is counted. */
+  readonly used?: (report: MeterReport) => Used
   /** Web searches the request may cause at most, 0 = none. */
   readonly webSearchesMax: number
   /**
    * Text for an exact input count, collected only when called: message text, tool schemas. Not
-   * media. Used before refusing for a byte bound, and where the provider reports no usage.
+   * media. Used before refusing for a byte bound, and where the provider reports no usage. A
+   * promise where the body was read in a thread; null = there is too much of it to be counted, or
+   * it cannot be read again now.
    */
-  inputText(): string[]
+  readonly inputText: () => readonly string[] | Promise<readonly string[] | null>
+  /** Bytes of that text where it takes a promise. Absent = ask `inputText`. */
+  readonly inputTextBytes?: number
+  /** What else is known of a body that was read in a thread. Absent = it was not. */
+  readonly readApart?: ReadApart
   /** Tokens to add to the count of `inputText` for what is not text. */
   readonly inputTokensBeyondText: number
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
 import { protocolOfPath } from '../../src/protocols/registry.ts'
-import { everyByte, feed, randomCuts } from './support.ts'
+import { everyByte, feed, inputTextOf, randomCuts } from './support.ts'
 
 const MODEL = 'gemini-2.5-flash'
 const at = (rest: string): Protocol => {
@@ -118,7 +118,7 @@ describe('a Gemini request', () => {
   it('is bounded with tools that the client runs', () => {
     const tools = [{ functionDeclarations: [{ name: 'weather' }] }]
     expect(read({ contents, tools }).unbounded).toEqual([])
-    expect(read({ contents, tools }).inputText().join()).toContain('weather')
+    expect(inputTextOf(read({ contents, tools })).join()).toContain('weather')
   })
 
   it.each([

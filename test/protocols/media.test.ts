@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readForm } from '../../src/protocols/form-scan.ts'
+import { usedOf } from '../../src/protocols/asked.ts'
 import { openaiImageEdits, openaiImages } from '../../src/protocols/openai-images.ts'
 import { openaiSpeech } from '../../src/protocols/openai-speech.ts'
 import {
@@ -54,7 +55,8 @@ async function viewOfForm(protocol: Protocol, fields: Fields, seconds: number | 
   return view
 }
 
-const usedBy = (view: RequestView, report: MeterReport) => view.used?.(report)
+const usedBy = (view: RequestView, report: MeterReport) =>
+  view.asked === undefined ? view.used?.(report) : usedOf(view.asked, report)
 const json = (protocol: Protocol, view: RequestView, answer: unknown) =>
   usedBy(view, protocol.meterAnswer(bytes(answer)))
 

@@ -8,6 +8,7 @@ import {
 } from '../../src/protocols/free.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import type { Injection, Protocol, RequestView } from '../../src/protocols/protocol.ts'
+import { inputTextOf } from './support.ts'
 
 const BOTH = [openaiChat, anthropicMessages]
 const MINIMAL = '"model":"m","max_tokens":10,"messages":[{"role":"user","content":"hi"}]'
@@ -358,7 +359,7 @@ describe('the text for an exact count', () => {
         response_format: { type: 'json_schema', json_schema: { name: 'SCHEMA' } },
       }),
     )
-    const text = view.inputText().join('\n')
+    const text = inputTextOf(view).join('\n')
     for (const word of ['SYSTEM', 'PART', 'CALL', 'ARGS', 'TOOL', 'WORDS', 'SCHEMA']) {
       expect(text).toContain(word)
     }
@@ -389,7 +390,7 @@ describe('the text for an exact count', () => {
         tools: [{ name: 'TOOL', input_schema: { type: 'object' } }],
       }),
     )
-    const text = view.inputText().join('\n')
+    const text = inputTextOf(view).join('\n')
     for (const word of ['SYSTEM', 'PLAIN', 'USE', 'INPUT', 'RESULT', 'TITLE', 'DOCUMENT', 'TOOL']) {
       expect(text).toContain(word)
     }

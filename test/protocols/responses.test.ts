@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openaiResponses } from '../../src/protocols/openai-responses.ts'
 import type { RequestView } from '../../src/protocols/protocol.ts'
-import { everyByte, feed, randomCuts } from './support.ts'
+import { everyByte, feed, inputTextOf, randomCuts } from './support.ts'
 
 const body = (more: Record<string, unknown>): Buffer =>
   Buffer.from(JSON.stringify({ model: 'm', input: 'hi', ...more }))
@@ -167,7 +167,7 @@ describe('a body of /v1/responses is unbounded by', () => {
     ]
     const view = viewOf({ tools, input, instructions: 'Be brief.', text: { format: {} } })
     expect(view.unbounded).toEqual([])
-    const text = view.inputText().join(' ')
+    const text = inputTextOf(view).join(' ')
     for (const said of ['hi', 'Be brief.', '{"a":1}', 't']) expect(text).toContain(said)
   })
 })

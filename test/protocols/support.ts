@@ -1,4 +1,9 @@
-import type { MeterReport, StreamTap, TapOutput } from '../../src/protocols/protocol.ts'
+import type {
+  MeterReport,
+  RequestView,
+  StreamTap,
+  TapOutput,
+} from '../../src/protocols/protocol.ts'
 
 /** Everything a tap gave out for `bytes` fed in pieces that end at `cuts` (ascending offsets). */
 export interface Fed {
@@ -59,4 +64,11 @@ export function bestMs(runs: number, work: () => void): number {
     best = Math.min(best, (user + system) / 1_000)
   }
   return best
+}
+
+/** The text of a request that was read right here. */
+export function inputTextOf(view: RequestView): readonly string[] {
+  const texts = view.inputText()
+  if (texts instanceof Promise) throw new Error('it was read elsewhere')
+  return texts
 }
