@@ -12,7 +12,7 @@ import { bodyFor } from './body.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { forward, upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { limitWithin } from './reserve.ts'
-import { own, release } from './settle.ts'
+import { fail, own, release } from './settle.ts'
 
 /** Statuses by which an upstream says that it did no work and another one may. */
 export const PASSED_ON = new Set([429, 503, 529])
@@ -100,7 +100,7 @@ async function goOn(
 /** Owns the way to the next call; a fault there ends the request. */
 function carryOn(deps: GatewayDeps, call: Call, handlers: CallHandlers, pauseMs = 0): void {
   goOn(deps, call, handlers, pauseMs).catch((error: unknown) => {
-    own(deps, call.exchange, Promise.reject(error instanceof Error ? error : new Error('call')))
+    fail(deps, call.exchange, error)
   })
 }
 
@@ -151,6 +151,9 @@ export function callUpstream(deps: GatewayDeps, call: Call, handlers: CallHandle
       if (next !== null) carryOn(deps, next, handlers)
       else if (again !== null) carryOn(deps, again, handlers, UPSTREAM_CONNECT_RETRY_MS)
       else handlers.refused(exchange, upstreamFailure(failure))
+    },
+    broken: (fault) => {
+      fail(deps, exchange, fault)
     },
   })
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { ERRORS, refuse, type Refusal } from '../kernel/errors.ts'
 import { ANSWER_BUFFER_BYTES_MAX } from '../kernel/limits.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
@@ -47,9 +47,12 @@ const OPERATOR_TROUBLE = new Set([401, 402, 403])
 const OPERATOR_QUOTA =
   /insufficient_quota|billing_hard_limit|credit balance is too low|API_KEY_INVALID/i
 const TOO_LARGE = refuse('upstream_error', 'The model provider sent an error that is too large.')
+const REDIRECTED = refuse('upstream_error', 'The model provider is not where it is looked for.')
 
-/** An upstream's error that is about the operator's own account, not about the request. */
+/** An upstream's answer that is about the operator's own set-up, not about the request. */
 function operatorTrouble(status: number, body: Buffer): Refusal | null {
+  // Followed by a client it would lead around us, with the client's key.
+  if (status < 400) return REDIRECTED
   const quota =
     status === 429 || status === 400 ? OPERATOR_QUOTA.test(body.toString('utf8')) : false
   if (!OPERATOR_TROUBLE.has(status) && !quota) return null
@@ -76,7 +79,7 @@ export function makeErrorSink(
     } else {
       sendWhole(out, status, clientHeaders(upstream, id, requestIdHeader(protocol.family)), body)
     }
-    done(trouble === null ? status : 503, null)
+    done(trouble === null ? status : ERRORS[trouble.code].status, null)
   }
   return gatherError(flow, TOO_LARGE, (body, refusal) => {
     own(deps, exchange, finish(body, refusal))

@@ -28,6 +28,8 @@ export interface ForwardHandlers {
   open(status: number, headers: IncomingHttpHeaders, flow: Flow): BodySink
   /** No answer came. `wasSent` = perhaps some of it reached the upstream: it may be at work. */
   refused(failure: Error, wasSent: boolean): void
+  /** A fault of ours: `open` threw. Nothing more comes. */
+  broken(fault: Error): void
 }
 
 /** What the client is told of a failed call: never how the operator's upstream looks. */
@@ -39,6 +41,24 @@ export function upstreamFailure(error: Error): Refusal {
   return timedOut
     ? refuse('upstream_timeout', 'The model provider did not answer in time. Try again.')
     : refuse('upstream_error', 'The model provider could not be reached. Try again.')
+}
+
+/** Of these a second one says nothing: the first counts, as with node:http. */
+const SINGLE = ['content-type', 'content-length', 'location'] as const
+/** Lists, which may come in several headers. */
+const LISTS = ['content-encoding', 'connection'] as const
+
+/** What is read here of an answer's head as one text each, however often the upstream said it. */
+function unrepeated(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  for (const name of SINGLE) {
+    const value: unknown = headers[name]
+    if (Array.isArray(value)) headers[name] = String(value[0])
+  }
+  for (const name of LISTS) {
+    const value: unknown = headers[name]
+    if (Array.isArray(value)) headers[name] = value.join(', ')
+  }
+  return headers
 }
 
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
@@ -72,7 +92,13 @@ export function dispatch(
           controller.abort(new errors.RequestAbortedError())
         },
       }
-      sink = handlers.open(status, headers, flow)
+      try {
+        sink = handlers.open(status, unrepeated(headers), flow)
+      } catch (error) {
+        sink = noSink
+        handlers.broken(error instanceof Error ? error : new Error('answer'))
+        throw error // closes the connection
+      }
       if (early !== null) sink.fail(early)
     },
     onResponseData(_controller, chunk) {

@@ -54,6 +54,7 @@ const OUTBOUND_DROPPED = new Set([
   'transfer-encoding',
   'upgrade',
   'content-length',
+  'location', // where an upstream lives is the operator's affair; named APIs tell it anew
   'retry-after', // told anew, within bounds
   'retry-after-ms',
   'openai-organization',

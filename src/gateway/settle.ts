@@ -6,6 +6,7 @@ import type { StoredAnswer } from '../ledger/receipt.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import type { OutgoingHeaders } from './headers.ts'
+import type { IdempotencyClaim } from './idempotency.ts'
 import { draftWith, measure, roughly, type Measured } from './measure.ts'
 
 export interface Charged {
@@ -91,21 +92,33 @@ export async function release(
   deps.log.debug({ request_id: exchange.id }, 'released without a charge')
 }
 
+/** What has to end with a request. */
+interface Ending {
+  readonly id: string
+  readonly out: { destroy(): unknown }
+  readonly hold: Pick<Exchange['hold'], 'handOver'>
+  readonly claim: Pick<IdempotencyClaim, 'done'> | null
+  readonly ended: () => void
+}
+
 /**
- * Owns the work that ends a request outside its handler: a fault there breaks the connection and
- * leaves the hold to its lease, loudly.
+ * A request that cannot be finished: breaks the connection, loudly, and leaves the hold and the
+ * idempotency key to their leases: neither is renewed any more.
  */
-export function own(
-  deps: GatewayDeps,
-  exchange: Pick<Exchange, 'id' | 'out' | 'ended'>,
-  work: Promise<void>,
-): void {
+export function fail(deps: Pick<GatewayDeps, 'log'>, of: Ending, error: unknown): void {
+  deps.log.error(
+    { request_id: of.id, error: describeError(error) },
+    'request could not be finished; recovery will end its hold',
+  )
+  void of.hold.handOver()
+  of.claim?.done()
+  of.out.destroy()
+  of.ended()
+}
+
+/** Owns the work that ends a request outside its handler. */
+export function own(deps: Pick<GatewayDeps, 'log'>, exchange: Ending, work: Promise<void>): void {
   work.then(exchange.ended, (error: unknown) => {
-    deps.log.error(
-      { request_id: exchange.id, error: describeError(error) },
-      'request could not be finished; recovery will end its hold',
-    )
-    exchange.out.destroy()
-    exchange.ended()
+    fail(deps, exchange, error)
   })
 }

@@ -152,6 +152,37 @@ describe.each(FAMILIES)('%s', (family) => {
   })
 
   it.each([
+    ['content-type', 'application/json', 'application/json'],
+    ['content-encoding', 'identity', 'identity'],
+    ['connection', 'keep-alive', 'x-hop'],
+  ])('takes an answer that says %s twice', async (name, first, second) => {
+    const model = newModel()
+    const make = family === 'openai' ? chatAnswer : messagesAnswer
+    world.upstream.on(model, (call) => {
+      call.out.writeHead(200, [name, first, name, second])
+      call.out.end(JSON.stringify(make(model, 'Yes.', TOKENS)))
+    })
+    const { apiKey } = await world.customer('10')
+    const response = await ask(world.gateway, family, apiKey, bodyFor(family, model))
+    expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('Yes.')])
+    await expectCharged(world, requestIdOf(response), {
+      usage: { input_tokens: TOKENS.input, output_tokens: TOKENS.output },
+    })
+  })
+
+  it('does not lead a client around itself: a redirect is a failure of the upstream', async () => {
+    const model = newModel()
+    world.upstream.on(model, (call) => {
+      answerJson(call, '{}', 307, { location: 'https://elsewhere.example/v1' })
+    })
+    const customer = await world.customer('10')
+    const response = await ask(world.gateway, family, customer.apiKey, bodyFor(family, model))
+    expect(response.headers.get('location')).toBeNull()
+    await expectRefusal(response, family, TABLE.upstreamError)
+    await expectSpent(world, customer, 10, 0)
+  })
+
+  it.each([
     `//${path.slice(1)}`,
     path.replaceAll('/', '%2F').replace('%2F', '/'),
     `/v1/models/..${path.slice(3)}`,

@@ -5,7 +5,7 @@ import { NOT_ANSWERING } from '../bound.ts'
 import { discard, FAILED, PASSED_ON } from '../call.ts'
 import { dispatch, upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { upstreamHeaders } from '../headers.ts'
-import { own, release } from '../settle.ts'
+import { fail, own, release } from '../settle.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
 import { bodyOf, bodyRefusal, declaredBytes } from './request-body.ts'
 import type { HttpBounded } from './reserve.ts'
@@ -70,7 +70,7 @@ async function goOn(deps: HttpDeps, call: ApiCall, handlers: ApiCallHandlers): P
 /** Owns the way to the next call; a fault there ends the request. */
 function carryOn(deps: HttpDeps, call: ApiCall, handlers: ApiCallHandlers): void {
   goOn(deps, call, handlers).catch((error: unknown) => {
-    own(deps, call.exchange, Promise.reject(error instanceof Error ? error : new Error('call')))
+    fail(deps, call.exchange, error)
   })
 }
 
@@ -115,6 +115,9 @@ export function callApi(deps: HttpDeps, call: ApiCall, handlers: ApiCallHandlers
       if (ours === null) hooks.upstreamCalled(api.name, next === null ? 'failed' : 'passed_on')
       if (next !== null) carryOn(deps, next, handlers)
       else handlers.refused(exchange, ours ?? upstreamFailure(failure))
+    },
+    broken: (fault) => {
+      fail(deps, exchange, fault)
     },
   })
 }

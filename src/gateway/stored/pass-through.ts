@@ -51,12 +51,13 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
     ),
     body: null,
   }
-  return new Promise<number | null>((resolve) => {
+  return new Promise<number | null>((resolve, reject) => {
     dispatch(upstream.dispatcher, options, {
       refused(failure) {
         sendRefusal(out, 'openai', requestId, upstreamFailure(failure))
         resolve(null)
       },
+      broken: reject,
       open(status, headers, flow) {
         if (OPERATOR_TROUBLE.has(status)) {
           sendRefusal(out, 'openai', requestId, NOT_AVAILABLE)
