@@ -144,6 +144,9 @@ function outputTokensOf(view: RequestView, price: Price, settings: GatewaySettin
   return Math.min(asked, price.maxOutputTokens ?? asked)
 }
 
+/** A client may name any number of searches or calls; past the safe integers it is only huge. */
+const huge = (count: number): number => Math.min(count, Number.MAX_SAFE_INTEGER)
+
 /** Here the provider calls the model again, with all that went before, after each call. */
 const LOOPS = new Set(['hosted_tools', 'web_search', 'mcp_servers'])
 
@@ -202,9 +205,9 @@ function boundAt(
   const perChoice = injectsAlways ? injectable : Math.max(...outputs)
   const beyond = view.outputTokensBeyondLimit ?? 0
   const limits: Bound = {
-    inputTokensMax: (inputTokens ?? view.inputTokensMax) + moreInput,
+    inputTokensMax: huge((inputTokens ?? view.inputTokensMax) + moreInput),
     outputTokensMax: (perChoice + beyond) * view.choices,
-    webSearchesMax: view.webSearchesMax,
+    webSearchesMax: huge(view.webSearchesMax),
     serviceTier: view.serviceTier,
     absent: view.absentBuckets ?? [],
     ...(view.unitsMax === undefined ? {} : { unitsMax: view.unitsMax }),

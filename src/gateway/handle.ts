@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { OpenHold } from '../credits/holds.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
 import { makePieces } from '../protocols/form-pieces.ts'
@@ -67,32 +68,40 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
     refuseWith(deps, arrival, claim.refusal)
     return false
   }
-  let reserved = await admit(deps, arrival)
-  if (!reserved.ok && arrival.exactly !== undefined) {
-    const whole = await arrival.exactly()
-    if ('code' in whole) reserved = whole
-    else {
-      arrival = whole
-      reserved = await admit(deps, arrival)
+  let hold: OpenHold | null = null
+  try {
+    let reserved = await admit(deps, arrival)
+    if (!reserved.ok && arrival.exactly !== undefined) {
+      const whole = await arrival.exactly()
+      if ('code' in whole) reserved = whole
+      else {
+        arrival = whole
+        reserved = await admit(deps, arrival)
+      }
     }
-  }
-  if (!reserved.ok) {
-    await claim?.free()
-    refuseWith(deps, arrival, withTopUp(deps, reserved))
+    if (!reserved.ok) {
+      await claim?.free()
+      refuseWith(deps, arrival, withTopUp(deps, reserved))
+      return false
+    }
+    ;({ hold } = reserved)
+    const exchange = makeExchange(arrival, reserved, claim, ended)
+    const fresh = hold.ensureFresh()
+    const isFresh = fresh instanceof Promise ? await fresh : fresh
+    const isGone = arrival.out.destroyed // left while it was being authorised: nothing was sent
+    if (isFresh && !isGone) {
+      send(deps, exchange, reserved.others)
+      return true
+    }
+    await release(deps, exchange)
+    if (isGone) return false
+    refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
     return false
+  } catch (error) {
+    await hold?.release()
+    await claim?.free()
+    throw error
   }
-  const exchange = makeExchange(arrival, reserved, claim, ended)
-  const fresh = reserved.hold.ensureFresh()
-  const isFresh = fresh instanceof Promise ? await fresh : fresh
-  const isGone = arrival.out.destroyed // left while it was being authorised: nothing was sent
-  if (isFresh && !isGone) {
-    send(deps, exchange, reserved.others)
-    return true
-  }
-  await release(deps, exchange)
-  if (isGone) return false
-  refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
-  return false
 }
 
 /** Holds the credits of a request that goes on from nothing, or from what is its own. */

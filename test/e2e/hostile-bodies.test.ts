@@ -234,6 +234,23 @@ describe.each(FAMILIES)('%s', (family) => {
   })
 })
 
+it.each(['model', 'window'])(
+  'more searches than numbers tell cost too much (%s)',
+  async (policy) => {
+    const customer = await world.customer('1000')
+    const search = { type: 'web_search_20250305', max_uses: Number.MAX_SAFE_INTEGER }
+    const tools = ['a', 'b'].map((name) => ({ ...search, name }))
+    const asked = bodyFor('anthropic', newModel(policy), { tools })
+    const headers = { 'idempotency-key': `searches-${policy}` }
+    for (const turn of ['the first time', 'and again: its key is free']) {
+      const response = await ask(world.gateway, 'anthropic', customer.apiKey, asked, { headers })
+      expect([turn, response.status]).toEqual([turn, 402])
+      await expectRefusal(response, 'anthropic', TABLE.noCredits)
+    }
+    await expectSpent(world, customer, 1_000, 0)
+  },
+)
+
 it('the process that took all this is the one that was started, and it is well', async () => {
   const ready = await fetch(`${world.gateway.url}/readyz`)
   expect(ready.status).toBe(200)
