@@ -8,6 +8,7 @@ import type { AdjustInput, Books, GrantInput } from './books.ts'
 import { addLot, creditLot, giveBack, OWN_LOT, takeAny } from './burn.ts'
 import { reverseOpOf } from './plan.ts'
 import { netTaken } from './read-batch.ts'
+import { faultOf } from './post-faults.ts'
 import { makeReads, UUID, viewLot } from './reads.ts'
 import { wakeAt, type LotState, type Op, type Sheet } from './sheet.ts'
 import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
@@ -41,15 +42,6 @@ export interface BooksOptions {
 export function makeBooks({ db, ids, reversed }: BooksOptions): Books {
   const contextAt = (nowMs: number) => ({ nowMs, newId: () => ids.uuid() })
 
-  async function turnOne(tx: Tx, accountId: string, nowMs: number): Promise<boolean> {
-    const sheet = await openSheet(tx, accountId, [], contextAt(nowMs))
-    if (sheet === null) return false
-    const before = sheet.account.nextChangeAtMs
-    const happened = turnLots(sheet)
-    if (happened || sheet.account.nextChangeAtMs !== before) await writeChange(tx, sheet)
-    return happened
-  }
-
   return {
     ...makeReads(db),
 
@@ -82,13 +74,31 @@ export function makeBooks({ db, ids, reversed }: BooksOptions): Books {
     async turn(nowMs, limit) {
       const due = await db.query(sql['due-accounts'], [new Date(nowMs), limit])
       const turned: string[] = []
+      const faults: Error[] = []
       for (const row of due) {
         const accountId = textOf(row, 'id')
-        if (await db.tx((tx) => turnOne(tx, accountId, nowMs))) turned.push(accountId)
+        try {
+          if (await db.tx((tx) => turnOne(tx, accountId, contextAt(nowMs)))) turned.push(accountId)
+        } catch (error) {
+          if (!(error instanceof Error) || faultOf(error) !== 'row') throw error
+          faults.push(error)
+        }
       }
+      // One account that cannot be turned keeps no other one's lots from counting or expiring.
+      const [fault] = faults
+      if (fault !== undefined) throw fault
       return turned
     },
   }
+}
+
+async function turnOne(tx: Tx, accountId: string, context: SheetContext): Promise<boolean> {
+  const sheet = await openSheet(tx, accountId, [], context)
+  if (sheet === null) return false
+  const before = sheet.account.nextChangeAtMs
+  const happened = turnLots(sheet)
+  if (happened || sheet.account.nextChangeAtMs !== before) await writeChange(tx, sheet)
+  return happened
 }
 
 /** A grant within a transaction of the caller's. Throws where the account does not exist. */

@@ -14,6 +14,19 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
   afterAll(() => own[Symbol.asyncDispose]())
   const changeSeq = async (id: string) => (await ledger.snapshotAccount(id))?.changeSeq
 
+  test("an account that cannot be turned keeps no other one's lots from expiring", async () => {
+    await addAccount(db, 'too much')
+    await books.grant(grant('too much', 5), T0)
+    const all = micros(Number.MAX_SAFE_INTEGER)
+    await books.grant(grant('too much', all, { effectiveAtMs: T0 + 1_000 }), T0)
+    await addAccount(db, 'beside')
+    await books.grant(grant('beside', 500, { expiresAtMs: T0 + 2_000 }), T0)
+    await expect(books.turn(T0 + 3_000, 10)).rejects.toThrow('not a safe integer')
+    expect(await books.balance('beside')).toMatchObject({ postedMicros: 0, lots: [] })
+    expect(await books.balance('too much')).toMatchObject({ postedMicros: 5 })
+    await db.query("UPDATE accounts SET next_change_at = NULL WHERE id = 'too much'", [])
+  })
+
   test('a grant with the same reference is the same lot', async () => {
     await addAccount(db, 'g')
     const input = grant('g', 500)
