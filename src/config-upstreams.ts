@@ -10,7 +10,15 @@ const breakerSchema = z.strictObject({
   open_ms: milliseconds(100, 600_000).default(10_000).describe('Before one call may try again.'),
 })
 
-const baseUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+/** What a base URL says beyond scheme, host and path would be left out without a word. */
+const hasOnlyPath = (text: string): boolean => {
+  const url = URL.parse(text)
+  return url === null || `${url.username}${url.password}${url.search}${url.hash}` === ''
+}
+
+const baseUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .refine(hasOnlyPath, { error: 'takes no login, query or fragment; a key goes into api_key' })
 const apiKey = z.string().min(1).optional().describe('The operator’s own key. Use ${ENV}.')
 const responseMsMax = milliseconds(1_000, 3_600_000).default(600_000)
 

@@ -43,6 +43,28 @@ describe('the admin API', () => {
     await app.close()
   })
 
+  it('refuses the one character that Postgres cannot store, wherever it stands', async () => {
+    const customer = await aCustomer(world)
+    const own = `/accounts/${customer.accountId}`
+    const nul = 'a\u0000b'
+    for (const [method, path, body] of [
+      ['GET', '/accounts/%00', undefined],
+      ['GET', '/accounts?cursor=%00', undefined],
+      ['POST', '/accounts', { name: nul }],
+      ['PATCH', own, { name: nul }],
+      ['POST', `${own}/keys`, { name: 'k', models: [nul] }],
+      [
+        'POST',
+        `${own}/grants`,
+        { credits: '1', kind: 'paid', reason: nul, reference_id: 'with NUL' },
+      ],
+    ] as const) {
+      const reply = await world.admin(method, path, body)
+      expect([path, reply.status]).toEqual([path, 400])
+      expect(reply.body).toEqual(error('invalid_request'))
+    }
+  })
+
   it('tells broken bodies in one sentence with the place', async () => {
     const send = (body: object | string) => world.admin('POST', '/accounts', body)
     expect(await send('{"name":')).toMatchObject({ status: 400, body: error('invalid_json') })

@@ -101,6 +101,15 @@ describe('keys', () => {
     expect((await world.as(textAt(made, 'key'))('GET', '/balance')).status).toBe(400)
   })
 
+  it('allow no model by an empty list, nor all of them: it is refused', async () => {
+    const customer = await aCustomer(world)
+    for (const list of ['models', 'endpoints']) {
+      const path = `/accounts/${customer.accountId}/keys`
+      const reply = await world.admin('POST', path, { name: 'a', [list]: [] })
+      expect(reply).toMatchObject({ status: 400, body: { error: { param: list } } })
+    }
+  })
+
   it('are not made for an account that does not exist, nor with a budget of two amounts', async () => {
     expect((await world.admin('POST', '/accounts/nobody/keys', { name: 'a' })).status).toBe(404)
     const budget = { credits: '1', micros: 2, period: 'day' }

@@ -46,3 +46,23 @@ describe('an upstream that stands in for another', () => {
     expect(said).toContain(reason)
   })
 })
+
+describe('a base URL', () => {
+  const said = (baseUrl: string): string | null =>
+    complaint(`other\n  more: { protocol: openai, base_url: '${baseUrl}' }`)
+
+  it.each(['https://one.example', 'http://127.0.0.1:8000/v1', 'https://one.example/a/b/'])(
+    'is scheme, host and path: %s',
+    (baseUrl) => {
+      expect(said(baseUrl)).toBeNull()
+    },
+  )
+
+  it.each([
+    'https://user:secret@one.example/v1',
+    'https://one.example/v1?api-version=preview',
+    'https://one.example/v1#fragment',
+  ])('is not what would be left out: %s', (baseUrl) => {
+    expect(said(baseUrl)).toContain('takes no login, query or fragment')
+  })
+})

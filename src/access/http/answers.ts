@@ -8,7 +8,7 @@ import {
   type Refusal,
 } from '../../kernel/errors.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
-import { StoreAwayError } from '../../store/errors.ts'
+import { sqlState, StoreAwayError } from '../../store/errors.ts'
 
 /** A refusal that names the field it is about. */
 export interface FieldRefusal extends Refusal {
@@ -41,8 +41,13 @@ export function refuseIssues(error: z.ZodError, where: 'body' | 'query' | 'path'
 const AWAY =
   'A store did not answer, so it is not known whether this was done. Repeat it as it was.'
 
+/** U+0000, in a text and in JSON: all that Postgres refuses of a text that is Unicode. */
+const UNSTORABLE = new Set(['22021', '22P05'])
+const NUL = refuse('invalid_request', 'The character U+0000 cannot be stored: leave it out.')
+
 /** What a fault looks like outside; the log gets the rest. */
 export function refusalOfFault(error: unknown, requestId: string, log: Log): Refusal {
+  if (UNSTORABLE.has(sqlState(error) ?? '')) return NUL
   log.error({ request_id: requestId, error: describeError(error) }, 'request failed')
   if (error instanceof UnknownOutcomeError) return refuse('gateway_unavailable', AWAY)
   if (error instanceof StoreAwayError) {

@@ -64,11 +64,12 @@ export const moment = z
   })
   .transform((text) => Date.parse(text))
 
+/** null = everything. An empty list is neither that nor nothing by its looks, so it is refused. */
 export const globs = z
   .array(z.string().trim().min(1).max(256))
+  .min(1, { error: 'name at least one; null allows all' })
   .max(100)
   .nullable()
-  .transform((list) => (list === null || list.length === 0 ? null : list))
 
 export const accountId = z
   .string()
