@@ -5,7 +5,9 @@ import {
   ANSWER_TAIL_BYTES,
 } from '../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
+import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
 import { formatCredits } from '../kernel/money.ts'
+import { SharedBytes } from '../kernel/shared-bytes.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
@@ -14,8 +16,11 @@ import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
+import { isHeavy } from './reading/body-reader.ts'
 import { sendRefusal, sendWhole } from './reply.ts'
 import { answerToKeep, own, settle, type Charged } from './settle.ts'
+
+const NO_BYTES = Buffer.alloc(0)
 
 /** What is known of an answer whose body is not at hand: everything must be estimated. */
 export const unknownReport = (chars: number): MeterReport => ({
@@ -57,22 +62,22 @@ export function makeAnswerSink(
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
   const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
+  let large: SharedBytes | null = null
   let client: ClientSide | null = null
-
   const passOn = (): void => {
     if (!out.headersSent && !out.destroyed) out.writeHead(status, headers)
     client ??= makeClientSide(out, flow, deps.clock, () => undefined)
     for (; sent < parts.length - 1; sent += 1) {
       client.write(parts.slice(sent, sent + 1))
-      if (bytes > ANSWER_METER_BYTES_MAX) parts[sent] = Buffer.alloc(0)
+      if (large !== null || bytes > ANSWER_METER_BYTES_MAX) parts[sent] = NO_BYTES
     }
   }
 
   const finish = async (failure: Error | null): Promise<void> => {
     const whole = bytes <= keepBytesMax
-    const keep = whole && failure === null ? parts : null
-    const answer = answerToKeep(exchange, status, headers, keep)
-    const report = reportOf(exchange, parts, ends)
+    const answer = answerToKeep(exchange, status, headers, whole && !failure ? parts : null)
+    const told = reportOf(deps, exchange, large?.bytes() ?? null, parts, ends)
+    const report = told instanceof Promise ? await told : told
     const charged = await settle(deps, exchange, report, status, answer)
     await charged.settled.posted
     if (failure !== null) endBroken(exchange, failure)
@@ -88,6 +93,7 @@ export function makeAnswerSink(
     data(chunk) {
       parts.push(chunk)
       bytes += chunk.length
+      if (bytes > LOOP_BYTES_MAX) large = gathered(large, parts, bytes)
       if (bytes <= keepBytesMax) return
       for (const part of ends.size === 0 ? parts : [chunk]) ends.add(part)
       passOn()
@@ -103,10 +109,36 @@ export function makeAnswerSink(
 const joined = (parts: readonly Buffer[]): Buffer =>
   parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
 
-/** By the whole answer; by its ends where it was too large to be kept. */
-function reportOf({ protocol }: Exchange, parts: readonly Buffer[], ends: ByteEnds): MeterReport {
-  if (ends.size <= ANSWER_METER_BYTES_MAX) return protocol.meterAnswer(joined(parts))
-  return protocol.meterTail?.(ends.tail(), ends.head()) ?? unknownReport(ends.size)
+/** Where a thread can read it: the last of `parts` is new. null = it is too large to be metered. */
+function gathered(
+  large: SharedBytes | null,
+  parts: readonly Buffer[],
+  bytes: number,
+): SharedBytes | null {
+  if (bytes > ANSWER_METER_BYTES_MAX) return null
+  const all = large ?? new SharedBytes(ANSWER_METER_BYTES_MAX)
+  for (const part of large === null ? parts : parts.slice(-1)) all.add(part)
+  return all
+}
+
+/**
+ * By the whole answer, in a thread where that takes long; by its ends where it was too large to be
+ * kept, or no thread could read it.
+ */
+function reportOf(
+  { bodies }: Pick<GatewayDeps, 'bodies'>,
+  { protocol }: Exchange,
+  large: Buffer | null,
+  parts: readonly Buffer[],
+  ends: ByteEnds,
+): MeterReport | Promise<MeterReport> {
+  const byEnds = (tail: Buffer, head: Buffer, bytes: number): MeterReport =>
+    protocol.meterTail?.(tail, head) ?? unknownReport(bytes)
+  if (ends.size > ANSWER_METER_BYTES_MAX) return byEnds(ends.tail(), ends.head(), ends.size)
+  const body = large ?? joined(parts)
+  if (!isHeavy(body)) return protocol.meterAnswer(body)
+  const [tail, head] = [body.subarray(-ANSWER_TAIL_BYTES), body.subarray(0, ANSWER_HEAD_BYTES)]
+  return bodies.meter(protocol, body).then((report) => report ?? byEnds(tail, head, body.length))
 }
 
 function withCost(headers: OutgoingHeaders, charged: Charged): OutgoingHeaders {

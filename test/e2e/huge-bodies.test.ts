@@ -93,6 +93,21 @@ it('reach the provider as they came but for the limit, and once for each key', a
   await expectCharged(world, requestIdOf(first), { usage, estimated: false })
 })
 
+it('are metered to the token where they are answers', async () => {
+  const model = newModel()
+  const customer = await world.customer('1000')
+  const logprobs = { content: Array.from({ length: 50_000 }, () => ({ token: 'a', bytes: [97] })) }
+  const whole: unknown = JSON.parse(JSON.stringify(chatAnswer(model, 'Yes.', TOKENS)))
+  const text = JSON.stringify({ logprobs, ...Object(whole) })
+  world.upstream.on(model, (call: Call) => {
+    answerJson(call, text)
+  })
+  const answer = await ask(world.gateway, 'openai', customer.apiKey, bodyFor('openai', model))
+  expect(await answer.text()).toBe(text)
+  const usage = { input_tokens: TOKENS.input, output_tokens: TOKENS.output }
+  await expectCharged(world, requestIdOf(answer), { usage, estimated: false })
+})
+
 it('are read to their end when the process is told to stop', async () => {
   const { gateway } = world
   const model = answering()
