@@ -1,8 +1,9 @@
 import type { Clock } from '../kernel/clock.ts'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { INCARNATION_ROUNDS_MAX, LAPSED_BATCH_MAX, LAPSED_SEEN_MAX } from '../kernel/limits.ts'
-import type { CreditEngine, Incarnations, LapsedHold } from './commands.ts'
+import { INCARNATION_ROUNDS_MAX } from '../kernel/limits.ts'
+import type { CreditEngine, Incarnations } from './commands.ts'
+import { lapsedEverywhere, type Run } from './lapsed.ts'
 import { makeNumbers } from './numbers.ts'
 import { shardOf } from './shard.ts'
 import { NOSCRIPT, type CommandName, type Input, type Reply, type Transport } from './transport.ts'
@@ -13,9 +14,6 @@ export interface EngineParts {
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly ids: Pick<Ids, 'uuid'>
 }
-
-/** Runs a command in the incarnation in force. */
-type Run = <N extends CommandName>(name: N, shard: number, input: Input<N>) => Promise<Reply<N>>
 
 const REFUSED = { kind: 'refused' } as const
 
@@ -122,29 +120,4 @@ function check({ keyId, holdId }: Named): void {
   if (keyId?.includes(' ') === true || holdId.includes(' ')) {
     throw new RangeError('a key id or hold id must not contain a blank')
   }
-}
-
-/**
- * All that is lapsed, page by page: holds that cannot be ended (their post waits for Postgres) must
- * not hide those behind them.
- */
-async function lapsedEverywhere(run: Run, transport: Transport): Promise<readonly LapsedHold[]> {
-  const found: LapsedHold[] = []
-  // Each page of the embedded engine walks all its holds, and nobody else waits for it.
-  const limit = transport.kind === 'embedded' ? LAPSED_SEEN_MAX : LAPSED_BATCH_MAX
-  const read = async (shard: number): Promise<void> => {
-    let fromMs = 0
-    let skip = 0
-    while (found.length < LAPSED_SEEN_MAX) {
-      const page = await run('lapsed', shard, { fromMs, skip, limit })
-      found.push(...page)
-      const lastMs = page.at(-1)?.deadlineMs
-      if (lastMs === undefined || page.length < limit) return
-      const tied = page.filter(({ deadlineMs }) => deadlineMs === lastMs).length
-      skip = lastMs === fromMs ? skip + tied : tied
-      fromMs = lastMs
-    }
-  }
-  await Promise.all(Array.from({ length: transport.shards }, (_, shard) => read(shard)))
-  return found
 }

@@ -25,6 +25,17 @@ export interface LoadKey extends KeyRef {
   readonly snapshot: KeySnapshot
 }
 
+/** An account that may have lapsed holds: none that lapsed before this time. */
+export interface LapsedAccount extends AccountRef {
+  readonly deadlineMs: number
+}
+
+/** Holds of one account, about `limit` of them from a cursor on; '0' is the beginning. */
+export interface HoldsPage extends AccountRef {
+  readonly cursor: string
+  readonly limit: number
+}
+
 /** Lapsed holds by deadline: those with `fromMs` or later, less the first `skip` of them. */
 export interface LapsedPage {
   readonly fromMs: number
@@ -44,7 +55,14 @@ export interface Commands {
   'load-account': { input: LoadAccount; reply: c.LoadReply }
   'begin-key': { input: BeginKey; reply: c.LoadToken }
   'load-key': { input: LoadKey; reply: c.LoadReply }
+  /** Holds listed one by one: all of the embedded engine, in Redis those of an older release. */
   lapsed: { input: LapsedPage; reply: readonly c.LapsedHold[] }
+  'lapsed-accounts': { input: LapsedPage; reply: readonly LapsedAccount[] }
+  /** A hold may come twice. Cursor '0': that was all. */
+  'lapsed-holds': {
+    input: HoldsPage
+    reply: { readonly cursor: string; readonly holds: readonly c.LapsedHold[] }
+  }
   'account-seq': { input: AccountRef; reply: number | null }
   'key-seq': { input: KeyRef; reply: number | null }
   'view-account': { input: AccountRef; reply: c.AccountView | null }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { LapsedHold } from '../../src/credits/commands.ts'
 import { makeEmbeddedStore } from '../../src/credits/embedded/store.ts'
+import { lapsedEverywhere, type Run } from '../../src/credits/lapsed.ts'
 import { makeRedisTransport, readScripts } from '../../src/credits/redis/transport.ts'
 import { shardOf } from '../../src/credits/shard.ts'
 import {
   NOSCRIPT,
   type CommandName,
   type Input,
-  type Reply,
   type Transport,
 } from '../../src/credits/transport.ts'
 import { micros } from '../../src/kernel/money.ts'
@@ -86,17 +87,33 @@ class World {
     await lua.loadScripts(lua.nodeOf(0), inc)
   }
 
+  /** What recovery finds. Looking for it moves what it is found by. */
+  async lapsed(side: Transport): Promise<readonly LapsedHold[]> {
+    const run: Run = async (name, _shard, input) => {
+      const reply = await side.run(name, shardOf(this.account), input, this.inc)
+      if (reply === NOSCRIPT) throw new Error('the scripts are not loaded')
+      return reply
+    }
+    const all = await lapsedEverywhere(run, { kind: side.kind, shards: 1 })
+    return byHold(all.filter((hold) => hold.accountId === this.account))
+  }
+
+  async compareLapsed(): Promise<void> {
+    expect(await this.lapsed(lua)).toEqual(await this.lapsed(this.embedded))
+  }
+
   async compareViews(): Promise<void> {
     const { account: accountId } = this
     const shard = shardOf(accountId)
     const views = async (side: Transport) => {
       const account = await side.run('view-account', shard, { accountId }, this.inc)
       const keys = KEYS.map((keyId) => side.run('view-key', shard, { accountId, keyId }, this.inc))
-      const lapsed = await side.run('lapsed', shard, { fromMs: 0, skip: 0, limit: 256 }, this.inc)
-      return { account: sorted(account), keys: await Promise.all(keys), lapsed: mine(lapsed) }
+      return {
+        account: sorted(account),
+        keys: await Promise.all(keys),
+        lapsed: await this.lapsed(side),
+      }
     }
-    const mine = (list: Reply<'lapsed'> | typeof NOSCRIPT) =>
-      list === NOSCRIPT ? list : byHold(list.filter((hold) => hold.accountId === accountId))
     expect(await views(lua)).toEqual(await views(this.embedded))
   }
 }
@@ -420,6 +437,7 @@ const op = fc.oneof(
   { weight: 4, arbitrary: loadAccount },
   { weight: 4, arbitrary: loadKey },
   { weight: 5, arbitrary: step },
+  { weight: 3, arbitrary: fc.constant<Op>((world) => world.compareLapsed()) },
   { weight: 1, arbitrary: incarnation },
   { weight: 1, arbitrary: fc.constant(beginAccount) },
 )

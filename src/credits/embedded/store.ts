@@ -32,6 +32,8 @@ const HANDLERS: Handlers = {
   'begin-key': beginKey,
   'load-key': loadKey,
   lapsed: (state, page, _inc, nowMs) => lapsed(state, page, nowMs),
+  'lapsed-accounts': () => [],
+  'lapsed-holds': () => ({ cursor: '0', holds: [] }),
   'account-seq': (state, ref, inc) => loaded(state, ref.accountId, inc)?.facts.changeSeq ?? null,
   'key-seq': (state, ref, inc) => {
     const account = state.accounts.get(ref.accountId)

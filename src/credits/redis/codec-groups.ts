@@ -46,7 +46,7 @@ export const reserve: GroupCodec<'reserve'> = {
     shard.account(accountId),
     shard.key(accountId, keyId),
     shard.holds(accountId),
-    shard.due,
+    shard.leases,
   ],
   shared: (r) => [r.fitShares, r.leaseMs, r.owner],
   pushPart(args, first, waiting) {

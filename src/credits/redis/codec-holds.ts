@@ -14,7 +14,7 @@ const holdKeys = ({ accountId, keyId }: c.HoldRef, shard: ShardKeys): readonly s
 
 export const renew: Codec<'renew'> = {
   script: 'renew',
-  keys: holdKeys,
+  keys: (ref, shard) => [...holdKeys(ref, shard), shard.leases],
   args: (r) => [
     r.holdId,
     r.micros,
@@ -27,6 +27,7 @@ export const renew: Codec<'renew'> = {
     r.draft,
     r.keyId,
     dueMember(r),
+    r.accountId,
   ],
   decode: (raw) => {
     const reply = readReply(raw)

@@ -89,6 +89,35 @@ export const lapsed: Codec<'lapsed'> = {
   },
 }
 
+export const lapsedAccounts: Codec<'lapsed-accounts'> = {
+  script: 'lapsed',
+  keys: (_input, shard) => [shard.leases],
+  args: ({ fromMs, skip, limit }) => [fromMs, skip, limit],
+  decode(raw) {
+    const reply = readReply(raw)
+    const accounts = []
+    for (let at = 0; at < reply.length; at += 2) {
+      accounts.push({ accountId: reply.text(at), deadlineMs: reply.int(at + 1) })
+    }
+    return accounts
+  },
+}
+
+export const lapsedHolds: Codec<'lapsed-holds'> = {
+  script: 'lapsed-holds',
+  keys: (input, shard) => [...withHolds(accountKeys(input, shard), input, shard), shard.leases],
+  args: ({ accountId, cursor, limit }) => [accountId, cursor, limit],
+  decode(raw, { accountId }) {
+    const reply = readReply(raw)
+    const holds: LapsedHold[] = []
+    for (let at = 1; at < reply.length; at += 3) {
+      const [holdId, keyId] = [reply.text(at), reply.text(at + 1)]
+      holds.push({ accountId, keyId, holdId, deadlineMs: reply.int(at + 2) })
+    }
+    return { cursor: reply.text(0), holds }
+  },
+}
+
 export const accountSeq: Codec<'account-seq'> = {
   script: 'change-seq',
   keys: accountKeys,

@@ -10,6 +10,9 @@ export const keysOf = (shard: number) => {
     key: (accountId: string, keyId: string) => `${tag}:key:${keyId} ${accountId}`,
     holds: (accountId: string) => `${tag}:holds:${accountId}`,
     receipts: (accountId: string) => `${tag}:receipts:${accountId}`,
+    /** Accounts that may have holds, by the first end of a lease. */
+    leases: `${tag}:leases`,
+    /** Holds of a release before 0.1.0, by the end of their lease. */
     due: `${tag}:due`,
   }
 }

@@ -129,6 +129,8 @@ function makeRunners(nodes: RedisNodes, shas: Shas): Runners {
     'begin-key': single(loads.beginKey),
     'load-key': single(loads.loadKey),
     lapsed: single(loads.lapsed),
+    'lapsed-accounts': single(loads.lapsedAccounts),
+    'lapsed-holds': single(loads.lapsedHolds),
     'account-seq': single(loads.accountSeq),
     'key-seq': single(loads.keySeq),
     'view-account': single(loads.viewAccount),

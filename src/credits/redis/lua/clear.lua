@@ -32,6 +32,7 @@ local reply, gone, members, taken = { 'done' }, {}, {}, {}
 local back = 0
 local records = current and redis.call('HMGET', KEYS[2], unpack(ARGV, 3, count + 2)) or {}
 local member_end = ' ' .. ARGV[1]
+local lists_holds = redis.call('EXISTS', KEYS[4]) == 1
 local args = count + 3
 for n = 1, count do
   local id, index, rev, version = ARGV[n + 2], ARGV[args], ARGV[args + 2], ARGV[args + 3] + 0
@@ -55,7 +56,7 @@ for n = 1, count do
       taken[id] = true
       local at = #gone + 1
       gone[at] = id
-      members[at] = id .. ' ' .. ARGV[args + 1] .. member_end
+      if lists_holds then members[at] = id .. ' ' .. ARGV[args + 1] .. member_end end
     end
   elseif current then
     must_load = version > load_version or key.counts and version > key.lver
@@ -74,7 +75,7 @@ end
 if #gone > 0 then
   redis.call('HDEL', KEYS[2], unpack(gone))
   redis.call('HDEL', KEYS[3], unpack(gone))
-  redis.call('ZREM', KEYS[4], unpack(members))
+  if lists_holds then redis.call('ZREM', KEYS[4], unpack(members)) end
 end
 if not current then return { 'stale', 'account' } end
 return reply

@@ -1,9 +1,10 @@
 #!lua flags=no-writes
--- Holds of one shard whose lease has passed, longest first; settled ones too. Source: design §3.
--- KEYS  1 due
--- ARGV  1 first deadline ms  2 holds to skip from there on  3 how many at most
+-- What may have lapsed in one shard, longest first: its accounts (include/lease.lua), or holds that
+-- are listed by themselves, by a release before 0.1.0. Source: design §3.
+-- KEYS  1 leases or due
+-- ARGV  1 first deadline ms  2 members to skip from there on  3 how many at most
 -- Reply {member, deadline ms, …}
--- Cost  O(log holds of the shard + skipped + answered)
+-- Cost  O(log members + skipped + answered)
 -- @include numbers
 
 return redis.call('ZRANGE', KEYS[1], ARGV[1], '(' .. int(now_ms()), 'BYSCORE',

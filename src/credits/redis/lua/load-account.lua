@@ -8,7 +8,7 @@
 -- @include numbers hold bucket
 
 local a = redis.call('HMGET', KEYS[1], 'tok', 'tok_inc', 'seen', 'ltok', 'inc', 'lver', 'chg',
-  'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat')
+  'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'mark')
 local version = tonumber(ARGV[5])
 if a[1] ~= ARGV[1] or a[2] ~= INC then
   local brought = a[4] == ARGV[1] and a[5] == INC and tonumber(a[6]) >= version
@@ -33,7 +33,8 @@ local tlvl, tat = load_level(ARGV[8], a[5] == INC, a[11], a[12], a[13], now)
 -- Small hashes are searched from the front: what every command needs comes first.
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'inc', INC, 'avail', int(ARGV[2] - held - settled), 'held', int(held),
-  'plain', plain and '1' or '0', 'limit', ARGV[3], 'status', ARGV[4], 'lver', ARGV[5],
+  'plain', plain and '1' or '0', 'limit', ARGV[3], 'status', ARGV[4], 'mark', a[14] or '',
+  'lver', ARGV[5],
   'seen', int(math.max(version, tonumber(a[3]))), 'chg', ARGV[6], 'tok', '', 'ltok', ARGV[1],
   'budget', '', 'rpm', ARGV[7], 'rlvl', rlvl, 'rat', rat, 'tpm', ARGV[8], 'tlvl', tlvl,
   'tat', tat, 'conc', ARGV[9], 'open', int(ARGV[9] ~= '' and open or 0))

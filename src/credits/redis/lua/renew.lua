@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Prolongs a hold: amount, lease, progress (which never falls). A missing hold is put back without
 -- a check of the balance: its request lives and will be charged. Source: design §3.
--- KEYS  1 account  2 key  3 holds  4 receipts  5 due
+-- KEYS  1 account  2 key  3 holds  4 receipts  5 due  6 leases
 -- ARGV  1 hold id  2 micros  3 progress micros  4 day  5 reserved ms  6 tokens  7 lease ms  8 owner
---       9 draft JSON  10 key id  11 due member
+--       9 draft JSON  10 key id  11 due member  12 account id
 -- Reply {'ok', 1 if it was put back else 0}   {'gone'}: it is settled   {'stale', 'account'}
--- Cost  O(log holds of the shard)
--- @include numbers hold bucket key
+-- Cost  O(log accounts of the shard)
+-- @include numbers hold lease bucket key
 
-local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain', 'tpm')
+local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain', 'tpm', 'mark')
 if acct[1] ~= INC or not acct[2] then return { 'stale', 'account' } end
 
 local micros, tokens, open = tonumber(ARGV[2]), 0, 0
@@ -40,5 +40,6 @@ if moved ~= 0 or open ~= 0 then
 end
 redis.call('HSET', KEYS[3], ARGV[1], write_hold(h))
 redis.call('HSET', KEYS[4], ARGV[1], ARGV[9])
-redis.call('ZADD', KEYS[5], due, ARGV[11])
+if is_before(due, acct[6]) then mark(KEYS[1], KEYS[6], ARGV[12], due) end
+redis.call('ZREM', KEYS[5], ARGV[11])
 return { 'ok', open }

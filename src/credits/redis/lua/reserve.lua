@@ -2,7 +2,7 @@
 -- Sets credits aside for requests, each all or nothing, one after the other. What comes in one turn
 -- of a gateway's event loop shares a call; what is of one key shares a part of it, and the reading
 -- of account and key. Source: design §2.4.
--- KEYS  for each part: account, key, holds, due
+-- KEYS  for each part: account, key, holds, leases
 -- ARGV  1 fit shares  2 lease ms  3 owner
 --       then for each part: key id, account id, change_seq that the key must have reached, the
 --       earliest not_after of its holds (engine Unix ms), tokens and not_after of each hold in one
@@ -16,9 +16,9 @@
 --       {'insufficient', available}       {'held', available, held}: of the account or the budget
 --       {'budget', left, held}
 --       {'rate', 'requests' | 'tokens' | 'concurrency', retry after ms, 'key' | 'account'}
--- Cost  O(holds named × log holds of the shard); O(holds of the account) at the first one of a
+-- Cost  O(holds named + log accounts of the shard); O(holds of the account) at the first one of a
 --       budget period
--- @include numbers hold bucket period
+-- @include numbers hold lease bucket period
 
 local shares = tonumber(ARGV[1])
 local now = now_ms()
@@ -159,7 +159,8 @@ end
 local function reserve(k, at)
   local key_id, account_id, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 5])
   local ids, wants = at + 5, at + 5 + count
-  local acct = redis.call('HMGET', KEYS[k], 'inc', 'avail', 'limit', 'status', 'held', 'plain')
+  local acct = redis.call('HMGET', KEYS[k], 'inc', 'avail', 'limit', 'status', 'held', 'plain',
+    'mark')
   if acct[1] ~= INC or not acct[2] then
     for _ = 1, count do answer({ 'stale', 'account' }, 0) end
     return wants + count + 1
@@ -172,8 +173,7 @@ local function reserve(k, at)
   local old = redis.call('HMGET', KEYS[k + 2], unpack(ARGV, ids + 1, wants))
   local record_end = times .. key_id .. ' ' .. ARGV[3]
   local without_tokens = day_text .. '0' .. record_end
-  local member_end = ' ' .. key_id .. ' ' .. account_id
-  local made, records, members, n, words = {}, {}, {}, 0, nil
+  local made, records, n, words = {}, {}, 0, nil
   for hold = 1, count do
     local id, want = ARGV[ids + hold], ARGV[wants + hold]
     local micros, text, why, tokens = tonumber(want), old[hold] or made[id], nil, 0
@@ -196,14 +196,13 @@ local function reserve(k, at)
         .. (tokens == 0 and without_tokens or day_text .. int(tokens) .. record_end)
       made[id] = text
       records[n + 1], records[n + 2] = id, text
-      members[n + 1], members[n + 2] = due, id .. member_end
       n = n + 2
     end
   end
   if n > 0 then
     redis.call('HSET', KEYS[k], 'avail', int(avail), 'held', int(held))
     redis.call('HSET', KEYS[k + 2], unpack(records))
-    redis.call('ZADD', KEYS[k + 3], unpack(members))
+    if is_before(due, acct[7]) then mark(KEYS[k], KEYS[k + 3], account_id, due) end
     if key.limited then write_key(KEYS[k + 1], key) end
     if limits then write_key(KEYS[k], limits) end
   end

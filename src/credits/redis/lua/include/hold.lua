@@ -29,6 +29,13 @@ local function settled_parts(text)
   return micros, rev, day
 end
 
+-- Of any hold: its key and the end of its lease.
+local function lease_of(text)
+  local due, key = string.match(text, '^1 %u %d+ %d+ %d %-?%d+ %d+ %d+ (%d+) (%S+) ')
+  if not due then error('hold record not understood: ' .. text) end
+  return key, due
+end
+
 local function write_hold(h)
   return string.format('1 %s %.0f %.0f %.0f %.0f %.0f %s %s %s %s', h.state, h.micros, h.progress,
     h.rev, h.day, h.tokens, h.reserved, h.due, h.key, h.owner)
