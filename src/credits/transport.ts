@@ -55,7 +55,7 @@ export interface Commands {
   'load-account': { input: LoadAccount; reply: c.LoadReply }
   'begin-key': { input: BeginKey; reply: c.LoadToken }
   'load-key': { input: LoadKey; reply: c.LoadReply }
-  /** Holds listed one by one: all of the embedded engine, in Redis those of an older release. */
+  /** Holds listed one by one: all of the embedded engine, in Redis renewed and older ones. */
   lapsed: { input: LapsedPage; reply: readonly c.LapsedHold[] }
   'lapsed-accounts': { input: LapsedPage; reply: readonly LapsedAccount[] }
   /** A hold may come twice. Cursor '0': that was all. */

@@ -156,14 +156,17 @@ test('holds that a release before listed by themselves are found, ended and clea
   expect(await redis.send('EXISTS', `${tag()}:due`)).toBe(0)
 })
 
-test('one of these that is renewed is listed with its account from then on', async () => {
+test('one of these that is renewed is found once, and gone from both lists with its end', async () => {
   await listedByItself('old')
   await engine.renew({
     ...ref('old'),
     ...{ micros: micros(9), progressMicros: micros(4), day: 20_000, reservedAtMs: 1, tokens: 0 },
     ...{ leaseMs: 1, owner: 'one', draft: '{}' },
   })
-  expect(await redis.send('EXISTS', `${tag()}:due`)).toBe(0)
   await until(async () => (await lapsed()).length > 0)
   expect(await lapsedIds()).toEqual(['old'])
+  await engine.release(ref('old'))
+  expect(await lapsed()).toEqual([])
+  expect(await redis.send('EXISTS', `${tag()}:due`)).toBe(0)
+  expect(await marked()).toBeNull()
 })

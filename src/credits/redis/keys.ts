@@ -12,7 +12,7 @@ export const keysOf = (shard: number) => {
     receipts: (accountId: string) => `${tag}:receipts:${accountId}`,
     /** Accounts that may have holds, by the first end of a lease. */
     leases: `${tag}:leases`,
-    /** Holds of a release before 0.1.0, by the end of their lease. */
+    /** Holds listed by themselves: renewed ones, and all of a release that knows no `leases`. */
     due: `${tag}:due`,
   }
 }

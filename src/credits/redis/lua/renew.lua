@@ -5,7 +5,7 @@
 -- ARGV  1 hold id  2 micros  3 progress micros  4 day  5 reserved ms  6 tokens  7 lease ms  8 owner
 --       9 draft JSON  10 key id  11 due member  12 account id
 -- Reply {'ok', 1 if it was put back else 0}   {'gone'}: it is settled   {'stale', 'account'}
--- Cost  O(log accounts of the shard)
+-- Cost  O(log holds of the shard)
 -- @include numbers hold lease bucket key
 
 local acct = redis.call('HMGET', KEYS[1], 'inc', 'avail', 'held', 'plain', 'tpm', 'mark')
@@ -41,5 +41,5 @@ end
 redis.call('HSET', KEYS[3], ARGV[1], write_hold(h))
 redis.call('HSET', KEYS[4], ARGV[1], ARGV[9])
 if is_before(due, acct[6]) then mark(KEYS[1], KEYS[6], ARGV[12], due) end
-redis.call('ZREM', KEYS[5], ARGV[11])
+redis.call('ZADD', KEYS[5], due, ARGV[11]) -- for gateways of a release that knows no `leases`
 return { 'ok', open }
