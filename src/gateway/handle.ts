@@ -31,7 +31,17 @@ const BROKEN = refuse('internal_error', 'Something went wrong here. Try again.')
  */
 export function handle(deps: GatewayDeps, arrival: Arrival): void {
   const ended = endOf(deps, arrival)
-  start(deps, arrival, ended).then(
+  follow(deps, arrival, ended, start(deps, arrival, ended))
+}
+
+/** Owns a request until it was sent, or will not be. */
+function follow(
+  deps: GatewayDeps,
+  arrival: Arrival,
+  ended: () => void,
+  starting: Promise<boolean>,
+): void {
+  starting.then(
     (isSent) => {
       if (!isSent) ended()
     },
@@ -179,10 +189,29 @@ function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[])
       },
       refused(last, refusal) {
         last.times.endedMs = deps.clock.monotonicMs()
-        own(deps, last, refuseLate(deps, last, refusal))
+        const { exactly, sent, ended } = last
+        if (exactly !== undefined && sent !== undefined && sent.stopped !== null) {
+          follow(deps, last, ended, startWhole(deps, last, exactly))
+        } else own(deps, last, refuseLate(deps, last, refusal))
       },
     },
   )
+}
+
+/**
+ * A form that went on while it came turned out to be more than was held, or none: its upstream
+ * never had the whole of it. It starts anew by all of it, on a hold of its own, or is refused.
+ */
+async function startWhole(
+  deps: GatewayDeps,
+  exchange: Exchange,
+  exactly: () => Promise<Arrival | Refusal>,
+): Promise<boolean> {
+  await release(deps, exchange)
+  const whole = await exactly()
+  if (!('code' in whole)) return start(deps, { ...whole, id: deps.ids.uuid() }, exchange.ended)
+  refuseWith(deps, exchange, whole)
+  return false
 }
 
 type Done = (status: number, charged: Charged | null) => void

@@ -128,10 +128,7 @@ async function readSound(form: Form, sounds: FormSounds): Promise<HeardView | Re
   return length === null ? NOT_READ : viewOf(makeFieldReader(fields.body), length, 0)
 }
 
-const LATE = refuse(
-  'invalid_request',
-  "What follows the file makes the request larger than it began: put 'prompt' before 'file'.",
-)
+const BEYOND = refuse('invalid_request', 'The form is more than its beginning told.')
 
 const isBeyond = (whole: RequestView, bound: RequestView): boolean =>
   whole.model !== bound.model ||
@@ -160,7 +157,7 @@ function beginSound(form: Form, bodyBytesMax: number): BegunForm | null {
     async end(whole, sounds) {
       const view = await readSound(whole, sounds)
       if (!view.ok) return view
-      if (isBeyond(view, bound)) return LATE
+      if (isBeyond(view, bound)) return BEYOND
       known = view
       return null
     },

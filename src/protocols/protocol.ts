@@ -108,7 +108,7 @@ export interface FormReader {
 export interface BegunForm {
   /** What it at most costs; what was used only once it has ended. */
   readonly view: RequestView
-  /** The form is whole: refused where it is more than was bounded, or none. */
+  /** The form is whole: a refusal where it is more than was bounded, or none. */
   end(form: Form, sounds: FormSounds): Promise<Refusal | null>
 }
 

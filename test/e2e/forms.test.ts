@@ -1,10 +1,19 @@
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
+import { once } from 'node:events'
+import {
+  createServer,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+} from 'node:http'
+import type { AddressInfo } from 'node:net'
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Customer } from '../support/admin.ts'
 import { until } from '../support/until.ts'
+import { PRICES } from './support/money.ts'
 import { answerJson } from './support/upstream.ts'
 import {
+  chargedRequests,
   expectCharged,
   expectSpent,
   newModel,
@@ -49,13 +58,14 @@ interface Sending {
 }
 
 /** A client that sends as it is told. `bytes` null = in chunks. */
-function send(apiKey: string, bytes: number | null, path = TRANSCRIPTIONS): Sending {
+function send(apiKey: string, bytes: number | null, gateway = world.gateway): Sending {
   const headers: Record<string, string> = {
     authorization: `Bearer ${apiKey}`,
     'content-type': 'multipart/form-data; boundary=xx',
   }
   if (bytes !== null) headers['content-length'] = String(bytes)
-  const out = httpRequest(`${world.gateway.url}${path}`, { method: 'POST', headers })
+  const url = `${gateway.url}${TRANSCRIPTIONS}`
+  const out = httpRequest(url, { method: 'POST', headers })
   const answer = new Promise<Awaited<Sending['answer']>>((resolve, reject) => {
     out.on('error', reject)
     out.on('response', (response) => {
@@ -139,7 +149,6 @@ describe('a large sound whose model comes before it', () => {
   it.each<[string, readonly Part[], RegExp]>([
     ['another model', [['model', 'gpt-4o-transcribe']], /'model' must be there once/],
     ['another file', [['file', Buffer.from('x')]], /only one of the form/],
-    ['a prompt that is too long', [['prompt', 'x'.repeat(150_000)]], /put 'prompt' before 'file'/],
     ['a field of another type', [['stream', 'perhaps']], /'stream'/],
   ])('and after it %s never reaches its upstream whole', async (_what, late, message) => {
     const { customer, model } = await prepare('gpt-transcribe')
@@ -156,6 +165,25 @@ describe('a large sound whose model comes before it', () => {
     expect(arriving.received()).toBeLessThan(body.length)
     expect(world.upstream.calls(model)).toEqual([])
     await expectSpent(world, customer, GRANT, 0)
+  })
+
+  it('starts anew, whole, where it turns out to be more than was held', async () => {
+    const { customer, model } = await prepare('gpt-transcribe')
+    const usage = { type: 'tokens', input_tokens: 14, output_tokens: 45 }
+    answering(model, { text: 'Otters.', usage })
+    const body = form(['model', model], ['file', SOUND], ['prompt', 'x'.repeat(150_000)])
+    const { out, answer } = send(customer.apiKey, body.length)
+    out.write(body.subarray(0, 2 * MB))
+    const arriving = await world.upstream.arriving(model)
+    out.end(body.subarray(2 * MB))
+    const { status, headers } = await answer
+    expect(status).toBe(200)
+    expect([arriving.isCut(), arriving.received() < body.length]).toEqual([true, true])
+    expect(world.upstream.calls(model).map(({ raw }) => raw.equals(body))).toEqual([true])
+    const expected = { usage: { input_tokens: 14, output_tokens: 45 } }
+    const receipt = await expectCharged(world, idOf(headers), expected)
+    await expectSpent(world, customer, GRANT, receipt.cost.micros)
+    expect(await chargedRequests(world, customer)).toEqual([idOf(headers)])
   })
 
   it('is cut where the client leaves, and nothing is charged', async () => {
@@ -199,6 +227,43 @@ describe('a large sound whose model comes before it', () => {
     out.end(body.subarray(2 * MB))
     await expectSpent(world, customer, GRANT, 0)
   })
+})
+
+/** An upstream that says 429 at once, and reads what comes. */
+async function startBusy() {
+  const server = createServer((request, out) => {
+    request.resume()
+    out.writeHead(429, { 'content-type': 'application/json' }).end('{}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}/v1`, server }
+}
+
+it('a large sound goes to a fallback from its beginning, while it comes', async () => {
+  const busy = await startBusy()
+  const openai = { protocol: 'openai', api_key: 'sk-operator' }
+  const gateway = await world.join({
+    upstreams: {
+      busy: { ...openai, base_url: busy.url, models: ['first-*'], fallback: 'openai' },
+      openai: { ...openai, base_url: `${world.upstream.url}/v1` },
+    },
+    prices: ['busy', 'openai'].map((upstream) => ({ upstream, model: '*', ...PRICES })),
+  })
+  const { customer, model } = await prepare('first')
+  answering(model)
+  const body = form(['model', model], ['file', SOUND])
+  const { out, answer } = send(customer.apiKey, body.length, gateway)
+  out.write(body.subarray(0, 2 * MB))
+  const arriving = await world.upstream.arriving(model)
+  await until(() => arriving.received() > 2 * MB - 100)
+  out.end(body.subarray(2 * MB))
+  const { status, headers } = await answer
+  expect(status).toBe(200)
+  expect(world.upstream.calls(model).map(({ raw }) => raw.equals(body))).toEqual([true])
+  await chargedBySound(customer, idOf(headers))
+  busy.server.close()
 })
 
 describe('the SDK', () => {

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { makeSoundReader } from '../../src/gateway/sound/sound-reader.ts'
 import { AUDIO_READ_MS_MAX, AUDIO_WAIT_MS_MAX } from '../../src/kernel/limits-media.ts'
 import type { SoundReading } from '../../src/protocols/protocol.ts'
-import { soundLength } from '../../src/protocols/sound-length.ts'
+import { soundBound, soundLength } from '../../src/protocols/sound-length.ts'
 import { makeManualClock, settle } from '../ledger/memory-clock.ts'
 import { until } from '../support/until.ts'
 
@@ -150,6 +150,28 @@ describe('the length of a sound', () => {
     })
     expect(read.kind).not.toBe('read')
     expect(await reader.seconds(wav(4))).toEqual(exactly(4))
+  })
+
+  it('is bounded by the head of a file and its size, never below what its whole tells', async () => {
+    const plain = wav(60)
+    const noted = (name: string): Buffer => {
+      const note = Buffer.from(`${name}\x04\0\0\0\0\xa6\x0e\0`, 'latin1') // 960 000 samples
+      return Buffer.concat([plain.subarray(0, 36), note, plain.subarray(36)])
+    }
+    const cases: [Buffer, number][] = [
+      [plain, 60.002],
+      [noted('LIST'), 60.003],
+      [noted('fact'), plain.length / 500],
+      [Buffer.concat([plain.subarray(0, 20), Buffer.from([3]), plain.subarray(21)]), 3_840],
+      [mp3(300), 250.2],
+      [plain.subarray(0, 30), 0.06],
+    ]
+    for (const [file, most] of cases) {
+      const bound = soundBound(file.subarray(0, 4_096), file.length)
+      expect(bound.secondsMax).toBeCloseTo(most, 0)
+      const whole = await soundLength(asPart(file), saying(await reader.seconds(file)))
+      expect(whole?.secondsMax).toBeLessThanOrEqual(bound.secondsMax)
+    }
   })
 
   it('is read for so many at once only', async () => {

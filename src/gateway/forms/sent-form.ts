@@ -19,6 +19,7 @@ export interface SentForm {
   close(): void
 }
 
+const nobody = (): undefined => undefined
 const LOST = refuse('gateway_unavailable', 'The hold was lost. Try again.')
 
 /** Reads the sounds of an upload. */
@@ -37,6 +38,7 @@ export function makeSentForm(
     return form.ok ? ((await begun?.end(form, soundsOf(upload, sounds))) ?? null) : form
   }
   let checking: Promise<Refusal | null> | null = null
+  let stopped: Refusal | null = null
   return {
     get bytes() {
       return upload.bytes
@@ -45,15 +47,18 @@ export function makeSentForm(
       return !upload.isOver
     },
     get stopped() {
-      return upload.stopped
+      return stopped
     },
     body(isFresh) {
       const gate = async (): Promise<Refusal | null> =>
         (await (checking ??= check())) ?? ((await isFresh()) ? null : LOST)
       const options = { objectMode: false, highWaterMark: FORM_READ_BYTES }
-      return Readable.from(upload.send(gate), options)
+      const body = upload.send(gate, (refusal) => {
+        stopped = refusal
+      })
+      return Readable.from(body, options)
     },
-    chunks: () => upload.send(() => Promise.resolve(null)),
+    chunks: () => upload.send(() => Promise.resolve(null), nobody),
     close() {
       upload.close()
     },

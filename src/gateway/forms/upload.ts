@@ -23,13 +23,14 @@ export interface Upload {
   whole(): Promise<Buffer>
   /** A copy of a part's bytes, all of which have come. */
   bytesOf(part: FormPart): Promise<Uint8Array<ArrayBuffer>>
-  /** Why it was not sent to its end, null = nothing kept it. No failure of who it was sent to. */
-  readonly stopped: Refusal | null
   /**
    * The body from its beginning, as it comes, save its end: that comes when `gate` lets it, which
-   * is asked once the form is whole. Fails where it does not, or there is no form.
+   * is asked once the form is whole. Fails where it does not, or there is no form, and tells why.
    */
-  send(gate: () => Promise<Refusal | null>): AsyncGenerator<Buffer>
+  send(
+    gate: () => Promise<Refusal | null>,
+    stopped: (refusal: Refusal) => void,
+  ): AsyncGenerator<Buffer>
   /** It is needed no more. What still comes is read and forgotten: an answer is to be sent. */
   close(): void
 }
@@ -117,11 +118,6 @@ export function receiveForm(parts: UploadParts): Upload {
     .catch(() => {
       progress.conclude(BROKEN)
     })
-  let stopped: Refusal | null = null
-  const stop = (refusal: Refusal): never => {
-    stopped = refusal
-    throw new Stopped(refusal.message)
-  }
   return {
     get bytes() {
       return progress.end?.ok === true ? store.bytes : declaredBytes(request)
@@ -137,10 +133,7 @@ export function receiveForm(parts: UploadParts): Upload {
     soFar: () => scan.soFar(),
     whole: async () => Buffer.from((await bytesOf(store, { at: 0, bytes: store.bytes })).buffer),
     bytesOf: (part) => bytesOf(store, part),
-    get stopped() {
-      return stopped
-    },
-    send: (gate) => send({ store, progress, endBytes: scan.endBytes, gate, stop }),
+    send: (gate, stopped) => send({ store, progress, endBytes: scan.endBytes, gate, stopped }),
     close() {
       progress.conclude(ENDED)
       store.close().catch((error: unknown) => {
@@ -195,10 +188,15 @@ interface Way {
   /** What is kept back until the gate opens. */
   readonly endBytes: number
   readonly gate: () => Promise<Refusal | null>
-  readonly stop: (refusal: Refusal) => never
+  readonly stopped: (refusal: Refusal) => void
 }
 
-async function* send({ store, progress, endBytes, gate, stop }: Way): AsyncGenerator<Buffer> {
+async function* send(way: Way): AsyncGenerator<Buffer> {
+  const { store, progress, endBytes, gate } = way
+  const stop = (refusal: Refusal): never => {
+    way.stopped(refusal)
+    throw new Stopped(refusal.message)
+  }
   let at = 0
   let mayEnd = false
   for (;;) {
