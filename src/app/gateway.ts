@@ -7,6 +7,7 @@ import type { Holds } from '../credits/holds.ts'
 import type { GatewaySettings } from '../gateway/context.ts'
 import { makeHttpApis, type HttpApis } from '../gateway/http/apis.ts'
 import type { HttpDeps } from '../gateway/http/exchange.ts'
+import { makeIsLive } from '../gateway/idempotency-live.ts'
 import { makeIdempotency } from '../gateway/idempotency.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import { makeBodyReader } from '../gateway/reading/body-reader.ts'
@@ -75,10 +76,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
   const { clock, ids, log, engine } = parts
   const idempotency = makeIdempotency({
     rows: parts.keyRows,
-    isLive: async (accountId, _keyId, holdId) => {
-      const view = await engine.viewAccount(accountId)
-      return view === null || view.holds.some((hold) => hold.holdId === holdId)
-    },
+    isLive: makeIsLive({ engine, loads: parts.background.credits.loads }),
     clock,
     log,
     waitMs: () => config.idempotency_wait_ms,
