@@ -183,6 +183,9 @@ async function send(
   return results.at(-1)?.rows ?? []
 }
 
+/** SQLSTATE of a statement that was not even tried: an earlier one had failed. */
+const ABORTED = '25P02'
+
 async function transact<T>(
   client: pg.PoolClient,
   names: Names,
@@ -219,8 +222,16 @@ async function transact<T>(
     return result
   } catch (error) {
     await leave(client, error)
-    throw error
+    throw await reasonFor(error, sent)
   }
+}
+
+/** Of statements sent together the first that fails is why the others do, whichever is awaited. */
+async function reasonFor(error: unknown, sent: readonly Promise<unknown>[]): Promise<unknown> {
+  if (sqlState(error) !== ABORTED) return error
+  const ends = await Promise.allSettled(sent)
+  const first = ends.find((end) => end.status === 'rejected')
+  return first === undefined ? error : first.reason
 }
 
 /** Before COMMIT was sent a broken connection means that nothing happened. */

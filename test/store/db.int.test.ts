@@ -115,6 +115,18 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
   })
 })
 
+test('of statements sent together the one that failed first is told, whichever is awaited', async () => {
+  await using own = await testDb('postgres')
+  const error = await failure(
+    own.db.tx(async (tx) => {
+      void tx.query('SELECT 1 / $1::int AS n', [0])
+      await tx.query('SELECT $1::int AS n', [1])
+    }),
+  )
+  expect(sqlState(error)).toBe('22012')
+  expect(await own.db.query('SELECT $1::int AS n', [1])).toEqual([{ n: 1 }])
+})
+
 describe('a Postgres connection that breaks', async () => {
   const own = await testDb('postgres')
   const { db } = own
