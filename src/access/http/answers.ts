@@ -8,6 +8,7 @@ import {
   type Refusal,
 } from '../../kernel/errors.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
+import { faultOf } from '../../ledger/post-faults.ts'
 import { sqlState, StoreAwayError } from '../../store/errors.ts'
 
 /** A refusal that names the field it is about. */
@@ -50,7 +51,8 @@ export function refusalOfFault(error: unknown, requestId: string, log: Log): Ref
   if (UNSTORABLE.has(sqlState(error) ?? '')) return NUL
   log.error({ request_id: requestId, error: describeError(error) }, 'request failed')
   if (error instanceof UnknownOutcomeError) return refuse('gateway_unavailable', AWAY)
-  if (error instanceof StoreAwayError) {
+  // Postgres said so itself: read-only after a failover, full, a lock or a time limit.
+  if (error instanceof StoreAwayError || faultOf(error) === 'away') {
     return refuse('gateway_unavailable', 'A store cannot be reached, nothing was done. Try again.')
   }
   return refuse('internal_error', 'Something went wrong here; the log knows the request id.')
