@@ -1,4 +1,4 @@
-import { KEPT_PAUSE_MAX, KEPT_ROWS_MAX } from '../kernel/limits-posting.ts'
+import { KEPT_LOTS_MAX, KEPT_PAUSE_MAX, KEPT_ROWS_MAX } from '../kernel/limits-posting.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
 import type { SheetContext } from './sheets.ts'
 
@@ -27,12 +27,27 @@ interface Kept {
   readonly sinceMs: number
 }
 
+/** After each miss more turns are skipped: 1, 3, 7 … and fewer after each hit. */
+function makePause(max: number) {
+  let next = 0
+  let left = 0
+  return {
+    skips(): boolean {
+      left = Math.max(left - 1, -1)
+      return left >= 0
+    },
+    judge(isHit: boolean): void {
+      next = isHit ? next >> 1 : Math.min(2 * next + 1, max)
+      left = isHit ? 0 : next
+    },
+  }
+}
+
 /** `pauseMax`: batches that are read after misses, at most. */
 export function makeKeptSheets(pauseMax = KEPT_PAUSE_MAX): KeptSheets {
   const known = new Map<string, Kept>() // the longest unused first
   let rows = 0
-  let pause = 0
-  let left = 0
+  const pause = makePause(pauseMax)
 
   function forget(accountId: string): void {
     rows -= 1 + (known.get(accountId)?.lots.length ?? -1)
@@ -50,6 +65,7 @@ export function makeKeptSheets(pauseMax = KEPT_PAUSE_MAX): KeptSheets {
   function keepOne({ account, lots }: Sheet, sinceMs: number): void {
     forget(account.id)
     const able = lots.filter((lot) => lot.remainingMicros > 0 || lot.expiredMicros > 0)
+    if (able.length > KEPT_LOTS_MAX) return
     known.set(account.id, { account: { ...account }, lots: able, sinceMs })
     rows += 1 + able.length
     for (const [oldest] of known) {
@@ -60,11 +76,7 @@ export function makeKeptSheets(pauseMax = KEPT_PAUSE_MAX): KeptSheets {
 
   return {
     take(wanted, { nowMs, newId }) {
-      if (!covers(wanted)) return null
-      if (left > 0) {
-        left -= 1
-        return null
-      }
+      if (!covers(wanted) || pause.skips()) return null
       const sheets = new Map<string, Sheet>()
       const since = new Map<string, number>()
       for (const accountId of wanted.keys()) {
@@ -83,8 +95,7 @@ export function makeKeptSheets(pauseMax = KEPT_PAUSE_MAX): KeptSheets {
       }
     },
     judge(wasSo) {
-      pause = wasSo ? pause >> 1 : Math.min(2 * pause + 1, pauseMax)
-      left = wasSo ? 0 : pause
+      pause.judge(wasSo)
     },
   }
 }

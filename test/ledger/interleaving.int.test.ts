@@ -96,6 +96,42 @@ test('recovery against the owner: the total is the owner’s, in whatever order 
   await expectSound(own.db)
 })
 
+test('a posting waits for who changes what it does not look at, and is written over it', async () => {
+  await using own = await deployment(2)
+  const accounts = ['a', 'b', 'c']
+  for (const id of accounts) {
+    await addAccount(own.db, id)
+    await own.books.grant(grant(id, 1_000), T0)
+  }
+  const [poster, other] = own.processes
+  if (!poster || !other) throw new Error('processes')
+  const batch = () => accounts.map((accountId) => item({ accountId, micros: 10 }))
+  await poster.ledger.post(batch(), T0)
+  const isWaiting = async () =>
+    (
+      await own.db.query(
+        `SELECT count(*) AS n FROM pg_stat_activity
+         WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+        [],
+      )
+    )[0]?.n === 1
+  const posting = await other.db.tx(async (tx) => {
+    await tx.query("UPDATE accounts SET email = 'e' WHERE id = 'b'", [])
+    const outcomes = poster.ledger.post(batch(), T0)
+    await expect.poll(isWaiting, { timeout: 10_000 }).toBe(true)
+    return { outcomes }
+  })
+  expect(await posting.outcomes).toMatchObject(accounts.map(() => ({ kind: 'new', version: 3 })))
+  const rows = await own.db.query(
+    'SELECT posted_micros AS n, entry_seq AS seq, email FROM accounts ORDER BY id',
+    [],
+  )
+  expect(rows).toEqual(
+    ['a', 'b', 'c'].map((id) => ({ n: 980, seq: 3, email: id === 'b' ? 'e' : null })),
+  )
+  await expectSound(own.db)
+})
+
 test('posting against refunds, adjustments, reversals and expiry keeps every account sound', async () => {
   await using own = await deployment(3)
   const accounts = ['a', 'b', 'c']
