@@ -19,10 +19,11 @@ import { addAccount, expectSound, grant, ids, item, makeLedgerOn, T0 } from './s
 async function deployment(count: number) {
   const own = await testDb('postgres')
   const url = own.url ?? ''
-  const others = Array.from({ length: count - 1 }, () =>
-    openPostgres({ url, poolMax: 4, log: silentLog }),
+  // Many wait for few connections here, however slow the machine is.
+  const dbs = Array.from({ length: count }, () =>
+    openPostgres({ url, poolMax: 4, connectMs: 60_000, log: silentLog }),
   )
-  const processes = [own.db, ...others].map(makeLedgerOn)
+  const processes = dbs.map(makeLedgerOn)
   const [first] = processes
   if (first === undefined) throw new Error('no process')
   return {
@@ -31,7 +32,7 @@ async function deployment(count: number) {
     /** Work is dealt out to the processes in turn. */
     at: (i: number) => processes[i % count] ?? first,
     async [Symbol.asyncDispose]() {
-      await Promise.all(others.map((db) => db.close()))
+      await Promise.all(dbs.map((db) => db.close()))
       await own[Symbol.asyncDispose]()
     },
   }
