@@ -28,9 +28,13 @@ function makePool(): () => Uint8Array {
   }
 }
 
+const textOf = (hex: string): string =>
+  `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+
 /** Ids of one process rise, also within a millisecond and when its clock goes back. */
 export function makeIds(clock: Pick<Clock, 'now'>): Ids {
   const next = makePool()
+  const bytes = Buffer.alloc(UUID_BYTES)
   let msecs = 0
   let seq = 0
   return {
@@ -42,7 +46,7 @@ export function makeIds(clock: Pick<Clock, 'now'>): Ids {
         msecs = Math.max(now, msecs + 1)
         seq = Buffer.from(random).readUInt32BE(0) >>> 1 // room to count up in this millisecond
       }
-      return v7({ msecs, seq, random })
+      return textOf(v7({ msecs, seq, random }, bytes).toString('hex'))
     },
     secret: (bytes) => randomBytes(bytes).toString('base64url'),
   }

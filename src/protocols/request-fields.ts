@@ -24,61 +24,83 @@ export interface FieldReader {
   readonly refusal: Refusal | null
 }
 
-export function makeFieldReader(body: JsonObject): FieldReader {
-  let refusal: Refusal | null = null
-  const fail = (message: string): void => {
-    refusal ??= refuse('invalid_request', message)
+export const makeFieldReader = (body: JsonObject): FieldReader => new Fields(body)
+
+/** A class: a reader is made for every request, and closures would be made with it. */
+class Fields implements FieldReader {
+  readonly #body: JsonObject
+  #refusal: Refusal | null = null
+
+  constructor(body: JsonObject) {
+    this.#body = body
   }
-  const present = (name: string): unknown => body[name] ?? null
-  const modelIn = (name: string, value: unknown): string => {
-    if (typeof value !== 'string' || value === '') fail(`'${name}' must be a non-empty string.`)
-    else if (value.length > MODEL_CHARS_MAX) fail(`'${name}' is longer than any model's name.`)
-    else if (!isPlain(value)) fail(`'${name}' has characters that no model's name has.`)
-    return typeof value === 'string' ? value : ''
+
+  get refusal(): Refusal | null {
+    return this.#refusal
   }
-  return {
-    fail,
-    value: present,
-    boolean(name) {
-      const value = present(name)
-      if (value !== null && typeof value !== 'boolean') fail(`'${name}' must be true or false.`)
-      return value === true
-    },
-    text(name) {
-      const value = present(name)
-      if (value !== null && typeof value !== 'string') fail(`'${name}' must be a string.`)
-      return typeof value === 'string' ? value : null
-    },
-    object(name) {
-      const value = present(name)
-      if (value !== null && !isObject(value)) fail(`'${name}' must be an object.`)
-      return isObject(value) ? value : null
-    },
-    array(name) {
-      const value = present(name)
-      if (value !== null && !Array.isArray(value)) fail(`'${name}' must be an array.`)
-      return Array.isArray(value) ? value : null
-    },
-    integer(name, least, most = Number.MAX_SAFE_INTEGER) {
-      const value = present(name)
-      if (value === null) return null
-      const fits = typeof value === 'number' && Number.isSafeInteger(value)
-      if (fits && value >= least && value <= most) return value
-      const range = most === Number.MAX_SAFE_INTEGER ? `at least ${least}` : `${least} to ${most}`
-      fail(`'${name}' must be a whole number, ${range}.`)
-      return null
-    },
-    model: () => modelIn('model', present('model')),
-    otherModels(name, listed) {
-      if (listed.length > OTHER_MODELS_MAX) {
-        fail(`'${name}' has more than ${OTHER_MODELS_MAX} models.`)
-        return []
-      }
-      const named = listed.map((value, index) => modelIn(`${name}[${index}]`, value))
-      return [...new Set(named)]
-    },
-    get refusal() {
-      return refusal
-    },
+
+  fail(message: string): void {
+    this.#refusal ??= refuse('invalid_request', message)
+  }
+
+  value(name: string): unknown {
+    return this.#body[name] ?? null
+  }
+
+  boolean(name: string): boolean {
+    const value = this.value(name)
+    if (value !== null && typeof value !== 'boolean') this.fail(`'${name}' must be true or false.`)
+    return value === true
+  }
+
+  text(name: string): string | null {
+    const value = this.value(name)
+    if (value !== null && typeof value !== 'string') this.fail(`'${name}' must be a string.`)
+    return typeof value === 'string' ? value : null
+  }
+
+  object(name: string): JsonObject | null {
+    const value = this.value(name)
+    if (value !== null && !isObject(value)) this.fail(`'${name}' must be an object.`)
+    return isObject(value) ? value : null
+  }
+
+  array(name: string): readonly unknown[] | null {
+    const value = this.value(name)
+    if (value !== null && !Array.isArray(value)) this.fail(`'${name}' must be an array.`)
+    return Array.isArray(value) ? value : null
+  }
+
+  integer(name: string, least: number, most = Number.MAX_SAFE_INTEGER): number | null {
+    const value = this.value(name)
+    if (value === null) return null
+    const fits = typeof value === 'number' && Number.isSafeInteger(value)
+    if (fits && value >= least && value <= most) return value
+    const range = most === Number.MAX_SAFE_INTEGER ? `at least ${least}` : `${least} to ${most}`
+    this.fail(`'${name}' must be a whole number, ${range}.`)
+    return null
+  }
+
+  model(): string {
+    return this.#modelIn('model', this.value('model'))
+  }
+
+  otherModels(name: string, listed: readonly unknown[]): readonly string[] {
+    if (listed.length > OTHER_MODELS_MAX) {
+      this.fail(`'${name}' has more than ${OTHER_MODELS_MAX} models.`)
+      return []
+    }
+    const named = listed.map((value, index) => this.#modelIn(`${name}[${index}]`, value))
+    return [...new Set(named)]
+  }
+
+  #modelIn(name: string, value: unknown): string {
+    if (typeof value !== 'string' || value === '') {
+      this.fail(`'${name}' must be a non-empty string.`)
+      return ''
+    }
+    if (value.length > MODEL_CHARS_MAX) this.fail(`'${name}' is longer than any model's name.`)
+    else if (!isPlain(value)) this.fail(`'${name}' has characters that no model's name has.`)
+    return value
   }
 }
