@@ -64,36 +64,31 @@ const COUNTED = [
   ['response_bytes', indexOf('response_byte')],
 ] as const
 
-interface Counted {
-  readonly index: number
-  readonly parts: bigint
-}
-
-/** Units other than tokens, in parts: requests count once where the bound names none. */
-function otherUnits({ unitsMax, webSearchesMax }: Bound): readonly Counted[] {
-  const units: Counted[] = []
+/** Σ over the units other than tokens of parts × what one part costs. */
+function otherUnits({ unitsMax, webSearchesMax }: Bound, rateOf: (index: number) => bigint): bigint {
+  let sum = 0n
   for (const [name, index] of COUNTED) {
+    // Requests count once where the bound names none.
     const most = unitsMax?.[name] ?? (name === 'requests' ? 1 : 0)
-    if (most > 0) units.push({ index, parts: partsOf(most) })
+    if (most > 0) sum += partsOf(most) * rateOf(index)
   }
-  if (webSearchesMax > 0) units.push({ index: SEARCH, parts: partsOf(webSearchesMax) })
-  return units
+  return webSearchesMax > 0 ? sum + partsOf(webSearchesMax) * rateOf(SEARCH) : sum
 }
 
 function tokenLine(book: RateBook, bound: Bound): Line {
   const { inputTokensMax, absent, unitsBesideTokens = false } = bound
   const input = dearest(book, inputTokensMax, 0, INPUT_END, absent)
-  let fixed = BigInt(inputTokensMax) * input * FRACTION_PARTS
-  for (const { index, parts } of otherUnits(bound)) {
+  const units = otherUnits(bound, (index) => {
     let most = 0n
-    for (const band of book.bands) {
-      for (const rates of unitsBesideTokens ? [band.sell] : [band.sell, band.sellAlone]) {
-        const rate = rates.exact[index] ?? 0n
-        if (rate > most) most = rate
-      }
+    for (const { sell, sellAlone } of book.bands) {
+      const rate = sell.exact[index] ?? 0n
+      if (rate > most) most = rate
+      const alone = unitsBesideTokens ? 0n : (sellAlone.exact[index] ?? 0n)
+      if (alone > most) most = alone
     }
-    fixed += parts * most
-  }
+    return most
+  })
+  const fixed = BigInt(inputTokensMax) * input * FRACTION_PARTS + units
   const rate = dearest(book, inputTokensMax, INPUT_END, TOKEN_END, absent) * FRACTION_PARTS
   return { fixed, rate, den: book.den * FRACTION_PARTS }
 }
@@ -101,10 +96,7 @@ function tokenLine(book: RateBook, bound: Bound): Line {
 function flatLine(book: RateBook, bound: Bound): Line | null {
   const { flat } = book
   if (flat === null) return null
-  const fixed = otherUnits(bound).reduce(
-    (sum, { index, parts }) => sum + parts * (flat.exact[index] ?? 0n),
-    0n,
-  )
+  const fixed = otherUnits(bound, (index) => flat.exact[index] ?? 0n)
   return { fixed, rate: 0n, den: book.den * FRACTION_PARTS }
 }
 
