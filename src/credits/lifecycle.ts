@@ -1,23 +1,21 @@
-import { sleep, type Clock } from '../kernel/clock.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { COMMAND_RETRY_WAIT_MS, COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits.ts'
+import { COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { ZERO, type Micros } from '../kernel/money.ts'
-import { makeUnderWay, type UnderWay } from '../kernel/under-way.ts'
+import { makeUnderWay } from '../kernel/under-way.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { Poster } from '../ledger/poster.ts'
-import type { PostItem, PostOutcome, Receipt } from '../ledger/receipt.ts'
 import { makeChanges, type Changes } from './changes.ts'
 import { makeClearing, type Clearing } from './clearing.ts'
-import type { CreditEngine, HoldRef, Settle } from './commands.ts'
+import type { CreditEngine, HoldRef } from './commands.ts'
 import { makeEngineTime } from './engine-time.ts'
-import { finishPosted } from './finish.ts'
-import type { HoldRequest, Holds, LentHold, OpenHold, SettleFinal, Settled } from './holds.ts'
+import type { HoldRequest, Holds, LentHold, OpenHold, Settled } from './holds.ts'
 import { makeLoads, type LoadReason, type Loads } from './load.ts'
-import { receiptText } from './receipt-text.ts'
 import { makeRecovery, type Recovery } from './recovery.ts'
 import { makeRenewals, type Renewable, type Renewals } from './renewals.ts'
 import { makeReserving, type Reserved } from './reserving.ts'
+import { settle, type SettlingParts } from './settling.ts'
 
 export interface CreditsDeps {
   readonly engine: CreditEngine
@@ -142,12 +140,8 @@ function renewableOf(request: HoldRequest, reserved: Reserved, leaseMs: number):
   }
 }
 
-interface Parts extends CreditsDeps {
-  readonly loads: Loads
-  readonly clearing: Clearing
+interface Parts extends CreditsDeps, SettlingParts {
   readonly renewals: Renewals
-  readonly finishing: UnderWay
-  readonly confirming: UnderWay
 }
 
 function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): OpenHold {
@@ -210,60 +204,6 @@ async function freshened(
 async function releaseRenewed(parts: Parts, hold: Renewable): Promise<boolean> {
   await hold.renewing // one that came after the release would put the hold back
   return release(parts, hold.ref)
-}
-
-/** Settles and queues the receipt. A settle that was not confirmed is posted as unbacked. */
-async function settle(parts: Parts, hold: Renewable, final: SettleFinal): Promise<Settled> {
-  const { day, reservedAtMs } = hold
-  const { micros, tokens } = final
-  const receipt: Receipt = { ...final.draft, rev: 2, micros, day, reservedAtMs }
-  const command = { ...hold.ref, micros, rev: receipt.rev, tokens, receipt: receiptText(receipt) }
-  parts.confirming.begin()
-  const backed = await confirm(parts, command)
-  parts.confirming.end()
-  const item: PostItem = { receipt, unbacked: backed === null, answer: final.answer }
-  const ticket = parts.poster.submit(item)
-  void finish(parts, item, ticket.outcome)
-  return {
-    availableMicros: backed,
-    posted: parts.durability === 'settled' ? Promise.resolve('posted') : ticket.wait(),
-  }
-}
-
-/** Clears what was posted. Never rejects. */
-async function finish(parts: Parts, item: PostItem, posted: Promise<PostOutcome>): Promise<void> {
-  parts.finishing.begin()
-  try {
-    await finishPosted(parts, item, await posted, false)
-  } catch (error) {
-    const fields = { request_id: item.receipt.holdId, error: describeError(error) }
-    parts.log.error(fields, 'a posted hold was not cleared; recovery will')
-  }
-  parts.finishing.end()
-}
-
-/**
- * Available credits after the settle; null = gone, late, or no answer: post it all the same. Never
- * rejects.
- */
-async function confirm(
-  { engine, loads, clock, log }: Parts,
-  command: Settle,
-): Promise<Micros | null> {
-  for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
-    try {
-      const reply = await engine.settle(command)
-      if (reply.kind === 'ok') return reply.availableMicros
-      if (reply.kind !== 'stale') return null
-      if (reply.what === 'account') await loads.account(command.accountId, 'missing')
-      else await loads.key(command.accountId, command.keyId, 'missing')
-    } catch (error) {
-      const fields = { request_id: command.holdId, round, error: describeError(error) }
-      log.warn(fields, 'settle got no answer')
-      if (round < COMMAND_TRIES_MAX) await sleep(clock, COMMAND_RETRY_WAIT_MS * round)
-    }
-  }
-  return null
 }
 
 /** Releases, or leaves it to the lease (false). */

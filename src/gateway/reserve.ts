@@ -166,12 +166,22 @@ function attemptAll(
  * Bounds and holds. Where the byte bound does not fit the balance, the input is counted exactly in
  * the tokenizer's thread before the request is refused. Source: design §2.3–4, providers.md §4.
  */
-export async function reserve(deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> {
-  const { view } = arrival
-  const count = makeCount(deps, view)
-  const reserved = await attemptAll(deps, arrival, null, count)
-  if (reserved.ok || !FOR_WANT_OF_CREDITS.has(reserved.code)) return reserved
+export function reserve(deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> {
+  const count = makeCount(deps, arrival.view)
+  return attemptAll(deps, arrival, null, count).then((reserved) =>
+    reserved.ok || !FOR_WANT_OF_CREDITS.has(reserved.code)
+      ? reserved
+      : attemptExactly(deps, arrival, reserved, count),
+  )
+}
+
+async function attemptExactly(
+  deps: GatewayDeps,
+  arrival: Arrival,
+  refusal: Refusal,
+  count: CountInput,
+): Promise<Reserved | Refusal> {
   const exact = await count()
-  if (exact === null || exact >= view.inputTokensMax) return reserved
+  if (exact === null || exact >= arrival.view.inputTokensMax) return refusal
   return attemptAll(deps, arrival, exact, count)
 }

@@ -65,7 +65,10 @@ const COUNTED = [
 ] as const
 
 /** Σ over the units other than tokens of parts × what one part costs. */
-function otherUnits({ unitsMax, webSearchesMax }: Bound, rateOf: (index: number) => bigint): bigint {
+function otherUnits(
+  { unitsMax, webSearchesMax }: Bound,
+  rateOf: (index: number) => bigint,
+): bigint {
   let sum = 0n
   for (const [name, index] of COUNTED) {
     // Requests count once where the bound names none.
