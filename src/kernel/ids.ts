@@ -29,7 +29,8 @@ function makePool(): () => Uint8Array {
 }
 
 const textOf = (hex: string): string =>
-  `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}` +
+  `-${hex.slice(16, 20)}-${hex.slice(20)}`
 
 /** Ids of one process rise, also within a millisecond and when its clock goes back. */
 export function makeIds(clock: Pick<Clock, 'now'>): Ids {
