@@ -175,7 +175,8 @@ async function bytesOf(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const copy = new Uint8Array(part.bytes)
   for (let done = 0; done < part.bytes;) {
-    const chunk = await store.read(part.at + done, part.bytes - done)
+    const bytesMax = Math.min(FORM_READ_BYTES, part.bytes - done)
+    const chunk = await store.read(part.at + done, bytesMax)
     copy.set(chunk, done)
     done += chunk.length
   }
