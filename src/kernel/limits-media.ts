@@ -11,6 +11,8 @@ export const FORMS_KEPT_BYTES_MAX = 4 * 1024 * 1024 * 1024
 export const FORMS_KEPT_IN_MEMORY_BYTES_MAX = 256 * 1024 * 1024
 /** Read back at once from where a form is kept. */
 export const FORM_READ_BYTES = 256 * 1024
+/** Of a refused form so much is read and forgotten: many clients only listen when all is sent. */
+export const FORM_DRAIN_BYTES_MAX = 64 * 1024 * 1024
 /** First chunks of a WAV file, among them its format; notes on its making come before the sound. */
 export const SOUND_HEAD_BYTES = 4 * 1024
 /** A prompt that may come after the file: four times the 224 tokens that whisper reads. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { FORM_MEMORY_BYTES } from '../../kernel/limits-media.ts'
+import { FORM_DRAIN_BYTES_MAX, FORM_MEMORY_BYTES } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import { makeFormScan, type FormScan } from '../../protocols/form-scan.ts'
 import type { FormReader } from '../../protocols/protocol.ts'
@@ -29,7 +29,7 @@ function scanOf({ headers }: IncomingMessage, forms: FormReader): FormScan | Ref
  * Takes a form. One up to FORM_MEMORY_BYTES is read whole. Of a longer one the price is bounded by
  * its beginning where that is enough, and it goes on while it comes; else it is kept until it has
  * come whole, as is one with an idempotency key, which stands for all of its bytes, and one whose
- * account does not pay for the worst that may follow. Source: design §2.2, issue 3 §1.
+ * account does not pay for the worst that may follow. Source: design §2.2.
  */
 export function serveForm(
   deps: GatewayDeps,
@@ -46,7 +46,7 @@ export function serveForm(
   }
   const scan = scanOf(request, forms)
   if ('ok' in scan) {
-    cutOff()
+    if ((declaredBytes(request) ?? Infinity) > FORM_DRAIN_BYTES_MAX) cutOff()
     request.resume()
     refuseWith(scan)
     return
