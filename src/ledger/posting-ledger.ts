@@ -52,6 +52,8 @@ async function postKept(
   if (open === null) return null
   const sheets = [...open.sheets.values()]
   const plan = planPosting({ items, sheets: open.sheets, posted: NOTHING, traces: NOTHING })
+  // A new lot would stay where the guess is wrong. Only corrections make one, and those are read.
+  if (sheets.some(({ newLots }) => newLots.length > 0)) return null
   const { postings } = plan
   const unposted = postings.map(({ receipt }) => receipt.holdId)
   const beside = besideOf(plan, open.sheets)
@@ -62,8 +64,7 @@ async function postKept(
     return written
   }
   // Alone it is its own transaction, which spares BEGIN, its settings and COMMIT.
-  const isAlone = beside.length === 0 && sheets.every(({ newLots }) => newLots.length === 0)
-  const wasSo = (await (isAlone ? write(db) : db.tx(writeAll))).length > 0
+  const wasSo = (await (beside.length === 0 ? write(db) : db.tx(writeAll))).length > 0
   kept.judge(wasSo)
   if (!wasSo) return null
   kept.keep(open)
