@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { OpenHold } from '../../credits/holds.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { claimKey } from '../claim-key.ts'
 import type { BodySink, Flow } from '../forward.ts'
@@ -11,7 +12,7 @@ import { makeHttpErrorSink } from './error-sink.ts'
 import type { HttpArrival, HttpDeps, HttpExchange, KeptBody } from './exchange.ts'
 import { HTTP_PREFIX } from './paths.ts'
 import { keepBody } from './request-body.ts'
-import { objectionTo, reserveHttp } from './reserve.ts'
+import { objectionTo, reserveHttp, type HttpReserved } from './reserve.ts'
 import { isBodiless, makeHttpSink } from './sink.ts'
 
 /** One request of a named API: reserve, send, meter, settle. Never rejects. Source: design §2. */
@@ -53,36 +54,45 @@ async function admit(
   claim: IdempotencyClaim | null,
   ended: () => void,
 ): Promise<boolean> {
-  const reserved = await reserveHttp(deps, arrival, kept?.length ?? null)
-  if (!reserved.ok) {
-    await claim?.free()
-    refuseWith(deps, arrival, withTopUp(deps, reserved))
+  let hold: OpenHold | null = null
+  try {
+    const reserved = await reserveHttp(deps, arrival, kept?.length ?? null)
+    if (!reserved.ok) {
+      await claim?.free()
+      refuseWith(deps, arrival, withTopUp(deps, reserved))
+      return false
+    }
+    ;({ hold } = reserved)
+    const exchange = exchangeOf(arrival, reserved, { kept, claim, ended })
+    const isFresh = await hold.ensureFresh()
+    const isGone = arrival.out.destroyed
+    if (isFresh && !isGone) {
+      callApi(deps, { exchange, others: reserved.others }, handlersOf(deps))
+      return true
+    }
+    await release(deps, exchange)
+    if (isGone) return false
+    refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
     return false
+  } catch (error) {
+    await hold?.release()
+    await claim?.free()
+    throw error
   }
-  const { first, others, hold, draft } = reserved
-  const exchange: HttpExchange = {
-    ...arrival,
-    ...first,
-    named: arrival.api.name,
-    kept,
-    hold,
-    draft,
-    claim,
-    ended,
-    sent: { bytes: 0, failure: null },
-    times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0 },
-  }
-  const isFresh = await hold.ensureFresh()
-  const isGone = arrival.out.destroyed
-  if (isFresh && !isGone) {
-    callApi(deps, { exchange, others }, handlersOf(deps))
-    return true
-  }
-  await release(deps, exchange)
-  if (isGone) return false
-  refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
-  return false
 }
+
+const exchangeOf = (
+  arrival: HttpArrival,
+  { first, hold, draft }: HttpReserved,
+  more: Pick<HttpExchange, 'kept' | 'claim' | 'ended'>,
+): HttpExchange => ({
+  ...arrival,
+  ...first,
+  named: arrival.api.name,
+  ...{ hold, draft, ...more },
+  sent: { bytes: 0, failure: null },
+  times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0 },
+})
 
 /** Claims the key of a request: API, method, path, query and body are what it stands for. */
 function claimFor(
