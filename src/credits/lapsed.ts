@@ -44,6 +44,12 @@ export async function lapsedEverywhere(
     for (const hold of holds) found.set(`${hold.holdId} ${hold.accountId}`, hold)
     return found.size
   }
+  // One account, or shard, that cannot be read must not hide the others; alone it is told.
+  const faults: unknown[] = []
+  const orNote = (reading: Promise<void>): Promise<void> =>
+    reading.catch((error: unknown) => {
+      faults.push(error)
+    })
   const readAccount = async (shard: number, accountId: string): Promise<void> => {
     let cursor = '0'
     do {
@@ -61,9 +67,10 @@ export async function lapsedEverywhere(
       (accounts) => accountIds.push(...accounts.map(({ accountId }) => accountId)),
     )
     for (const accountId of accountIds) {
-      if (found.size < LAPSED_SEEN_MAX) await readAccount(shard, accountId)
+      if (found.size < LAPSED_SEEN_MAX) await orNote(readAccount(shard, accountId))
     }
   }
-  await Promise.all(Array.from({ length: shards }, (_, shard) => readShard(shard)))
+  await Promise.all(Array.from({ length: shards }, (_, shard) => orNote(readShard(shard))))
+  if (found.size === 0 && faults.length > 0) throw faults[0]
   return [...found.values()].slice(0, LAPSED_SEEN_MAX)
 }
