@@ -73,6 +73,11 @@ class Gathered {
     this.#fileHeadBytes = fileHeadBytes
   }
 
+  /** Of the bytes to come so many are not the part's. */
+  get skip(): number {
+    return this.#skip
+  }
+
   open(head: string, at: number): Refusal | null {
     if (this.parts.length === FORM_PARTS_MAX) {
       return wrong(`it has more than ${FORM_PARTS_MAX} parts`)
@@ -106,6 +111,10 @@ class Gathered {
     return { ok: true, parts: this.parts.map((part) => part.part()) }
   }
 }
+
+/** Nothing but a boundary and a charset: what else is there could be another boundary to others. */
+const FORM_TYPE =
+  /^multipart\/form-data(?:\s*;\s*(?:boundary|charset)=(?:"[^"\\\r\n]*"|[^\s;"]+))*\s*$/i
 
 type Place = 'start' | 'head' | 'data' | 'after' | 'rest'
 
@@ -159,8 +168,14 @@ class Scan implements FormScan {
     return refusal ?? at + end + 2
   }
 
+  /** Some read a boundary behind any line end, and none where a part's data would begin with it. */
   #data(bytes: Buffer, at: number): number | Refusal {
     const end = bytes.indexOf(this.#delimiter, at)
+    const boundary = bytes.indexOf(this.#delimiter.subarray(2), at)
+    const isBare = boundary >= 0 && boundary !== end + 2
+    if (isBare || (end >= 0 && end < at + this.#gathered.skip)) {
+      return wrong('a part has its boundary inside')
+    }
     const until = end < 0 ? Math.max(at, bytes.length - this.#delimiter.length + 1) : end
     const refusal = this.#gathered.take(bytes.subarray(at, until))
     if (refusal !== null || end < 0) return refusal ?? until
@@ -235,6 +250,7 @@ class Scan implements FormScan {
  * copies of a chunk no more than LOOK_BYTES and what is kept. Never throws.
  */
 export function makeFormScan(contentType: string, fileHeadBytes: number): FormScan | Refusal {
+  if (!FORM_TYPE.test(contentType)) return wrong('its content-type header is odd')
   const boundary = boundaryOf(contentType)
   return typeof boundary === 'string' ? new Scan(boundary, fileHeadBytes) : boundary
 }

@@ -24,13 +24,15 @@ export function readWhole(raw: Buffer, contentType: string): Form | Refusal {
     const headEnd = raw.subarray(at, at + FORM_HEAD_BYTES_MAX).indexOf(HEAD_END)
     if (headEnd < 0) return wrong('the headers of a part are too long, or not there')
     const start = at + headEnd + HEAD_END.length
-    // The line end of an empty part's headers is that of its delimiter too.
     const end = raw.indexOf(delimiter, start - 2)
     if (end < 0) return wrong('it has no end')
+    if (end < start || raw.subarray(start, end).includes(delimiter.subarray(2))) {
+      return wrong('a part has its boundary inside')
+    }
     const head = raw.toString('utf8', at, at + headEnd)
     const part = partHead(head)
     if ('ok' in part) return part
-    const data = raw.subarray(start, Math.max(start, end))
+    const data = raw.subarray(start, end)
     if (part.filename === null && data.length > FORM_FIELD_BYTES_MAX) return wrong('too long')
     parts.push({ ...part, data, bytes: data.length, at: start })
     at = end + delimiter.length + 2

@@ -103,7 +103,7 @@ describe('a form that is accepted', () => {
       }),
       { numRuns: RUNS },
     )
-    expect(accepted).toBeGreaterThan(300)
+    expect(accepted).toBeGreaterThan(RUNS / 8)
   })
 
   it('has every part where it is in the body, empty parts and binary ones too', () => {
@@ -238,6 +238,12 @@ const AMBIGUOUS: Record<string, [Buffer, string?]> = {
   'an epilogue': [Buffer.concat([form([N, '1']), form([N, '10'])])],
   'no end': [form([N, '1']).subarray(0, -8)],
   'a boundary that goes on': [form([N, '1\r\n--xxx'])],
+  'a boundary behind a bare line feed': [form([N, '1\n--xx\n'])],
+  'a boundary right behind the headers': [Buffer.from(`--xx\r\n${N}\r\n\r\n--xx--\r\n`)],
+  'a second boundary in other words': [form([N, '1']), `${TYPE}; boundary*=utf-8''yy`],
+  'a boundary with a blank before its sign': [form([N, '1']), `${TYPE}; boundary =yy`],
+  'a header with a blank in its name': [form([`${N}\r\nX : y`, '1'])],
+  'a header that is folded': [form([`${N}\r\n ;filename="f"; q=":"`, '1'])],
   'bare line feeds': [Buffer.from(form([N, '1']).toString().replaceAll('\r\n', '\n'))],
   'too many parts': [form(...Array.from({ length: 300 }, () => field('user', 'x')))],
   'headers without end': [form([`${N}\r\nX: ${'y'.repeat(5_000)}`, '1'])],

@@ -102,6 +102,7 @@ class Store implements FormStore {
   }
 
   async read(at: number, bytesMax: number): Promise<Buffer> {
+    if (this.#isClosed) throw new Error('a form was closed while it was read')
     if (this.#file === null) return this.#chunks.read(at, bytesMax)
     const buffer = Buffer.allocUnsafeSlow(Math.min(bytesMax, this.bytes - at))
     const { bytesRead } = await this.#file.read(buffer, 0, buffer.length, at)
