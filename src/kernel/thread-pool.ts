@@ -70,15 +70,6 @@ function makeRoom(options: ThreadPoolOptions) {
   }
 }
 
-/** A machine that is out of memory or processes starts no thread. */
-async function attempt<Answer>(thread: Thread<Answer>, prepare: Prepare): Promise<Answer | null> {
-  try {
-    return await thread.run(prepare)
-  } catch {
-    return null
-  }
-}
-
 interface Waiting<Answer> {
   readonly prepare: Job['prepare']
   /** Ends its waiting. */
@@ -100,7 +91,7 @@ export function makeThreadPool<Answer>(options: ThreadPoolOptions): ThreadPool<A
   let isClosed = false
 
   async function work(thread: Thread<Answer>, { prepare, settle }: Waiting<Answer>): Promise<void> {
-    const answer = await attempt(thread, prepare)
+    const answer = await thread.run(prepare)
     settle(answer === null ? (isClosed ? BUSY : LOST) : { ok: true, answer })
     idle.unshift(thread) // the one that has started already
     takeNext()

@@ -55,14 +55,19 @@ function startWorker<Answer>(
 }
 
 /** Sends a task: at once, where nothing has to be waited for. */
-function hand(worker: Worker, prepare: Prepare): Promise<void> | null {
-  const post = ({ message, transfer }: ThreadTask): void => {
-    worker.postMessage(message, transfer)
+async function hand(worker: Worker, prepare: Prepare): Promise<void> {
+  const prepared = prepare()
+  const { message, transfer } = prepared instanceof Promise ? await prepared : prepared
+  worker.postMessage(message, transfer)
+}
+
+/** null = a machine without memory or processes to spare starts no thread. */
+function startOrNull(start: () => Worker): Worker | null {
+  try {
+    return start()
+  } catch {
+    return null
   }
-  const task = prepare()
-  if (task instanceof Promise) return task.then(post)
-  post(task)
-  return null
 }
 
 const nothing = (): undefined => undefined
@@ -105,7 +110,8 @@ export function makeThread<Answer>(options: ThreadOptions): Thread<Answer> {
 
   return {
     run(prepare) {
-      const current = (worker ??= start())
+      const current = (worker ??= startOrNull(start))
+      if (current === null) return Promise.resolve(null)
       return new Promise((resolve) => {
         const within = (ms: number): (() => void) =>
           clock.after(ms, () => {
@@ -115,7 +121,7 @@ export function makeThread<Answer>(options: ThreadOptions): Thread<Answer> {
         const send = (): void => {
           cancel()
           cancel = within(workMsMax)
-          hand(current, prepare)?.catch(() => {
+          hand(current, prepare).catch(() => {
             if (worker === current) answer(null)
           })
         }

@@ -52,6 +52,13 @@ describe.each([
     await store.close()
   })
 
+  it('gives nothing once it is closed, and says so', async () => {
+    const store = stores.open()
+    for (const chunk of CHUNKS) await store.append(chunk)
+    await store.close()
+    await expect(store.read(0, 10)).rejects.toThrow('closed')
+  })
+
   it('takes nothing more once it is closed', async () => {
     const store = stores.open()
     const last = (async () => {

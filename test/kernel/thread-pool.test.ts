@@ -38,6 +38,19 @@ function recording() {
 }
 
 describe('a pool of threads', () => {
+  it('tells of work lost where no thread starts, and where a task cannot be handed over', async () => {
+    open({ url: new URL('https://farebox.example/no-thread') })
+    const { run } = recording()
+    expect([await run('1'), await run('2')]).toEqual([lost, lost])
+    open()
+    const odd = { message: () => undefined, transfer: [] } // no thread can be told a function
+    const handOver = () => pool.run({ prepare: () => odd })
+    const next = () => recording().run('next')
+    const done = { ok: true, answer: 'next' }
+    expect([await handOver(), await next()]).toEqual([lost, done]) // while it starts
+    expect([await handOver(), await next()]).toEqual([lost, done])
+  })
+
   it('lets owners take turns, and what is urgent go first', async () => {
     open()
     const { run, done } = recording()
