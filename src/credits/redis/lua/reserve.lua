@@ -18,7 +18,7 @@
 --       {'rate', 'requests' | 'tokens' | 'concurrency', retry after ms, 'key' | 'account'}
 -- Cost  O(holds named + log accounts of the shard); O(holds of the account) at the first one of a
 --       budget period
--- @include numbers hold lease bucket period
+-- @include numbers hold lease bucket period words
 
 local shares = tonumber(ARGV[1])
 local now = now_ms()
@@ -141,12 +141,6 @@ local function take(micros, tokens)
     take_rates(key, tokens)
   end
   if limits then take_rates(limits, tokens) end
-end
-
-local function words_of(text)
-  local words = {}
-  for word in string.gmatch(text, '%S+') do words[#words + 1] = word end
-  return words
 end
 
 local replies, filled = { day, now }, 2

@@ -10,13 +10,7 @@
 -- Reply for each hold: available micros (settled, or was before at this rev) or a list
 --       {'gone'}: no such hold   {'late'}: settled at another rev   {'stale', 'account'}
 -- Cost  O(holds named)
--- @include numbers hold bucket key
-
-local function words_of(text)
-  local words = {}
-  for word in string.gmatch(text, '%S+') do words[#words + 1] = word end
-  return words
-end
+-- @include numbers hold bucket key words
 
 -- Moves what a hold counted in a key and an account with limits.
 local function move(key, limits, rest, micros, was, used)
