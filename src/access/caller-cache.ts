@@ -10,7 +10,10 @@ export interface CachedCaller {
   readonly readAtMs: number
 }
 
-/** Callers by the hash of their secret: least recently used out first, found again by row. */
+/**
+ * Callers by the hash of their secret, found again by row. The least recently used is out first, as
+ * far as was seen since the cache was half full.
+ */
 export interface CallerCache {
   get(hash: string): CachedCaller | undefined
   set(hash: string, entry: CachedCaller): void
@@ -43,8 +46,10 @@ export function makeCallerCache(max: number): CallerCache {
     get(hash) {
       const entry = entries.get(hash)
       if (entry === undefined) return undefined
-      entries.delete(hash) // set anew: a Map keeps its entries in the order of insertion
-      entries.set(hash, entry)
+      if (entries.size * 2 > max) {
+        entries.delete(hash) // set anew: a Map keeps its entries in the order of insertion
+        entries.set(hash, entry)
+      }
       return entry
     },
     set(hash, entry) {

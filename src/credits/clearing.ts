@@ -6,6 +6,7 @@ import {
   COMMAND_TRIES_MAX,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
+import { makeUnderWay } from '../kernel/under-way.ts'
 import type { ClearItem, CreditEngine } from './commands.ts'
 import type { Loads } from './load.ts'
 
@@ -69,8 +70,13 @@ async function loadWhere(
 }
 
 export function makeClearing(deps: ClearingDeps): Clearing {
-  const open = new Map<string, Batch>()
-  const sending = new Set<Promise<void>>()
+  let open = new Map<string, Batch>()
+  const sending = makeUnderWay()
+
+  function close(accountId: string): void {
+    open.delete(accountId)
+    if (open.size === 0) open = new Map() // old tables keep things alive: see kernel/line
+  }
 
   function start(accountId: string): Batch {
     const items: ClearItem[] = []
@@ -81,11 +87,13 @@ export function makeClearing(deps: ClearingDeps): Clearing {
     const cancel = deps.clock.after(CLEAR_WAIT_MS, go)
     const done = due.then(() => {
       cancel()
-      if (open.get(accountId)?.items === items) open.delete(accountId)
+      if (open.get(accountId)?.items === items) close(accountId)
       return send(deps, accountId, items)
     })
-    const tracked = done.finally(() => sending.delete(tracked))
-    sending.add(tracked)
+    sending.begin()
+    void done.then(() => {
+      sending.end()
+    })
     const batch: Batch = { items, done, send: go }
     open.set(accountId, batch)
     return batch
@@ -96,14 +104,14 @@ export function makeClearing(deps: ClearingDeps): Clearing {
       const batch = open.get(accountId) ?? start(accountId)
       batch.items.push(item)
       if (batch.items.length >= CLEAR_BATCH_MAX) {
-        open.delete(accountId)
+        close(accountId)
         batch.send()
       }
       return batch.done
     },
     async flush() {
       for (const batch of open.values()) batch.send()
-      await Promise.all(sending)
+      await sending.over()
     },
   }
 }

@@ -117,7 +117,7 @@ function adoptedOf({ draft, micros, day, reservedAtMs }: LentHold): Renewable {
     readProgress: null,
     dueMs: Infinity,
     leasedMs: 0,
-    ...{ ended: false, lost: false, renewing: null },
+    ...{ ended: false, lost: false, renewing: null, place: null },
   }
 }
 
@@ -137,6 +137,7 @@ function renewableOf(request: HoldRequest, reserved: Reserved, leaseMs: number):
     ended: false,
     lost: false,
     renewing: null,
+    place: null,
   }
 }
 

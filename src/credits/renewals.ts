@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
+import { makeLine, type Place } from '../kernel/line.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
 import type { CreditEngine, HoldRef } from './commands.ts'
@@ -23,6 +24,8 @@ export interface Renewable {
   /** Recovery has ended it. */
   lost: boolean
   renewing: Promise<void> | null
+  /** Among the holds to renew; null = not one of them, or no more. */
+  place: Place<Renewable> | null
 }
 
 export interface Renewals {
@@ -93,12 +96,17 @@ async function attempt(deps: RenewalsDeps, hold: Renewable): Promise<void> {
 }
 
 export function makeRenewals(deps: RenewalsDeps): Renewals {
-  const open = new Set<Renewable>()
+  const open = makeLine<Renewable>()
+
+  function remove(hold: Renewable): void {
+    if (hold.place !== null) open.remove(hold.place)
+    hold.place = null
+  }
 
   const renew = (hold: Renewable): Promise<void> => {
     hold.renewing ??= attempt(deps, hold).finally(() => {
       hold.renewing = null
-      if (hold.lost) open.delete(hold)
+      if (hold.lost) remove(hold)
     })
     return hold.renewing
   }
@@ -107,12 +115,14 @@ export function makeRenewals(deps: RenewalsDeps): Renewals {
     get count() {
       return open.size
     },
-    add: (hold) => open.add(hold),
-    remove: (hold) => open.delete(hold),
+    add(hold) {
+      hold.place = open.add(hold)
+    },
+    remove,
     renew,
     tick() {
       const nowMs = deps.clock.monotonicMs()
-      for (const hold of open) if (!hold.ended && nowMs >= hold.dueMs) void renew(hold)
+      for (const hold of open.all()) if (!hold.ended && nowMs >= hold.dueMs) void renew(hold)
     },
   }
 }

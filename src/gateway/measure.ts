@@ -157,6 +157,15 @@ async function countInput(deps: MeasureDeps, view: MeasuredRequest['view']): Pro
 const whole = (fragments: readonly string[]): string[] =>
   fragments.length === 0 ? [] : [fragments.join('')]
 
+async function countOutput(
+  deps: MeasureDeps,
+  { produced }: MeterReport,
+  model: string,
+): Promise<number> {
+  const { text, beyond } = produced()
+  return (await countOr(deps, whole(text), model)) + roughTokens(beyond)
+}
+
 /** An estimate is no more than the request allowed: what came beside text (vectors) is not text. */
 const within = (exchange: MeasuredRequest, tokens: number): number =>
   Math.min(tokens, exchange.target.bound.outputTokensMax)
@@ -192,11 +201,7 @@ async function estimate(
   const output =
     report.usage !== null && report.outputReported
       ? null
-      : within(
-          exchange,
-          (await countOr(deps, whole(report.outputText), view.model)) +
-            roughTokens(report.outputCharsBeyond),
-        )
+      : within(exchange, await countOutput(deps, report, view.model))
   return priced(deps, exchange, report, complete(report, input, output), true)
 }
 
@@ -213,7 +218,8 @@ export function roughly(
     report.usage !== null && report.inputReported
       ? null
       : roughTokens(inputBytes(view)) + view.inputTokensBeyondText
-  const bytes = textLength(report.outputText) + report.outputCharsBeyond
+  const { text, beyond } = report.produced()
+  const bytes = textLength(text) + beyond
   const output = within(exchange, roughTokens(bytes))
   return priced(deps, exchange, report, complete(report, input, output), true)
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import * as limits from '../kernel/limits.ts'
+import { makeLine, type Place } from '../kernel/line.ts'
 import type { PostItem, PostOutcome } from './receipt.ts'
 
 /** A receipt until it is posted or parked. */
@@ -9,6 +10,7 @@ export interface Waiting {
   /** Monotonic ms. */
   readonly sinceMs: number
   readonly resolve: (outcome: PostOutcome) => void
+  place: Place<Waiting> | null
 }
 
 /** All receipts not yet in Postgres, and in which order they are taken. */
@@ -58,13 +60,13 @@ function makeQueue(batchMax: number) {
 }
 
 export function makeBacklog(clock: Clock, batchMax: number): Backlog {
-  const all = new Set<Waiting>()
+  const all = makeLine<Waiting>()
   const queue = makeQueue(batchMax)
   let bytes = 0
 
   function oldestMs(): number {
-    const [oldest] = all
-    return oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs
+    const oldest = all.first
+    return oldest === null ? 0 : clock.monotonicMs() - oldest.sinceMs
   }
 
   return {
@@ -89,8 +91,9 @@ export function makeBacklog(clock: Clock, batchMax: number): Backlog {
     },
     add(item, resolve) {
       const size = limits.POST_RECEIPT_BYTES + (item.answer?.body?.length ?? 0)
-      const waiting = { item, bytes: size, sinceMs: clock.monotonicMs(), resolve }
-      all.add(waiting)
+      const sinceMs = clock.monotonicMs()
+      const waiting: Waiting = { item, bytes: size, sinceMs, resolve, place: null }
+      waiting.place = all.add(waiting)
       queue.push(waiting)
       bytes += size
     },
@@ -99,7 +102,10 @@ export function makeBacklog(clock: Clock, batchMax: number): Backlog {
       queue.push(waiting)
     },
     done(waiting) {
-      if (all.delete(waiting)) bytes -= waiting.bytes
+      if (waiting.place === null) return
+      all.remove(waiting.place)
+      waiting.place = null
+      bytes -= waiting.bytes
     },
   }
 }

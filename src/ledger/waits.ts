@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
+import { makeLine } from '../kernel/line.ts'
 
 /** Waits of one length, with one timer for all of them. */
 export interface Waits {
@@ -13,7 +14,7 @@ interface Wait {
 
 /** `expired` is called before each `late`. */
 export function makeWaits(clock: Clock, waitMs: number, expired: () => void): Waits {
-  const open = new Set<Wait>() // in the order in which they are due
+  const open = makeLine<Wait>() // in the order in which they are due
   let isArmed = false
 
   function arm(delayMs: number): void {
@@ -21,24 +22,24 @@ export function makeWaits(clock: Clock, waitMs: number, expired: () => void): Wa
     clock.after(delayMs, () => {
       isArmed = false
       const nowMs = clock.monotonicMs()
-      for (const wait of open) {
-        if (wait.dueMs > nowMs) break
-        open.delete(wait)
+      for (let wait = open.first; wait !== null; wait = open.first) {
+        if (wait.dueMs > nowMs) {
+          arm(wait.dueMs - nowMs)
+          return
+        }
+        open.shift()
         expired()
         wait.late()
       }
-      const [next] = open
-      if (next !== undefined) arm(next.dueMs - nowMs)
     })
   }
 
   return {
     add(late) {
-      const wait = { dueMs: clock.monotonicMs() + waitMs, late }
-      open.add(wait)
+      const place = open.add({ dueMs: clock.monotonicMs() + waitMs, late })
       if (!isArmed) arm(waitMs)
       return () => {
-        open.delete(wait)
+        open.remove(place)
       }
     },
   }

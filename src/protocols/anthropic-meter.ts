@@ -95,12 +95,7 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
     serviceTier: tierOf(reported),
     complete,
     failed: facts.failed,
-    get outputText() {
-      return text.fragments()
-    },
-    get outputCharsBeyond() {
-      return text.charsBeyond()
-    },
+    produced: text.produced,
   }
 }
 

@@ -4,6 +4,7 @@ import { isObject } from './json.ts'
 import { makeChatTap } from './openai-chat-meter.ts'
 import { referencesOf } from './openai-responses-input.ts'
 import { openaiChat } from './openai-chat.ts'
+import { producedBeyond } from './output-text.ts'
 import type { Family, MeterReport, Protocol, RequestView } from './protocol.ts'
 import { parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
@@ -19,8 +20,7 @@ const ONE_REQUEST: MeterReport = {
   serviceTier: null,
   complete: true,
   failed: false,
-  outputText: [],
-  outputCharsBeyond: 0,
+  produced: producedBeyond(0),
 }
 
 /** A count of tokens: never charged, whatever a request of its model costs. */

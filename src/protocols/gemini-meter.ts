@@ -71,12 +71,7 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
     serviceTier: textOr(reported.serviceTier)?.toLowerCase() ?? null,
     complete,
     failed: facts.failed,
-    get outputText() {
-      return text.fragments()
-    },
-    get outputCharsBeyond() {
-      return text.charsBeyond()
-    },
+    produced: text.produced,
   }
 }
 

@@ -82,12 +82,7 @@ function reportOf(
     serviceTier: facts.serviceTier,
     complete,
     failed: facts.failed,
-    get outputText() {
-      return text.fragments()
-    },
-    get outputCharsBeyond() {
-      return text.charsBeyond()
-    },
+    produced: text.produced,
   }
 }
 

@@ -5,6 +5,7 @@ import { makeChatTap, meterChatAnswer } from './openai-chat-meter.ts'
 import { openaiUsage } from './openai-chat-usage.ts'
 import { openaiChat } from './openai-chat.ts'
 import { readPrompt } from './openai-prompt.ts'
+import { producedBeyond } from './output-text.ts'
 import type { MeterReport, Protocol, RequestView } from './protocol.ts'
 import { findMiscasedKey, parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
@@ -44,8 +45,7 @@ function readEmbeddings(body: unknown, rawBytes: number): RequestView | Refusal 
 const withoutOutput = (report: MeterReport): MeterReport => ({
   ...report,
   outputReported: report.usage !== null,
-  outputText: [],
-  outputCharsBeyond: 0,
+  produced: producedBeyond(0),
 })
 
 /** OpenAI's embeddings; vectors pass as they came, numbers or base64. Source: providers.md §1. */

@@ -10,6 +10,7 @@ import { mediaUsage } from './media-usage.ts'
 import { UNREPORTED } from './openai-chat-usage.ts'
 import { IMAGES_COST_KEYS, readImages, type ImagesIn } from './openai-images-request.ts'
 import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
+import { producedBeyond } from './output-text.ts'
 import type { FormReader, MeterReport, Protocol, RequestView } from './protocol.ts'
 import { findMiscasedKey, parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
@@ -17,8 +18,7 @@ import { makeFieldReader } from './request-fields.ts'
 const REPORT = {
   model: null,
   serviceTier: null,
-  outputText: [],
-  outputCharsBeyond: 0,
+  produced: producedBeyond(0),
 } as const satisfies Partial<MeterReport>
 
 /** Tokens of the model that writes SVG, which the top level leaves out. */

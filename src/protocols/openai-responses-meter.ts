@@ -69,12 +69,7 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
     serviceTier: textOr(response.service_tier),
     complete,
     failed: facts.failed,
-    get outputText() {
-      return text.fragments()
-    },
-    get outputCharsBeyond() {
-      return text.charsBeyond()
-    },
+    produced: text.produced,
   }
 }
 

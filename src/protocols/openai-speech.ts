@@ -3,6 +3,7 @@ import { isObject } from './json.ts'
 import { mediaUsage } from './media-usage.ts'
 import { UNREPORTED } from './openai-chat-usage.ts'
 import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
+import { producedBeyond } from './output-text.ts'
 import type { MeterReport, Protocol, RequestView, Used } from './protocol.ts'
 import { findMiscasedKey, parseBody } from './request-body.ts'
 import { makeFieldReader } from './request-fields.ts'
@@ -22,8 +23,7 @@ const SPEED_MAX = 4
 const REPORT = {
   model: null,
   serviceTier: null,
-  outputText: [],
-  outputCharsBeyond: 0,
+  produced: producedBeyond(0),
 } as const satisfies Partial<MeterReport>
 
 const speedOf = (speed: unknown): number | null => {

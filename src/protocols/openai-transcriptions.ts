@@ -11,6 +11,7 @@ import { isObject, parseJson, textOr } from './json.ts'
 import { mediaUsage, secondsOr } from './media-usage.ts'
 import { UNREPORTED, type ReportedUsage } from './openai-chat-usage.ts'
 import { makeMediaTap, mediaStreamError, type MediaSeen } from './openai-media-tap.ts'
+import { producedBeyond } from './output-text.ts'
 import { soundBound, soundLength, type SoundLength } from './sound-length.ts'
 import type {
   BegunForm,
@@ -36,8 +37,7 @@ const REPORT = {
   model: null,
   serviceTier: null,
   failed: false,
-  outputText: [],
-  outputCharsBeyond: 0,
+  produced: producedBeyond(0),
 } as const satisfies Partial<MeterReport>
 
 const reportsTokens = (model: string): boolean => /(?:^|\/)gpt-/.test(model)
@@ -48,11 +48,11 @@ interface Heard {
   readonly promptTokens: number
 }
 
-const textTokens = ({ outputText, outputCharsBeyond }: MeterReport): number =>
-  Math.ceil(
-    (outputText.reduce((sum, text) => sum + Buffer.byteLength(text), 0) + outputCharsBeyond) /
-      BYTES_PER_TOKEN,
-  )
+const textTokens = ({ produced }: MeterReport): number => {
+  const { text, beyond } = produced()
+  const bytes = text.reduce((sum, fragment) => sum + Buffer.byteLength(fragment), beyond)
+  return Math.ceil(bytes / BYTES_PER_TOKEN)
+}
 
 /** What the answer reports; else the length of the file, in the units that the model has. */
 function usedBy(heard: Heard, report: MeterReport): { usage: Usage; estimated: boolean } {
@@ -188,17 +188,17 @@ function meterTranscript(body: Buffer): MeterReport {
   const text = body.toString('utf8')
   const answer = parseJson(text)
   if (!isObject(answer)) {
-    const said = { outputText: [], outputCharsBeyond: body.length }
     const seconds = lastSubtitle(text)
     const usage = seconds === 0 ? null : { seconds } // at least
-    return { ...REPORT, ...UNREPORTED, usage, ...said, complete: true }
+    const produced = producedBeyond(body.length)
+    return { ...REPORT, ...UNREPORTED, usage, produced, complete: true }
   }
   const failed = (answer.error ?? null) !== null
-  const outputText = [textOr(answer.text)].filter((each) => each !== null)
+  const said = [textOr(answer.text)].filter((each) => each !== null)
   return {
     ...REPORT,
     ...reportedBy(answer.usage, answer.duration),
-    outputText,
+    produced: () => ({ text: said, beyond: 0 }),
     failed,
     complete: true,
   }
@@ -213,8 +213,7 @@ function reportedBy(usage: unknown, duration: unknown): ReportedUsage {
 
 function reportStream({ usages, complete, failed, text }: MediaSeen): MeterReport {
   const reported = reportedBy(usages.at(-1), null)
-  const said = { outputText: text.fragments(), outputCharsBeyond: text.charsBeyond() }
-  return { ...REPORT, ...reported, ...said, complete, failed }
+  return { ...REPORT, ...reported, produced: text.produced, complete, failed }
 }
 
 function makeTranscripts(name: 'transcriptions' | 'translations'): Protocol {

@@ -1,5 +1,6 @@
 import { DEFERRED_EVENT_CHARS_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
 import { parseJson } from './json.ts'
+import type { Produced } from './protocol.ts'
 
 /** Takes text that an event or answer says was produced; anything but a string is ignored. */
 export type AddText = (text: unknown) => void
@@ -12,15 +13,19 @@ export interface OutputText {
   defer(data: string): void
   /** Counts bytes that were produced but not looked at. */
   skipped(bytes: number): void
-  /** Fragments in order, bounded by OUTPUT_TEXT_CHARS_MAX. */
-  fragments(): readonly string[]
-  charsBeyond(): number
+  readonly produced: () => Produced
 }
+
+/** No text, but so many characters of output. */
+export const producedBeyond = (beyond: number) => (): Produced => ({ text: [], beyond })
 
 /** The same with what is passing unread just now, and may never come to its end. */
 export const withUnread = (text: OutputText, unread: () => number): OutputText => ({
   ...text,
-  charsBeyond: () => text.charsBeyond() + unread(),
+  produced() {
+    const { text: fragments, beyond } = text.produced()
+    return { text: fragments, beyond: beyond + unread() }
+  },
 })
 
 /**
@@ -62,13 +67,9 @@ export function makeOutputText(
     skipped(bytes) {
       beyond += bytes
     },
-    fragments() {
+    produced() {
       flush()
-      return fragments
-    },
-    charsBeyond() {
-      flush()
-      return beyond
+      return { text: fragments, beyond }
     },
   }
 }

@@ -81,7 +81,8 @@ export type SoundFile = Uint8Array | (() => Promise<Uint8Array<ArrayBuffer>>)
 
 /** Never rejects. */
 export interface SoundReader {
-  seconds(file: SoundFile): Promise<SoundReading>
+  /** `owner`: whose it is. Owners take turns, and none has all the places. */
+  seconds(file: SoundFile, owner: string): Promise<SoundReading>
 }
 
 /** How long the sound in a part of a form is, of which all has come. Never rejects. */
@@ -241,12 +242,18 @@ export interface MeterReport {
   readonly complete: boolean
   /** The provider sent an error event in the stream, or an error instead of an answer. */
   readonly failed: boolean
-  /** Text produced so far, in fragments, bounded by OUTPUT_TEXT_CHARS_MAX. For estimates. */
-  readonly outputText: readonly string[]
+  /** For estimates: the output so far, looked for when it is asked for. */
+  readonly produced: () => Produced
   /** Output tokens that are certain in an answer that is not: a running count. Absent = 0. */
   readonly outputTokensLeast?: number
-  /** Characters produced beyond `outputText` (dropped by the bound or an oversized event). */
-  readonly outputCharsBeyond: number
+}
+
+/** Output as text. */
+export interface Produced {
+  /** In fragments, bounded by OUTPUT_TEXT_CHARS_MAX. */
+  readonly text: readonly string[]
+  /** Characters beyond `text` (dropped by the bound or an oversized event). */
+  readonly beyond: number
 }
 
 /** Bytes to send on. `pass` may leave now; `final` waits until the charge is posted. */

@@ -7,6 +7,7 @@ import {
   REDIS_SILENCE_MS_MAX,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
+import { gatherWrites } from './turn-writes.ts'
 
 /** The node does not know a script. Nothing was done. */
 export class NoScriptError extends Error {
@@ -119,30 +120,28 @@ function expire({ items, gathering }: Batch): void {
   for (const one of items) one.reject(error)
 }
 
+/** Not by a pipeline of ioredis, which costs more than what it carries here. */
 function write(redis: Redis, batch: Batch, answered: () => void): void {
-  const { items } = batch
-  const pipeline = redis.pipeline()
-  for (const { build } of items) pipeline.call(...build())
-  pipeline
-    .exec()
-    .then(
-      (results) => {
-        for (const [at, one] of items.entries()) settle(one, results?.[at])
+  gatherWrites(redis.stream)
+  let open = batch.items.length
+  const done = (): void => {
+    open -= 1
+    if (open > 0) return
+    clearTimeout(batch.timer) // set after the write where answers to others came first
+    answered()
+  }
+  for (const one of batch.items) {
+    redis.call(...one.build()).then(
+      (reply) => {
+        one.resolve(reply)
+        done()
       },
       (error: unknown) => {
-        for (const one of items) one.reject(faultOf(error))
+        one.reject(faultOf(error))
+        done()
       },
     )
-    .finally(() => {
-      clearTimeout(batch.timer) // set after the write where answers to others came first
-      answered()
-    })
-}
-
-function settle(one: Waiting, result: [Error | null, unknown] | undefined): void {
-  if (result === undefined) one.reject(new UnknownOutcomeError('Redis did not answer'))
-  else if (result[0] !== null) one.reject(faultOf(result[0]))
-  else one.resolve(result[1])
+  }
 }
 
 function connect(url: string, log: Log): Redis {

@@ -97,9 +97,9 @@ describe('an answer that comes compressed', () => {
     expect(first).toBeLessThan(1_000_000)
     isSlow = false
     resume()
-    await until(() => seen.ended === 1, 60_000)
+    await until(() => seen.ended === 1)
     expect(seen.bytes).toBe(50_000_000)
-  }, 90_000)
+  })
 
   it('is left alone where nobody knows the encoding', () => {
     for (const encoding of [undefined, 'identity', 'compress', 'gzip, br', 'toString']) {

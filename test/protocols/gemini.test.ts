@@ -198,7 +198,7 @@ describe.each(Object.entries(FRAMES))(
         expect(fed.pass.toString()).toContain('}]lo')
         expect(fed.final.toString()).toContain('STOP')
         expect(fed.report).toMatchObject({ usage: USAGE, complete: true, outputReported: true })
-        expect(fed.report.outputText.join('')).toBe('Hel"[{}]lo\\"')
+        expect(fed.report.produced().text.join('')).toBe('Hel"[{}]lo\\"')
       }
     })
 
@@ -226,7 +226,7 @@ describe.each(Object.entries(FRAMES))(
         const fed = feed(tap, bytes, cuts)
         expect(Buffer.concat([fed.pass, fed.final]).toString()).toBe(text)
         expect(fed.report.outputReported).toBe(false)
-        expect(fed.report.outputCharsBeyond).toBeGreaterThan(CHUNKS.join('').length - 10)
+        expect(fed.report.produced().beyond).toBeGreaterThan(CHUNKS.join('').length - 10)
       }
     })
 
@@ -255,7 +255,7 @@ it('an array element beyond the bound passes unread', () => {
   const tap = array.makeStreamTap(read({ contents }, array), OWN)
   const fed = feed(tap, Buffer.from(big), [100, 5_000_000])
   expect(Buffer.concat([fed.pass, fed.final]).toString() === big).toBe(true)
-  expect(fed.report.outputCharsBeyond).toBeGreaterThan(9_000_000)
+  expect(fed.report.produced().beyond).toBeGreaterThan(9_000_000)
   expect(fed.report.usage).toEqual(USAGE)
 })
 

@@ -236,8 +236,8 @@ function expectReport(report: ReturnType<Protocol['meterAnswer']>, expected: Exp
   expect(report.failed).toBe(expected.failed ?? false)
   expect([report.inputReported, report.outputReported]).toEqual(expected.reported ?? [true, true])
   expect(report.servedBy ?? null).toBe(expected.servedBy ?? null)
-  expect(report.outputCharsBeyond).toBe(0)
-  if (expected.text !== undefined) expect(report.outputText.join('')).toBe(expected.text)
+  expect(report.produced().beyond).toBe(0)
+  if (expected.text !== undefined) expect(report.produced().text.join('')).toBe(expected.text)
 }
 
 describe('the meters', () => {
@@ -283,7 +283,7 @@ describe('a report', () => {
     const lengths: number[] = []
     for (const byte of bytes) {
       tap.push(Buffer.from([byte]))
-      lengths.push(tap.report().outputText.join('').length)
+      lengths.push(tap.report().produced().text.join('').length)
     }
     expect(lengths).toEqual([...lengths].sort((a, b) => a - b))
     tap.end()
@@ -295,7 +295,7 @@ describe('a report', () => {
       for (const text of ['plain text', '[1]', '', '{"a":']) {
         const report = protocol.meterAnswer(Buffer.from(text))
         expect(report).toMatchObject({ usage: null, inputReported: false, complete: true })
-        expect(report.outputCharsBeyond).toBe(text.length)
+        expect(report.produced().beyond).toBe(text.length)
       }
     }
   })
@@ -319,8 +319,8 @@ describe('a report', () => {
     })
     for (let at = 0; at < 300; at += 1) tap.push(Buffer.from(`data: ${chunk}\n\n`))
     const report = tap.report()
-    expect(report.outputText.join('').length).toBe(256 * 1024)
-    expect(report.outputCharsBeyond).toBe(300_000 - 256 * 1024)
+    expect(report.produced().text.join('').length).toBe(256 * 1024)
+    expect(report.produced().beyond).toBe(300_000 - 256 * 1024)
   })
 })
 

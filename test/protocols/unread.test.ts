@@ -50,12 +50,12 @@ it.each(STREAMS)(
     for (let count = 0; count < PIECES; count += 1) tap.push(PIECE)
     const passed = first.length + PIECES * PIECE.length
     // Its client leaves now, or its upstream breaks off: nobody ends the tap.
-    expect(tap.report()).toMatchObject({ outputCharsBeyond: passed, complete: false })
-    expect(tap.report().outputCharsBeyond).toBe(passed)
+    expect(tap.report().complete).toBe(false)
+    expect(tap.report().produced().beyond).toBe(passed)
     tap.push(Buffer.from(end))
-    const { outputCharsBeyond } = tap.report()
-    expect(outputCharsBeyond).toBeGreaterThanOrEqual(passed)
-    expect(outputCharsBeyond).toBeLessThanOrEqual(passed + end.length)
+    const { beyond } = tap.report().produced()
+    expect(beyond).toBeGreaterThanOrEqual(passed)
+    expect(beyond).toBeLessThanOrEqual(passed + end.length)
   },
 )
 
@@ -65,7 +65,7 @@ it('an image that is too large to be read is no text, while it comes and after',
   const tap = openaiResponses.makeStreamTap(view, { stripUsageChunk: false })
   tap.push(Buffer.from('event: response.image_generation_call.partial_image\ndata: {"b64":"'))
   for (let count = 0; count < PIECES; count += 1) tap.push(PIECE)
-  expect(tap.report().outputCharsBeyond).toBe(0)
+  expect(tap.report().produced().beyond).toBe(0)
   tap.push(Buffer.from('"}\n\n'))
-  expect(tap.report().outputCharsBeyond).toBe(0)
+  expect(tap.report().produced().beyond).toBe(0)
 })

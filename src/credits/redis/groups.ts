@@ -38,6 +38,8 @@ interface Call<N extends Grouped> {
   readonly first: Input<N>
   readonly parts: Map<string, Part<N>>
   size: number
+  /** Found by commands to come. */
+  isOpen: boolean
 }
 
 interface GroupsOptions<N extends Grouped> {
@@ -53,9 +55,17 @@ const EVERYWHERE = -1
 /** The calls that may still grow. */
 function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
   /** The call that a part is in. */
-  const byPart = new Map<string, Call<N>>()
+  let byPart = new Map<string, Call<N>>()
   /** The call that takes another part: always the youngest, so that no command overtakes others. */
-  const bySlot = new Map<number, Call<N>>()
+  let bySlot = new Map<number, Call<N>>()
+  let count = 0
+
+  // New maps, because old tables of a map in long use keep things alive: see kernel/line.
+  function closeLast(): void {
+    byPart = new Map()
+    bySlot = new Map()
+  }
+
   return {
     find(input: Input<N>, name: string, inc: number, slot: number): Call<N> | null {
       const grows = (call: Call<N> | undefined, most: number): call is Call<N> =>
@@ -66,12 +76,21 @@ function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
       return grows(ofSlot, REDIS_SHARED_MAX) ? ofSlot : null
     },
     begin(call: Call<N>, slot: number): void {
+      count += 1
+      call.isOpen = true
       bySlot.set(slot, call)
     },
     join(call: Call<N>, name: string): void {
       byPart.set(name, call)
     },
     close(call: Call<N>, slot: number): void {
+      if (!call.isOpen) return
+      call.isOpen = false
+      count -= 1
+      if (count === 0) {
+        closeLast()
+        return
+      }
       if (bySlot.get(slot) === call) bySlot.delete(slot)
       for (const name of call.parts.keys()) if (byPart.get(name) === call) byPart.delete(name)
     },
@@ -88,7 +107,7 @@ export function makeGroups<N extends Grouped>(options: GroupsOptions<N>): Runner
   let isCluster = options.isCluster
 
   function start(first: Input<N>, shard: ShardKeys, inc: number, slot: number): Call<N> {
-    const call: Call<N> = { inc, first, parts: new Map(), size: 0 }
+    const call: Call<N> = { inc, first, parts: new Map(), size: 0, isOpen: false }
     const build = () => {
       open.close(call, slot)
       return argumentsOf(codec, call)
