@@ -68,6 +68,7 @@ function refusalOf(reply: Exclude<ReserveReply, Granted>): Refusal {
         `This ${reply.of}'s limit on ${reply.limit} is reached.`,
         {
           retryAfterMs: reply.retryAfterMs,
+          ...(reply.limit === 'tokens' && { isOfSize: true }),
         },
       )
     case 'account_blocked':

@@ -10,6 +10,7 @@ import { formatCredits } from '../kernel/money.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
+import { producedBeyond } from '../protocols/output-text.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
 import { makeClientSide, type ClientSide } from './client-side.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
@@ -31,8 +32,7 @@ export const unknownReport = (chars: number): MeterReport => ({
   serviceTier: null,
   complete: false,
   failed: false,
-  outputText: [],
-  outputCharsBeyond: chars,
+  produced: producedBeyond(chars),
 })
 
 /** Sound is listened to while it comes: only its last bytes wait. */
@@ -109,15 +109,18 @@ export function makeAnswerSink(
 const joined = (parts: readonly Buffer[]): Buffer =>
   parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
 
-/** Where a thread can read it: the last of `parts` is new. null = it is too large to be metered. */
+/**
+ * Where a thread can read it: the last of `parts` is new. null = it is too large to be metered, or
+ * there is no memory for it now.
+ */
 function gathered(
   large: SharedBytes | null,
   parts: readonly Buffer[],
   bytes: number,
 ): SharedBytes | null {
   if (bytes > ANSWER_METER_BYTES_MAX) return null
-  const all = large ?? new SharedBytes(ANSWER_METER_BYTES_MAX)
-  for (const part of large === null ? parts : parts.slice(-1)) all.add(part)
+  const all = large ?? SharedBytes.claim(ANSWER_METER_BYTES_MAX)
+  for (const part of large === null ? parts : parts.slice(-1)) all?.add(part)
   return all
 }
 

@@ -42,8 +42,11 @@ const unknownModel = (model: string): Refusal =>
     `The model '${model.slice(0, 128)}' does not exist here or has no price.`,
   )
 
+/** What of a request tells where it may go. */
+type Named = Pick<RequestView, 'model' | 'otherModels' | 'toolModels' | 'servedByAny' | 'upstream'>
+
 /** Every model that the body names: each may be the one that answers. */
-const modelsOf = ({ model, otherModels = [] }: RequestView): readonly string[] => [
+const modelsOf = ({ model, otherModels = [] }: Named): readonly string[] => [
   model,
   ...otherModels.filter((other) => other !== model),
 ]
@@ -52,7 +55,7 @@ const modelsOf = ({ model, otherModels = [] }: RequestView): readonly string[] =
  * All that has to be on the key's lists. A glob of names that the provider may choose is one text
  * among them: a list allows it only with a glob that takes in all that this one does.
  */
-const namedBy = (view: RequestView): readonly string[] => [
+const namedBy = (view: Named): readonly string[] => [
   ...modelsOf(view),
   ...(view.toolModels ?? []),
   ...(view.servedByAny === undefined ? [] : [view.servedByAny]),
@@ -63,7 +66,7 @@ export function chooseUpstream(
   deps: BoundDeps,
   protocol: Protocol,
   caller: Caller,
-  view: RequestView,
+  view: Named,
 ): { upstream: Target['upstream'] } | Refusal {
   if (!allowsEndpoint(caller, protocol.endpoint)) return refuseEndpoint(caller, protocol.endpoint)
   const barred = namedBy(view).find((model) => !allowsModel(caller, model))
@@ -73,6 +76,20 @@ export function chooseUpstream(
       ? deps.upstreams().choose(protocol.family, view.model)
       : (deps.upstreams().all.find(({ name }) => name === view.upstream) ?? null)
   return upstream === null ? unknownModel(view.model) : { upstream }
+}
+
+/** Why a model is refused whatever the rest of its request says; null = nothing is known. */
+export function refuseAtOnce(
+  deps: BoundDeps,
+  protocol: Protocol,
+  caller: Caller,
+  model: string,
+  atMs: number,
+): Refusal | null {
+  const chosen = chooseUpstream(deps, protocol, caller, { model })
+  if ('ok' in chosen) return chosen
+  const query = { upstream: chosen.upstream.name, model, atMs, accountMarkup: caller.markup }
+  return deps.prices.find(query) === null ? unknownModel(model) : null
 }
 
 const NOBODYS_FILE =

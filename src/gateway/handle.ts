@@ -17,7 +17,7 @@ import { makeErrorSink } from './error-sink.ts'
 import type { BodySink, Flow } from './forward.ts'
 import type { IdempotencyClaim } from './idempotency.ts'
 import { sendRefusal, sendReplay } from './reply.ts'
-import { reserve, type Reserved } from './reserve.ts'
+import { isForItsNeed, reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
 import { own, release, type Charged } from './settle.ts'
 import { makeStreamSink } from './stream.ts'
@@ -81,7 +81,7 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
   let hold: OpenHold | null = null
   try {
     let reserved = await admit(deps, arrival)
-    if (!reserved.ok && arrival.exactly !== undefined) {
+    if (!reserved.ok && arrival.exactly !== undefined && isForItsNeed(reserved)) {
       const whole = await arrival.exactly()
       if ('code' in whole) reserved = whole
       else {

@@ -168,6 +168,8 @@ export function refusalOf(error: FastifyError): Refusal {
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return refuse('request_too_large', `Bodies may have up to ${REQUEST_BODY_BYTES_MAX} bytes.`)
+    case 'NO_MEMORY_FOR_BODY':
+      return refuse('gateway_unavailable', 'There is no room for a large body now. Try again.')
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refuse('invalid_request', 'Send the body as application/json.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':

@@ -49,6 +49,10 @@ export const FOR_WANT_OF_CREDITS = new Set([
   'budget_exceeded',
 ])
 
+/** Whether a request that needs less may be let through. */
+export const isForItsNeed = (refusal: Refusal): boolean =>
+  FOR_WANT_OF_CREDITS.has(refusal.code) || refusal.isOfSize === true
+
 const most = (all: readonly Bounded[], name: 'wantMicros' | 'leastMicros'): Micros =>
   all.map((one) => one[name]).reduce(maxMicros, ZERO)
 

@@ -4,9 +4,17 @@ import { LOOP_BYTES_MAX, TAKEN_TURN_BYTES } from '../kernel/limits-body.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 
+/** There is no memory for a large body now. */
+export class NoMemoryForBody extends Error {
+  override readonly name = 'NoMemoryForBody'
+  readonly statusCode = 503
+  readonly code = 'NO_MEMORY_FOR_BODY'
+}
+
 /**
  * Takes a body as it comes: a small one is one buffer, a large one is gathered where a thread can
- * read it, so that it is never copied whole. Fails as the framework's own readers of bodies do.
+ * read it, so that it is never copied whole. Fails as the framework's own readers of bodies do, and
+ * with NoMemoryForBody.
  */
 export function takeBody(
   { headers }: FastifyRequest,
@@ -31,7 +39,11 @@ export function takeBody(
   }
   const gather = (chunk: Buffer): void => {
     if (large === null) {
-      large = new SharedBytes(Number.isNaN(declared) ? REQUEST_BODY_BYTES_MAX : declared)
+      large = SharedBytes.claim(Number.isNaN(declared) ? REQUEST_BODY_BYTES_MAX : declared)
+      if (large === null) {
+        end(new NoMemoryForBody())
+        return
+      }
       for (const earlier of chunks.splice(0)) large.add(earlier)
     }
     large.add(chunk)

@@ -81,12 +81,14 @@ export interface Refusal {
   readonly retryAfterMs?: number
   /** Names the receipt of an idempotent request whose answer was not kept. */
   readonly receiptId?: string
+  /** A limit on its size: a smaller request may be let through. */
+  readonly isOfSize?: boolean
 }
 
 export const refuse = (
   code: ErrorCode,
   message: string,
-  extra: Pick<Refusal, 'retryAfterMs' | 'receiptId'> = {},
+  extra: Pick<Refusal, 'retryAfterMs' | 'receiptId' | 'isOfSize'> = {},
 ): Refusal => ({ ok: false, code, message, ...extra })
 
 /** Longest wait a client is asked for: the Anthropic SDK obeys any. Source: providers.md §2. */

@@ -20,11 +20,9 @@ export const READ_MS_MAX = 10_000
 export const READ_START_MS_MAX = 20_000
 /** Waiting for a thread. Then: ask again. */
 export const READ_WAIT_MS_MAX = 10_000
-/** Large bodies that are read or wait to be, of all accounts and of one; and their bytes. */
+/** Large bodies that are read or wait to be, and their bytes; half of them of one account alone. */
 export const READS_OPEN_MAX = 1_024
-export const READS_OPEN_OWNER_MAX = 512
 export const READS_BYTES_MAX = 512 * 1024 * 1024
-export const READS_BYTES_OWNER_MAX = 256 * 1024 * 1024
 /** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
 export const READ_HEAP_MB_MAX = 512
 /** Text handed back for a count is decoded in pieces of this: under a millisecond each. */

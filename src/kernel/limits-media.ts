@@ -6,7 +6,10 @@ export const FORM_SOUND_BYTES_MAX = 32 * 1024 * 1024
 export const FORM_IMAGES_BYTES_MAX = 128 * 1024 * 1024
 /** A form up to here stays in memory and is bounded exactly: two minutes of speech, or an image. */
 export const FORM_MEMORY_BYTES = 1024 * 1024
-/** All longer forms of one process together: on disk, or in memory where there is no disk. */
+/**
+ * All longer forms of one process together: on disk, or in memory where there is no disk. One
+ * account alone has half of it: the longest form, at least.
+ */
 export const FORMS_KEPT_BYTES_MAX = 4 * 1024 * 1024 * 1024
 export const FORMS_KEPT_IN_MEMORY_BYTES_MAX = 256 * 1024 * 1024
 /** Read back at once from where a form is kept. */
@@ -37,8 +40,11 @@ export const AUDIO_START_MS_MAX = 20_000
 export const AUDIO_THREADS = 2
 /** Waiting for a thread: as long as five files that take all their time. Then: ask again. */
 export const AUDIO_WAIT_MS_MAX = 10_000
-/** Sound files that are read or wait to be, each of at most FORM_SOUND_BYTES_MAX. */
-export const AUDIO_QUEUE_MAX = 32
+/**
+ * Sound files that are read or wait to be: seconds of work. They wait where they are kept. One
+ * account alone has half of them.
+ */
+export const AUDIO_QUEUE_MAX = 64
 /** OpenAI keeps a stored response for thirty days. */
 export const STORED_ID_MS = 30 * 24 * 3_600_000
 /** Ids noted of one response: itself and its items; a run of many tools has some dozens. */

@@ -6,8 +6,18 @@ export class SharedBytes {
   readonly #all: Buffer
   #size = 0
 
-  constructor(max: number) {
-    this.#all = Buffer.from(new SharedArrayBuffer(max))
+  private constructor(memory: SharedArrayBuffer) {
+    this.#all = Buffer.from(memory)
+  }
+
+  /** null = there is no memory for so many. */
+  static claim(max: number): SharedBytes | null {
+    try {
+      return new SharedBytes(new SharedArrayBuffer(max))
+    } catch (error) {
+      if (error instanceof RangeError) return null
+      throw error
+    }
   }
 
   get size(): number {
@@ -35,13 +45,16 @@ export interface SharedView {
   readonly length: number
 }
 
-/** What a thread needs to see `bytes`; they are copied where they are not shared yet. */
-export function shared(bytes: Buffer): SharedView {
+/**
+ * What a thread needs to see `bytes`; they are copied where they are not shared yet. null = there
+ * is no memory for that.
+ */
+export function shared(bytes: Buffer): SharedView | null {
   const { buffer: memory, byteOffset: offset, length } = bytes
   if (memory instanceof SharedArrayBuffer) return { memory, offset, length }
-  const copy = new SharedBytes(length)
-  copy.add(bytes)
-  return shared(copy.bytes())
+  const copy = SharedBytes.claim(length)
+  copy?.add(bytes)
+  return copy && shared(copy.bytes())
 }
 
 export const seen = ({ memory, offset, length }: SharedView): Buffer =>

@@ -1,9 +1,10 @@
 import { makeFairQueue } from './fair-queue.ts'
+import { makeRoom } from './room.ts'
 import { makeThread, type Prepare, type Thread, type ThreadOptions } from './thread.ts'
 
 export interface Job {
   readonly prepare: Prepare
-  /** Owners take turns, and none fills the queue alone. Absent = one owner for all. */
+  /** Owners take turns, and none fills the queue alone. Absent = one owner of them all. */
   readonly owner?: string
   /** Memory that it keeps while it is open. Absent = 0. */
   readonly bytes?: number
@@ -27,12 +28,10 @@ export interface ThreadPool<Answer> {
 
 export interface ThreadPoolOptions extends ThreadOptions {
   readonly threads: number
-  /** Jobs open at once, and what they keep; absent = any. Urgent ones do not count. */
+  /** Jobs open at once, shared as in a `Room`. Urgent ones do not count. */
   readonly openMax: number
+  /** What they keep, shared likewise; absent = any. */
   readonly bytesMax?: number
-  /** Of one owner. Absent = as many as of all. */
-  readonly ownerOpenMax?: number
-  readonly ownerBytesMax?: number
   /** A job that finds no free thread in this time is not done. */
   readonly waitMsMax: number
 }
@@ -41,31 +40,19 @@ const BUSY = { ok: false, reason: 'busy' } as const
 const LOST = { ok: false, reason: 'lost' } as const
 
 /** What is open, in all and of each owner. */
-function makeRoom(options: ThreadPoolOptions) {
-  const { openMax, bytesMax = Infinity, ownerOpenMax = openMax, ownerBytesMax = bytesMax } = options
-  const all = { open: 0, bytes: 0 }
-  const owners = new Map<string, { open: number; bytes: number }>()
+function makeShares({ openMax, bytesMax = Infinity }: ThreadPoolOptions) {
+  const [jobs, kept] = [makeRoom(openMax), makeRoom(bytesMax)]
   return {
-    /** false = there is none. */
+    /** false = there is no room. */
     take(owner: string, bytes: number): boolean {
-      const own = owners.get(owner) ?? { open: 0, bytes: 0 }
-      if (all.open >= openMax || own.open >= ownerOpenMax) return false
-      if (all.bytes + bytes > bytesMax || own.bytes + bytes > ownerBytesMax) return false
-      for (const each of [all, own]) {
-        each.open += 1
-        each.bytes += bytes
-      }
-      owners.set(owner, own)
-      return true
+      if (jobs.take(owner, 1) !== null) return false
+      const isTaken = kept.take(owner, bytes) === null
+      if (!isTaken) jobs.give(owner, 1)
+      return isTaken
     },
     give(owner: string, bytes: number): void {
-      const own = owners.get(owner)
-      if (own === undefined) return
-      for (const each of [all, own]) {
-        each.open -= 1
-        each.bytes -= bytes
-      }
-      if (own.open === 0) owners.delete(owner)
+      jobs.give(owner, 1)
+      kept.give(owner, bytes)
     },
   }
 }
@@ -87,7 +74,7 @@ export function makeThreadPool<Answer>(options: ThreadPoolOptions): ThreadPool<A
   const idle = [...threads]
   const urgent = makeFairQueue<Waiting<Answer>>()
   const usual = makeFairQueue<Waiting<Answer>>()
-  const room = makeRoom(options)
+  const room = makeShares(options)
   let isClosed = false
 
   async function work(thread: Thread<Answer>, { prepare, settle }: Waiting<Answer>): Promise<void> {

@@ -4,7 +4,7 @@ const PARAMETER = /;\s*([A-Za-z*]+)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]+))/g
 /** The characters of RFC 2046, less the blank. */
 const BOUNDARY = /^[0-9A-Za-z'()+_,./:=?-]{1,70}$/
 const DISPOSITION = /^form-data(?:;\s*(?:name|filename\*?)=(?:"(?:[^"\\\r\n]|\\.)*"|[^\s;"]+))+$/i
-const HEADER_NAME = /^[a-z0-9-]+$/
+const HEADER_NAME = /^[a-z0-9][a-z0-9-]*$/
 const NAME = /^[A-Za-z0-9_.[\]-]{1,128}$/
 /** Parts with these are bytes as they are; base64 and its like no provider decodes. */
 const PLAIN_ENCODINGS: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary'])
@@ -37,7 +37,8 @@ function headersOf(head: string): ReadonlyMap<string, string> | null {
   for (const line of head.split('\r\n')) {
     const at = line.indexOf(':')
     const name = line.slice(0, at).toLowerCase()
-    if (!HEADER_NAME.test(name) || headers.has(name) || /[\r\n\0]/.test(line)) return null
+    if (at === -1 || !HEADER_NAME.test(name) || headers.has(name) || /[\r\n\0]/.test(line))
+      return null
     headers.set(name, line.slice(at + 1).trim())
   }
   return headers

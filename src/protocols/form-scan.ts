@@ -17,7 +17,7 @@ export interface FormScan {
   push(chunk: Buffer): Refusal | null
   /** The body is over. */
   end(): Form | Refusal
-  /** The parts so far, of which the last one may go on. */
+  /** The parts so far: fields that are whole, and files, of which the last one may go on. */
   soFar(): Form
 }
 
@@ -238,7 +238,9 @@ class Scan implements FormScan {
   }
 
   soFar(): Form {
-    return this.#gathered.form()
+    const { ok, parts } = this.#gathered.form()
+    const mayGoOn = parts.at(-1)?.filename === null
+    return { ok, parts: mayGoOn ? parts.slice(0, -1) : parts }
   }
 }
 

@@ -43,6 +43,14 @@ export function fieldsOf(
   return { ok: true, body }
 }
 
+const MODEL: ReadonlySet<string> = new Set(['model'])
+
+/** The model that a form names, as it is read of all of it; null = none that can be read. */
+export function modelOf(form: Form): string | null {
+  const fields = fieldsOf(form, MODEL)
+  return fields.ok && typeof fields.body.model === 'string' ? fields.body.model : null
+}
+
 const LITERALS: ReadonlyMap<string, boolean> = new Map([
   ['true', true],
   ['false', false],

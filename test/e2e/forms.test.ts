@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import {
   createServer,
   request as httpRequest,
@@ -57,14 +58,23 @@ interface Sending {
   readonly answer: Promise<{ status: number; text: string; headers: IncomingMessage['headers'] }>
 }
 
+interface Where {
+  readonly gateway?: World['gateway']
+  readonly path?: string
+}
+
 /** A client that sends as it is told. `bytes` null = in chunks. */
-function send(apiKey: string, bytes: number | null, gateway = world.gateway): Sending {
+function send(
+  apiKey: string,
+  bytes: number | null,
+  { gateway = world.gateway, path = TRANSCRIPTIONS }: Where = {},
+): Sending {
   const headers: Record<string, string> = {
     authorization: `Bearer ${apiKey}`,
     'content-type': 'multipart/form-data; boundary=xx',
   }
   if (bytes !== null) headers['content-length'] = String(bytes)
-  const url = `${gateway.url}${TRANSCRIPTIONS}`
+  const url = `${gateway.url}${path}`
   const out = httpRequest(url, { method: 'POST', headers })
   const answer = new Promise<Awaited<Sending['answer']>>((resolve, reject) => {
     out.on('error', reject)
@@ -78,6 +88,20 @@ function send(apiKey: string, bytes: number | null, gateway = world.gateway): Se
   })
   answer.catch(() => undefined)
   return { out, answer }
+}
+
+/** Files of forms that the gateway has open, where the system tells. */
+function formsKept(): number {
+  const files = `/proc/${world.gateway.pid}/fd`
+  const nameOf = (file: string): string => {
+    try {
+      return readlinkSync(`${files}/${file}`)
+    } catch {
+      return '' // closed meanwhile
+    }
+  }
+  if (!existsSync(files)) return 0
+  return readdirSync(files).filter((file) => nameOf(file).includes('farebox-form-')).length
 }
 
 async function prepare(prefix = 'whisper', credits = GRANT) {
@@ -186,15 +210,17 @@ describe('a large sound whose model comes before it', () => {
     expect(await chargedRequests(world, customer)).toEqual([idOf(headers)])
   })
 
-  it('is cut where the client leaves, and nothing is charged', async () => {
+  it('is cut where the client leaves: nothing is charged, and nothing of it is kept', async () => {
     const { customer, model } = await prepare()
     const body = form(['model', model], ['file', SOUND])
     const { out } = send(customer.apiKey, body.length)
     out.write(body.subarray(0, 2 * MB))
     const arriving = await world.upstream.arriving(model)
+    if (existsSync('/proc/self/fd')) await until(() => formsKept() === 1)
     out.destroy()
     await until(() => arriving.isCut())
     await expectSpent(world, customer, GRANT, 0)
+    await until(() => formsKept() === 0)
   })
 
   it('is cut where it has no end, is no form, or is too long', async () => {
@@ -213,6 +239,44 @@ describe('a large sound whose model comes before it', () => {
       await until(() => arriving.isCut())
       await expectSpent(world, customer, 5_000, 0)
     }
+  })
+
+  it('is refused before the rest has come where that changes nothing', async () => {
+    const limits = { models: ['gpt-*'] }
+    const frozen = await world.customer('10')
+    const account = `/admin/v1/accounts/${frozen.accountId}`
+    await world.gateway.admin.call('PATCH', account, { status: 'frozen' })
+    const edits = '/v1/images/edits'
+    for (const [status, { apiKey }, model, path] of [
+      [404, await world.customer('10'), newModel('unpriced'), TRANSCRIPTIONS],
+      [403, await world.customer('10', limits), newModel(), TRANSCRIPTIONS],
+      [403, frozen, newModel(), TRANSCRIPTIONS],
+      [404, await world.customer('10'), newModel('unpriced'), edits],
+      [403, await world.customer('10', limits), newModel(), edits],
+    ] as const) {
+      const name = path === edits ? 'image' : 'file'
+      const body = form(['model', model], [name, SOUND])
+      const { out, answer } = send(apiKey, body.length, { path })
+      out.write(body.subarray(0, 2 * MB))
+      expect(await answer).toMatchObject({ status })
+      out.end(body.subarray(2 * MB))
+      await once(out, 'finish')
+    }
+  })
+
+  it('that is more tokens than are left of a limit is bounded by all of it', async () => {
+    const { model } = await prepare()
+    answering(model)
+    const customer = await world.customer(String(GRANT), { rate: { tokens_per_minute: 1_000 } })
+    const body = form(['model', model], ['file', SOUND])
+    const first = send(customer.apiKey, body.length)
+    first.out.write(body.subarray(0, 2 * MB))
+    await world.upstream.arriving(model)
+    const second = send(customer.apiKey, body.length)
+    second.out.end(body)
+    expect(await second.answer).toMatchObject({ status: 200 })
+    first.out.end(body.subarray(2 * MB))
+    expect(await first.answer).toMatchObject({ status: 200 })
   })
 
   it('gets what its upstream says before it has all of it', async () => {
@@ -254,7 +318,7 @@ it('a large sound goes to a fallback from its beginning, while it comes', async 
   const { customer, model } = await prepare('first')
   answering(model)
   const body = form(['model', model], ['file', SOUND])
-  const { out, answer } = send(customer.apiKey, body.length, gateway)
+  const { out, answer } = send(customer.apiKey, body.length, { gateway })
   out.write(body.subarray(0, 2 * MB))
   const arriving = await world.upstream.arriving(model)
   await until(() => arriving.received() > 2 * MB - 100)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { afterAll, describe, expect, it } from 'vitest'
-import { LOOP_BYTES_MAX, READS_BYTES_OWNER_MAX } from '../../src/kernel/limits-body.ts'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import { LOOP_BYTES_MAX, READS_BYTES_MAX } from '../../src/kernel/limits-body.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { SharedBytes } from '../../src/kernel/shared-bytes.ts'
 import { isHeavy, makeBodyReader } from '../../src/gateway/reading/body-reader.ts'
@@ -8,6 +8,7 @@ import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
 import { protocolOfPath } from '../../src/protocols/registry.ts'
 import { inputTextOf } from '../protocols/support.ts'
+import { withoutMemory } from '../support/memory.ts'
 
 const reader = makeBodyReader({ clock: systemClock })
 afterAll(() => reader.close())
@@ -142,8 +143,10 @@ describe('a body that a thread reads', () => {
     const choices = [{ message: { content: 'said '.repeat(1_000) } }]
     for (const answer of [{ model: 'm', choices, usage }, { choices }, { error: {} }, 'no json']) {
       const body = Buffer.from(typeof answer === 'string' ? answer : JSON.stringify(answer))
-      const here = { ...openaiChat.meterAnswer(body) }
-      expect(await reader.meter(openaiChat, body)).toEqual(here)
+      const here = openaiChat.meterAnswer(body)
+      const there = await reader.meter(openaiChat, body)
+      expect({ ...there, produced: null }).toEqual({ ...here, produced: null })
+      expect(there?.produced()).toEqual(here.produced())
     }
   })
 
@@ -180,10 +183,10 @@ describe('many large bodies', () => {
 
   it('of one account leave room for the others, and end when the process stops', async () => {
     const busy = makeBodyReader({ clock: systemClock, workerUrl })
-    const large = new SharedBytes(32 * 1024 * 1024)
-    large.add(Buffer.alloc(1))
-    const raw = Buffer.from(large.bytes().buffer)
-    const open = Array.from({ length: READS_BYTES_OWNER_MAX / raw.length }, () =>
+    const large = SharedBytes.claim(32 * 1024 * 1024)
+    large?.add(Buffer.alloc(1))
+    const raw = Buffer.from(large?.bytes().buffer ?? new ArrayBuffer())
+    const open = Array.from({ length: READS_BYTES_MAX / 2 / raw.length }, () =>
       busy.view(openaiChat, raw, forOwner('flood')),
     )
     const refused = await busy.view(openaiChat, bytesOf(hi), forOwner('flood'))
@@ -194,6 +197,16 @@ describe('many large bodies', () => {
     await busy.close()
     expect(new Set((await Promise.all(open)).map(({ ok }) => ok))).toEqual(new Set([false]))
   })
+})
+
+it('where there is no memory for a body it is refused, and what comes later is read', async () => {
+  const raw = bytesOf(hi)
+  withoutMemory()
+  const refused = await reader.view(openaiChat, raw, forOwner('a'))
+  expect(refused).toMatchObject({ ok: false, code: 'gateway_unavailable' })
+  expect(await reader.meter(openaiChat, raw)).toBeNull()
+  vi.unstubAllGlobals()
+  expect(await reader.view(openaiChat, raw, forOwner('a'))).toMatchObject({ ok: true })
 })
 
 describe('a body is heavy', () => {

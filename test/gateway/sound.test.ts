@@ -1,6 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { makeSoundReader } from '../../src/gateway/sound/sound-reader.ts'
-import { AUDIO_READ_MS_MAX, AUDIO_WAIT_MS_MAX } from '../../src/kernel/limits-media.ts'
+import {
+  AUDIO_QUEUE_MAX,
+  AUDIO_READ_MS_MAX,
+  AUDIO_WAIT_MS_MAX,
+} from '../../src/kernel/limits-media.ts'
 import type { SoundReading } from '../../src/protocols/protocol.ts'
 import { soundBound, soundLength } from '../../src/protocols/sound-length.ts'
 import { makeManualClock, settle } from '../ledger/memory-clock.ts'
@@ -81,10 +85,10 @@ describe('a file that keeps a reader busy', () => {
   it('keeps no other one from being read, nor do two for longer than they may', async () => {
     const own = makeManualClock(0)
     const busy = makeSoundReader({ clock: own, workerUrl })
-    const slow = [busy.seconds(stuck())]
-    expect(await busy.seconds(honest(7))).toEqual(exactly(7))
-    slow.push(busy.seconds(stuck()))
-    const waiting = busy.seconds(honest(8))
+    const slow = [busy.seconds(stuck(), 'a')]
+    expect(await busy.seconds(honest(7), 'a')).toEqual(exactly(7))
+    slow.push(busy.seconds(stuck(), 'a'))
+    const waiting = busy.seconds(honest(8), 'a')
     await own.pass(AUDIO_READ_MS_MAX)
     expect(await waiting).toEqual(exactly(8))
     await busy.close()
@@ -94,35 +98,35 @@ describe('a file that keeps a reader busy', () => {
   it('lets nobody wait for long where many come', async () => {
     const own = makeManualClock(0)
     const busy = makeSoundReader({ clock: own, workerUrl })
-    const slow = Array.from({ length: 20 }, () => busy.seconds(stuck()))
-    const waiting = busy.seconds(honest(9))
+    const slow = Array.from({ length: 20 }, () => busy.seconds(stuck(), 'a'))
+    const waiting = busy.seconds(honest(9), 'a')
     await own.pass(AUDIO_WAIT_MS_MAX)
     expect(await waiting).toEqual({ kind: 'not_read' })
     await busy.close()
     expect(new Set((await Promise.all(slow)).map(({ kind }) => kind))).toEqual(
       new Set(['not_read']),
     )
-    expect(await busy.seconds(honest(1))).toEqual({ kind: 'not_read' })
+    expect(await busy.seconds(honest(1), 'a')).toEqual({ kind: 'not_read' })
   })
 })
 
 describe('the length of a sound', () => {
   it('is read from its file, whatever that is called', async () => {
-    expect(await reader.seconds(wav(7))).toEqual(exactly(7))
-    expect(await reader.seconds(mp3(300))).toMatchObject({ isExact: false })
-    expect(secondsOf(await reader.seconds(mp3(300)))).toBeCloseTo(7.84, 1)
+    expect(await reader.seconds(wav(7), 'a')).toEqual(exactly(7))
+    expect(await reader.seconds(mp3(300), 'a')).toMatchObject({ isExact: false })
+    expect(secondsOf(await reader.seconds(mp3(300), 'a'))).toBeCloseTo(7.84, 1)
   })
 
   it('is no shorter than its bytes, whatever its headers say', async () => {
     const lying = wav(60)
     lying.writeUInt32LE(32_000, 40) // a second of data
     lying.writeUInt32LE(32_036, 4)
-    expect(secondsOf(await reader.seconds(lying))).toBeGreaterThan(50)
+    expect(secondsOf(await reader.seconds(lying, 'a'))).toBeGreaterThan(50)
   })
 
   it('is no shorter than its bytes in a film either, and held by them', async () => {
     const lying = film(2_000_000)
-    const reading = await reader.seconds(lying)
+    const reading = await reader.seconds(lying, 'a')
     expect(secondsOf(reading)).toBeGreaterThan(30)
     const { seconds, secondsMax } = (await soundLength(asPart(lying), saying(reading))) ?? {}
     expect([seconds, secondsMax]).toEqual([
@@ -137,19 +141,19 @@ describe('the length of a sound', () => {
   })
 
   it('is unknown for what is no sound, and for a file made to keep a reader busy', async () => {
-    expect(await reader.seconds(Buffer.from('not a sound'))).toEqual({ kind: 'unreadable' })
+    expect(await reader.seconds(Buffer.from('not a sound'), 'a')).toEqual({ kind: 'unreadable' })
     const id3 = Buffer.concat([
       Buffer.from('ID3\x04\0\0\0\0\0\0', 'latin1'),
       Buffer.alloc(4e6, 0xff),
     ])
-    const busy = reader.seconds(id3)
-    expect(await reader.seconds(wav(3))).toEqual(exactly(3))
+    const busy = reader.seconds(id3, 'a')
+    expect(await reader.seconds(wav(3), 'a')).toEqual(exactly(3))
     const read = await until(async () => {
       await clock.pass(AUDIO_READ_MS_MAX)
       return Promise.race([busy, settle().then(() => null)])
     })
     expect(read.kind).not.toBe('read')
-    expect(await reader.seconds(wav(4))).toEqual(exactly(4))
+    expect(await reader.seconds(wav(4), 'a')).toEqual(exactly(4))
   })
 
   it('is bounded by the head of a file and its size, never below what its whole tells', async () => {
@@ -169,15 +173,16 @@ describe('the length of a sound', () => {
     for (const [file, most] of cases) {
       const bound = soundBound(file.subarray(0, 4_096), file.length)
       expect(bound.secondsMax).toBeCloseTo(most, 0)
-      const whole = await soundLength(asPart(file), saying(await reader.seconds(file)))
+      const whole = await soundLength(asPart(file), saying(await reader.seconds(file, 'a')))
       expect(whole?.secondsMax).toBeLessThanOrEqual(bound.secondsMax)
     }
   })
 
-  it('is read for so many at once only', async () => {
-    const all = await Promise.all(Array.from({ length: 40 }, () => reader.seconds(wav(1))))
-    expect(all.filter(({ kind }) => kind === 'read')).toHaveLength(32)
-    expect(all.filter(({ kind }) => kind === 'not_read')).toHaveLength(8)
+  it('is read for so many at once only, and never for one account alone', async () => {
+    const owners = [...Array.from({ length: 80 }, () => 'flood'), 'b', 'c', 'd']
+    const all = await Promise.all(owners.map((owner) => reader.seconds(wav(1), owner)))
+    expect(all.filter(({ kind }) => kind === 'read')).toHaveLength(AUDIO_QUEUE_MAX / 2 + 3)
+    expect(all.slice(-3).map(({ kind }) => kind)).toEqual(['read', 'read', 'read'])
   })
 
   it('is held and charged by its size where it cannot be read', async () => {

@@ -61,11 +61,11 @@ describe('a pool of threads', () => {
   })
 
   it('takes so many, in all and of one owner; what is urgent does not count', async () => {
-    open({ ownerOpenMax: 4 })
+    open()
     const { run } = recording()
-    const first = ['1', '2', '3', '4'].map((word) => run(word, { owner: 'flood' }))
-    expect(await run('5', { owner: 'flood' })).toEqual(busy)
-    const others = [run('6', { owner: 'x' }), run('7', { owner: 'y' })]
+    const first = ['1', '2', '3'].map((word) => run(word, { owner: 'flood' }))
+    expect(await run('4', { owner: 'flood' })).toEqual(busy)
+    const others = ['5', '6', '7'].map((word) => run(word, { owner: `other ${word}` }))
     expect(await run('8', { owner: 'z' })).toEqual(busy)
     const urgent = run('9', { owner: 'flood', urgent: true })
     const all = await Promise.all([...first, ...others, urgent])
@@ -74,10 +74,12 @@ describe('a pool of threads', () => {
   })
 
   it('takes so many bytes, in all and of one owner', async () => {
-    open({ bytesMax: 100, ownerBytesMax: 60 })
+    open({ bytesMax: 100 })
     const { run } = recording()
     const first = run('1', { owner: 'a', bytes: 60 })
-    expect(await run('2', { owner: 'a', bytes: 1 })).toEqual(busy)
+    for (let refused = 0; refused < 6; refused += 1) {
+      expect(await run('2', { owner: 'a', bytes: 1 })).toEqual(busy)
+    }
     expect(await run('3', { owner: 'b', bytes: 41 })).toEqual(busy)
     const second = run('4', { owner: 'b', bytes: 40 })
     expect((await Promise.all([first, second])).every(({ ok }) => ok)).toBe(true)

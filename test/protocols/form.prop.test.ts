@@ -106,6 +106,12 @@ describe('a form that is accepted', () => {
     expect(accepted).toBeGreaterThan(RUNS / 8)
   })
 
+  it('has no part whose headers are a delimiter and no header', () => {
+    const part = 'Content-Disposition: form-data; name="n"\r\n\r\n\r\n'
+    const raw = Buffer.from(`--xx\r\n${part}--xx\r\n--xx--\r\n--xx\r\n${part}--xx--\r\n`)
+    expect(readForm(raw, 'multipart/form-data; boundary=xx', 3)).toMatchObject({ ok: false })
+  })
+
   it('has every part where it is in the body, empty parts and binary ones too', () => {
     const raw = form(field('prompt', ''), [
       'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav',
@@ -192,6 +198,18 @@ describe('a form that comes in pieces', () => {
     expect(sound?.bytes).toBeGreaterThan(1_990_000)
     scan.push(raw.subarray(2_000_000))
     expect(scan.end()).toMatchObject({ ok: true, parts: [{}, { bytes: file.length }] })
+  })
+
+  it('tells a field only when all of it has come', () => {
+    const raw = Buffer.from(form(field('model', 'gpt-4o'), field('prompt', 'an otter')))
+    const scan = makeFormScan(TYPE, 0)
+    if ('ok' in scan) throw new Error(scan.message)
+    const told = new Set<string>()
+    for (const byte of raw) {
+      scan.push(Buffer.from([byte]))
+      for (const { data } of scan.soFar().parts) told.add(data.toString())
+    }
+    expect([...told]).toEqual(['gpt-4o'])
   })
 
   it('is refused as soon as it cannot be one, and stays refused', () => {

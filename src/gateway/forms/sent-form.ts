@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { FORM_READ_BYTES } from '../../kernel/limits-media.ts'
 import type { BegunForm, FormSounds, SoundReader } from '../../protocols/protocol.ts'
@@ -23,19 +24,27 @@ const nobody = (): undefined => undefined
 const LOST = refuse('gateway_unavailable', 'The hold was lost. Try again.')
 
 /** Reads the sounds of an upload. */
-export const soundsOf = (upload: Upload, sounds: SoundReader): FormSounds => ({
-  seconds: (part) => sounds.seconds(() => upload.bytesOf(part)),
+export const soundsOf = (upload: Upload, sounds: SoundReader, owner: string): FormSounds => ({
+  seconds: (part) => sounds.seconds(() => upload.bytesOf(part), owner),
 })
+
+/** From memory nothing has to be waited for: the event loop gets its turns all the same. */
+async function* inTurns(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    yield chunk
+    await setImmediate()
+  }
+}
 
 /** `begun` null = all of it has come and was bounded by that. */
 export function makeSentForm(
   upload: Upload,
   begun: BegunForm | null,
-  sounds: SoundReader,
+  sounds: FormSounds,
 ): SentForm {
   const check = async (): Promise<Refusal | null> => {
     const form = await upload.over
-    return form.ok ? ((await begun?.end(form, soundsOf(upload, sounds))) ?? null) : form
+    return form.ok ? ((await begun?.end(form, sounds)) ?? null) : form
   }
   let checking: Promise<Refusal | null> | null = null
   let stopped: Refusal | null = null
@@ -58,7 +67,7 @@ export function makeSentForm(
       })
       return Readable.from(body, options)
     },
-    chunks: () => upload.send(() => Promise.resolve(null), nobody),
+    chunks: () => inTurns(upload.send(() => Promise.resolve(null), nobody)),
     close() {
       upload.close()
     },

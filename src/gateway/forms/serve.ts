@@ -3,8 +3,10 @@ import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { FORM_DRAIN_BYTES_MAX, FORM_MEMORY_BYTES } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import { makeFormScan, type FormScan } from '../../protocols/form-scan.ts'
+import { modelOf } from '../../protocols/form.ts'
 import type { FormReader } from '../../protocols/protocol.ts'
 import type { Arrival, GatewayDeps } from '../context.ts'
+import { refuseAtOnce } from '../bound.ts'
 import { handle } from '../handle.ts'
 import { encodingRefusal } from '../read-body.ts'
 import { sendRefusal } from '../reply.ts'
@@ -52,7 +54,7 @@ export function serveForm(
     return
   }
   const { bytesMax } = forms
-  const store = deps.forms.open()
+  const store = deps.forms.open(coming.caller.accountId)
   const upload = receiveForm({ request, scan, store, bytesMax, cutOff, log: deps.log })
   take(deps, forms, coming, upload)
     .then((arrival) => {
@@ -83,9 +85,20 @@ async function take(
   const isNamed = coming.headers['idempotency-key'] !== undefined
   const bodyBytesMax = upload.bytes ?? forms.bytesMax
   const begun = upload.isOver || isNamed ? null : forms.begin?.(upload.soFar(), bodyBytesMax)
-  if (begun == null) return exactly()
-  const sent = makeSentForm(upload, begun, deps.sounds)
+  if (begun == null) return (isNamed ? null : barred(deps, coming, upload)) ?? exactly()
+  const sounds = soundsOf(upload, deps.sounds, coming.caller.accountId)
+  const sent = makeSentForm(upload, begun, sounds)
   return { ...coming, view: begun.view, raw: NOTHING, sent, exactly }
+}
+
+/** Why it is refused whatever follows; null = nothing is known against it. */
+function barred(
+  deps: GatewayDeps,
+  { protocol, caller, startedAtMs }: Coming,
+  upload: Upload,
+): Refusal | null {
+  const model = upload.isOver ? null : modelOf(upload.soFar())
+  return model === null ? null : refuseAtOnce(deps, protocol, caller, model, startedAtMs)
 }
 
 async function takeWhole(
@@ -96,11 +109,12 @@ async function takeWhole(
 ): Promise<Arrival | Refusal> {
   const form = await upload.over
   if (!form.ok) return upload.received === 0 ? EMPTY : form
-  const view = await forms.read(form, soundsOf(upload, deps.sounds))
+  const sounds = soundsOf(upload, deps.sounds, coming.caller.accountId)
+  const view = await forms.read(form, sounds)
   if (!view.ok) return view
   const bytes = upload.bytes ?? 0
   if (bytes > FORM_MEMORY_BYTES) {
-    return { ...coming, view, raw: NOTHING, sent: makeSentForm(upload, null, deps.sounds) }
+    return { ...coming, view, raw: NOTHING, sent: makeSentForm(upload, null, sounds) }
   }
   const raw = await upload.whole()
   upload.close()

@@ -7,6 +7,7 @@ import {
   FORMS_KEPT_IN_MEMORY_BYTES_MAX,
 } from '../../kernel/limits-media.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
+import { makeRoom, type NoRoom, type Room } from '../../kernel/room.ts'
 
 /** Keeps the bytes of one form while they are needed. */
 export interface FormStore {
@@ -19,16 +20,25 @@ export interface FormStore {
 }
 
 export interface FormStores {
-  open(): FormStore
+  /** `owner`: whose form it is. */
+  open(owner: string): FormStore
 }
 
 export class NoRoomForForms extends Error {
   override readonly name = 'NoRoomForForms'
+  /** own: its owner has its share; others have room. */
+  readonly of: NoRoom
+
+  constructor(of: NoRoom) {
+    super(of)
+    this.of = of
+  }
 }
 
-interface Room {
-  onDiskBytes: number
-  inMemoryBytes: number
+/** Bytes of forms, and how many of them each owner has. */
+interface Rooms {
+  readonly onDisk: Room
+  readonly inMemory: Room
 }
 
 /** A file without a name: nobody else can open it, and nothing is left of it after a crash. */
@@ -72,17 +82,19 @@ async function writeAll(file: FileHandle, chunk: Buffer, at: number): Promise<vo
 
 class Store implements FormStore {
   bytes = 0
-  #room: Room
+  #owner: string
+  #rooms: Rooms
   /** null = there is no disk. */
   #openFile: () => Promise<FileHandle | null>
   #chunks = new Chunks()
   #file: FileHandle | null = null
   #isDiskless = false
   #isClosed = false
-  #taken: Room = { onDiskBytes: 0, inMemoryBytes: 0 }
+  #taken = { onDisk: 0, inMemory: 0 }
 
-  constructor(room: Room, openFile: () => Promise<FileHandle | null>) {
-    this.#room = room
+  constructor(owner: string, rooms: Rooms, openFile: () => Promise<FileHandle | null>) {
+    this.#owner = owner
+    this.#rooms = rooms
     this.#openFile = openFile
   }
 
@@ -90,12 +102,10 @@ class Store implements FormStore {
     const bytes = this.bytes + chunk.length
     if (bytes > FORM_MEMORY_BYTES && this.#file === null && !this.#isDiskless) await this.#spill()
     if (this.#file !== null) {
-      this.#take('onDiskBytes', chunk.length, FORMS_KEPT_BYTES_MAX)
+      this.#take('onDisk', chunk.length)
       await writeAll(this.#file, chunk, this.bytes)
     } else {
-      if (this.#isDiskless) {
-        this.#take('inMemoryBytes', chunk.length, FORMS_KEPT_IN_MEMORY_BYTES_MAX)
-      }
+      if (this.#isDiskless) this.#take('inMemory', chunk.length)
       this.#chunks.add(chunk)
     }
     this.bytes = bytes
@@ -113,28 +123,28 @@ class Store implements FormStore {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#room.onDiskBytes -= this.#taken.onDiskBytes
-    this.#room.inMemoryBytes -= this.#taken.inMemoryBytes
+    this.#rooms.onDisk.give(this.#owner, this.#taken.onDisk)
+    this.#rooms.inMemory.give(this.#owner, this.#taken.inMemory)
     this.#chunks = new Chunks()
     await this.#file?.close()
   }
 
-  #take(where: keyof Room, bytes: number, bytesMax: number): void {
+  #take(where: keyof Rooms, bytes: number): void {
     if (this.#isClosed) throw new Error('a form was closed while it came')
-    if (this.#room[where] + bytes > bytesMax) throw new NoRoomForForms(where)
-    this.#room[where] += bytes
+    const none = this.#rooms[where].take(this.#owner, bytes)
+    if (none !== null) throw new NoRoomForForms(none)
     this.#taken[where] += bytes
   }
 
   async #spill(): Promise<void> {
     const file = await this.#openFile()
     if (file === null) {
-      this.#take('inMemoryBytes', this.bytes, FORMS_KEPT_IN_MEMORY_BYTES_MAX)
+      this.#take('inMemory', this.bytes)
       this.#isDiskless = true
       return
     }
     try {
-      this.#take('onDiskBytes', this.bytes, FORMS_KEPT_BYTES_MAX)
+      this.#take('onDisk', this.bytes)
       let at = 0
       for (const chunk of this.#chunks.all) {
         await writeAll(file, chunk, at)
@@ -153,13 +163,16 @@ class Store implements FormStore {
 /**
  * Keeps forms that come: in memory up to FORM_MEMORY_BYTES, then in a file without a name in
  * `directory`; in memory all the same where no file can be made there. Bounded for the process by
- * FORMS_KEPT_BYTES_MAX and FORMS_KEPT_IN_MEMORY_BYTES_MAX.
+ * FORMS_KEPT_BYTES_MAX and FORMS_KEPT_IN_MEMORY_BYTES_MAX, which owners share.
  */
 export function makeFormStores(deps: {
   readonly directory: string
   readonly log: Log
 }): FormStores {
-  const room: Room = { onDiskBytes: 0, inMemoryBytes: 0 }
+  const rooms: Rooms = {
+    onDisk: makeRoom(FORMS_KEPT_BYTES_MAX),
+    inMemory: makeRoom(FORMS_KEPT_IN_MEMORY_BYTES_MAX),
+  }
   const openFile = async (): Promise<FileHandle | null> => {
     try {
       return await openNameless(deps.directory)
@@ -169,5 +182,5 @@ export function makeFormStores(deps: {
       return null
     }
   }
-  return { open: () => new Store(room, openFile) }
+  return { open: (owner) => new Store(owner, rooms, openFile) }
 }

@@ -52,6 +52,10 @@ export interface UploadParts {
 const BROKEN = refuse('request_timeout', 'The body ended before its declared length.')
 const ENDED = refuse('internal_error', 'The request has ended.')
 const FULL = refuse('gateway_unavailable', 'Too many large forms are under way. Try again.')
+const SHARE_FULL = refuse(
+  'rate_limit_exceeded',
+  'Too many large forms of this account are under way. Try again when some have ended.',
+)
 const UNKEPT = refuse('gateway_unavailable', 'The form cannot be kept right now. Try again.')
 
 export const tooLarge = (bytesMax: number): Refusal =>
@@ -144,7 +148,7 @@ export function receiveForm(parts: UploadParts): Upload {
 }
 
 function unkept(log: Log, error: unknown): Refusal {
-  if (error instanceof NoRoomForForms) return FULL
+  if (error instanceof NoRoomForForms) return error.of === 'own' ? SHARE_FULL : FULL
   log.error({ error: describeError(error) }, 'a form could not be kept')
   return UNKEPT
 }

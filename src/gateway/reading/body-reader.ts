@@ -13,9 +13,7 @@ import {
   READ_THREADS,
   READ_WAIT_MS_MAX,
   READS_BYTES_MAX,
-  READS_BYTES_OWNER_MAX,
   READS_OPEN_MAX,
-  READS_OPEN_OWNER_MAX,
 } from '../../kernel/limits-body.ts'
 import { programFile } from '../../kernel/program-file.ts'
 import { shared } from '../../kernel/shared-bytes.ts'
@@ -31,6 +29,8 @@ const BUSY = refuse(
   'Too many large bodies are being read right now. Try again.',
 )
 const LOST = refuse('gateway_unavailable', 'The body could not be read. Try again.')
+
+const BEYOND_MEMORY = { ok: false, reason: 'busy' } as const
 
 /** Whose body it is, and whether the digest is wanted that names a repeated request. */
 export interface ReadFor {
@@ -89,8 +89,6 @@ export function makeBodyReader({ clock, workerUrl }: BodyReaderDeps): BodyReader
     limits: { maxOldGenerationSizeMb: READ_HEAP_MB_MAX },
     openMax: READS_OPEN_MAX,
     bytesMax: READS_BYTES_MAX,
-    ownerOpenMax: READS_OPEN_OWNER_MAX,
-    ownerBytesMax: READS_BYTES_OWNER_MAX,
     waitMsMax: READ_WAIT_MS_MAX,
     startMsMax: READ_START_MS_MAX,
     workMsMax: READ_MS_MAX,
@@ -103,7 +101,9 @@ export function makeBodyReader({ clock, workerUrl }: BodyReaderDeps): BodyReader
     raw: Buffer,
     { owner, digest }: { readonly owner: string | null; readonly digest: boolean },
   ): Promise<Done<ReadAnswer>> {
-    const task: ReadTask = { kind, path, bytes: shared(raw), digest }
+    const bytes = shared(raw)
+    if (bytes === null) return Promise.resolve(BEYOND_MEMORY)
+    const task: ReadTask = { kind, path, bytes, digest }
     const prepare = () => ({ message: task, transfer: [] })
     return owner === null
       ? pool.run({ prepare, urgent: true })
@@ -131,7 +131,9 @@ export function makeBodyReader({ clock, workerUrl }: BodyReaderDeps): BodyReader
     },
     async meter(protocol, body) {
       const done = await run('answer', protocol, body, { owner: null, digest: false })
-      return done.ok && done.answer.kind === 'answer' ? done.answer.report : null
+      if (!done.ok || done.answer.kind !== 'answer') return null
+      const { report, produced } = done.answer
+      return { ...report, produced: () => produced }
     },
     close: () => pool.close(),
   }

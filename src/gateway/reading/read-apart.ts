@@ -6,7 +6,7 @@ import { TOKENIZER_SLICE_CHARS_MAX } from '../../kernel/limits.ts'
 import { seen, type SharedView } from '../../kernel/shared-bytes.ts'
 import { runEnd } from '../../pricing/token-runs.ts'
 import { outlineOf } from '../../protocols/json-outline.ts'
-import type { MeterReport, Protocol, RequestView } from '../../protocols/protocol.ts'
+import type { MeterReport, Produced, Protocol, RequestView } from '../../protocols/protocol.ts'
 import { protocolOfPath } from '../../protocols/registry.ts'
 
 /** What a thread is asked of the bytes of one body. */
@@ -32,7 +32,11 @@ export interface PackedTexts {
 export type ReadAnswer =
   | { readonly kind: 'view'; readonly view: PlainView | Refusal }
   | { readonly kind: 'text'; readonly texts: PackedTexts }
-  | { readonly kind: 'answer'; readonly report: MeterReport }
+  | {
+      readonly kind: 'answer'
+      readonly report: Omit<MeterReport, 'produced'>
+      readonly produced: Produced
+    }
 
 const TOO_LARGE_TO_INJECT = refuse(
   'request_too_large',
@@ -112,7 +116,9 @@ export function readApart({ kind, path, bytes, digest }: ReadTask): ReadAnswer {
       const view = protocol.readBytes(raw)
       return { kind, texts: pack(view.ok ? textOf(view) : []) }
     }
-    case 'answer':
-      return { kind, report: { ...protocol.meterAnswer(raw) } }
+    case 'answer': {
+      const { produced, ...report } = protocol.meterAnswer(raw)
+      return { kind, report, produced: produced() }
+    }
   }
 }

@@ -34,8 +34,8 @@ const taskOf = (copy: Uint8Array<ArrayBuffer>): ThreadTask => ({
 /**
  * Reads how long a sound file is, in AUDIO_THREADS threads: a file made for it can keep a parser
  * busy for minutes, and then others go on beside it until it is given up. A file that waits for
- * longer than AUDIO_WAIT_MS_MAX, or comes while AUDIO_QUEUE_MAX are open, is not read, which says
- * nothing of it.
+ * longer than AUDIO_WAIT_MS_MAX, or comes while its owner has its share of AUDIO_QUEUE_MAX, is not
+ * read, which says nothing of it.
  */
 export function makeSoundReader({ clock, workerUrl }: SoundReaderDeps): ClosableSoundReader {
   const pool = makeThreadPool<SoundReading>({
@@ -48,8 +48,9 @@ export function makeSoundReader({ clock, workerUrl }: SoundReaderDeps): Closable
     workMsMax: AUDIO_READ_MS_MAX,
   })
   return {
-    async seconds(file) {
+    async seconds(file, owner) {
       const done = await pool.run({
+        owner,
         prepare: () =>
           file instanceof Uint8Array ? taskOf(new Uint8Array(file)) : file().then(taskOf),
       })
