@@ -12,7 +12,8 @@ import type { Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { describeError, type Log } from '../kernel/log.ts'
-import type { Books } from '../ledger/books.ts'
+import { formatCredits } from '../kernel/money.ts'
+import type { Books, PastCount } from '../ledger/books.ts'
 import type { Margins } from '../ledger/margins/margins.ts'
 import type { Outbox } from '../notify/outbox.ts'
 import type { Reporting } from '../reporting/reporting.ts'
@@ -85,5 +86,13 @@ export async function audit(
 }
 
 export const noAccount = (id: string): Refusal => refuse('not_found', `There is no account ${id}.`)
+/** More than can be counted on an account: its lots, its debt and its balance are Micros. */
+export const tooMuch = (
+  { roomMicros }: PastCount,
+  code: 'invalid_request' | 'conflict' = 'invalid_request',
+): Refusal => {
+  const room = formatCredits(roomMicros)
+  return refuse(code, `More credits than can be counted: ${room} would fit. Nothing was done.`)
+}
 export const noKey = (id: string): Refusal =>
   refuse('not_found', `There is no key ${id}, or it is revoked.`)

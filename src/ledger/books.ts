@@ -7,12 +7,18 @@ export interface Books {
    * Adds a lot, repaying debt first. The same (accountId, reference) again gives the same lot with
    * created = false; a future `effectiveAtMs` posts then. null = no such account.
    */
-  grant(input: GrantInput, nowMs: number): Promise<{ lot: LotView; created: boolean } | null>
+  grant(
+    input: GrantInput,
+    nowMs: number,
+  ): Promise<{ lot: LotView; created: boolean } | PastCount | null>
   /**
    * Moves credits by hand: up = a promo-like lot, down = burns lots in order, then debt. Idempotent
    * by (accountId, reference). null = no such account.
    */
-  adjust(input: AdjustInput, nowMs: number): Promise<{ micros: Micros; created: boolean } | null>
+  adjust(
+    input: AdjustInput,
+    nowMs: number,
+  ): Promise<{ micros: Micros; created: boolean } | PastCount | null>
   /**
    * Gives back exactly what a receipt took, to the lots and lines it took it from (an expired lot:
    * given back, then expired again in the same transaction). Once per receipt. null = no receipt.
@@ -21,7 +27,7 @@ export interface Books {
     holdId: string,
     reason: string,
     nowMs: number,
-  ): Promise<{ micros: Micros; created: boolean } | null>
+  ): Promise<{ micros: Micros; created: boolean } | PastCount | null>
   /** Posts lots whose time has come and expires those whose time is over; answers the accounts. */
   turn(nowMs: number, limit: number): Promise<readonly string[]>
   balance(accountId: string): Promise<BalanceView | null>
@@ -31,6 +37,13 @@ export interface Books {
   receipt(holdId: string, accountId: string | null): Promise<ReceiptView | null>
   /** Newest first, by started_at within [fromMs, toMs). `cursor` = hold id of the last one seen. */
   usage(query: UsageQuery): Promise<readonly ReceiptView[]>
+}
+
+/** Nothing happened, because the account's credits could not be counted in Micros any more. */
+export interface PastCount {
+  readonly ok: false
+  /** What would still fit, ≥ 0. */
+  readonly roomMicros: Micros
 }
 
 export type LotKind = 'promo' | 'included' | 'paid'

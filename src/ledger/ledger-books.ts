@@ -4,12 +4,13 @@ import { micros, subMicros, ZERO, type Micros } from '../kernel/money.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { microsOf, numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
-import type { AdjustInput, Books, GrantInput } from './books.ts'
+import type { AdjustInput, Books, GrantInput, PastCount } from './books.ts'
 import { addLot, creditLot, giveBack, OWN_LOT, takeAny } from './burn.ts'
 import { reverseOpOf } from './plan.ts'
 import { netTaken } from './read-batch.ts'
 import { faultOf } from './post-faults.ts'
 import { makeReads, UUID, viewLot } from './reads.ts'
+import { roomAbove, roomBelow } from './room.ts'
 import { wakeAt, type LotState, type Op, type Sheet } from './sheet.ts'
 import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
 import { grantOpOf, turnLots } from './turn.ts'
@@ -105,14 +106,19 @@ async function turnOne(tx: Tx, accountId: string, context: SheetContext): Promis
 export async function grantWithin(tx: Tx, input: GrantInput, context: SheetContext): Promise<void> {
   const sheet = await openSheet(tx, input.accountId, [], context)
   invariant(sheet !== null, `account ${input.accountId} does not exist`)
-  await grantIn(tx, sheet, input)
+  const granted = await grantIn(tx, sheet, input)
+  invariant(!('ok' in granted), `account ${input.accountId} has no room for ${input.micros} micros`)
 }
+
+const pastCount = (roomMicros: Micros): PastCount => ({ ok: false, roomMicros })
 
 async function grantIn(tx: Tx, sheet: Sheet, input: GrantInput) {
   invariant(input.micros > 0, 'a grant of nothing')
   const { accountId, referenceType, referenceId } = input
   const [known] = await tx.query(sql['find-lot'], [accountId, referenceType, referenceId])
   if (known !== undefined) return { lot: viewLot(accountId, readLot(known)), created: false }
+  const room = roomAbove(sheet)
+  if (input.micros > room) return pastCount(room)
   const lot = addLot(sheet, {
     kind: input.kind,
     priority: input.priority,
@@ -139,6 +145,8 @@ async function adjustIn(tx: Tx, sheet: Sheet, input: AdjustInput) {
   }
   const known = await movedBy(tx, op)
   if (known !== null) return { micros: known, created: false }
+  const room = input.micros > 0 ? roomAbove(sheet) : roomBelow(sheet)
+  if (Math.abs(input.micros) > room) return pastCount(room)
   if (input.micros > 0) creditLot(sheet, addOwnLot(sheet, input.micros, op), 'adjustment', op)
   else takeAny(sheet, 'adjustment', subMicros(ZERO, input.micros), op)
   await writeChange(tx, sheet)
@@ -181,6 +189,8 @@ async function reverseIn(
   const lotIds = taken.flatMap(({ lotId }) => (lotId === null ? [] : [lotId]))
   const sheet = await openSheet(tx, accountId, lotIds, context)
   invariant(sheet !== null, `account ${accountId} does not exist`)
+  const room = roomAbove(sheet)
+  if (total > room) return pastCount(room)
   const before = sheet.account.overageMicros
   giveBack(sheet, taken, op)
   await writeChange(tx, sheet)

@@ -5,6 +5,7 @@ import { microsOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { GrantInput } from './books.ts'
 import { addLot, addReturnLot, creditLot, takeBack } from './burn.ts'
+import { roomAbove } from './room.ts'
 import { moveLine, refillLot, type LotState, type Op, type Sheet } from './sheet.ts'
 import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
 import { expireLot, grantOpOf } from './turn.ts'
@@ -118,7 +119,9 @@ function level(sheet: Sheet, sale: Sale, lot: LotState, moved: Moved): Micros {
   return delta
 }
 
+/** Throws where the account has no room: who bought it must be told by a person. */
 function grantLot(sheet: Sheet, { key, lot }: Sale): LotState {
+  invariant(lot.micros <= roomAbove(sheet), `${key}: the account has no room for what was sold`)
   const added = addLot(sheet, {
     kind: lot.kind,
     priority: lot.priority,

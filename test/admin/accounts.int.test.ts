@@ -220,6 +220,25 @@ describe('grants and adjustments', () => {
     expect(rest.body).toMatchObject({ data: [{ movement_type: 'grant' }], next_cursor: null })
   })
 
+  it('that could not be counted any more are refused, and nothing moves', async () => {
+    const { accountId } = await aCustomer(world)
+    const path = `/accounts/${accountId}`
+    const most = { micros: Number.MAX_SAFE_INTEGER, reason: 'x', reference_id: 'most' }
+    const refused = { status: 400, body: error('invalid_request', 'credits') }
+    for (const [kind, body] of [
+      ['grants', { ...most, kind: 'paid' }],
+      ['grants', { ...most, kind: 'paid', effective_at: '2100-01-01' }],
+      ['adjustments', most],
+    ] as const) {
+      const reply = await world.admin('POST', `${path}/${kind}`, body)
+      expect(reply).toMatchObject(refused)
+      expect(JSON.stringify(reply.body)).toContain('9007199244.740991 would fit')
+    }
+    const page = await world.admin('GET', `${path}/ledger`)
+    expect(page.body).toMatchObject({ data: [{ amount: { credits: '10' } }] })
+    expect(page.body.data).toHaveLength(1)
+  })
+
   it('are kept in the audit log with who and what', async () => {
     const rows = await world.db.query(
       `SELECT action, detail->>'referenceId' AS reference FROM audit_log

@@ -4,8 +4,10 @@ import { makeIds } from '../../src/kernel/ids.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { checkLedger } from '../../src/ledger/checks.ts'
 import { testDb } from '../store/databases.ts'
-import { addAccount, DAY_MS, expectSound, grant, ids, item, makeLedgerOn, T0 } from './support.ts'
+import { addAccount, DAY_MS, done, expectSound, grant, ids, item } from './support.ts'
+import { makeLedgerOn, T0 } from './support.ts'
 
+const MOST = Number.MAX_SAFE_INTEGER
 const idAt = (ms: number) => makeIds({ ...systemClock, now: () => ms }).uuid()
 
 describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
@@ -17,8 +19,9 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
   test("an account that cannot be turned keeps no other one's lots from expiring", async () => {
     await addAccount(db, 'too much')
     await books.grant(grant('too much', 5), T0)
-    const all = micros(Number.MAX_SAFE_INTEGER)
-    await books.grant(grant('too much', all, { effectiveAtMs: T0 + 1_000 }), T0)
+    await books.grant(grant('too much', 7, { effectiveAtMs: T0 + 1_000 }), T0)
+    const tamper = 'UPDATE lots SET granted_micros = $1 WHERE granted_micros = 7'
+    await db.query(tamper, [MOST])
     await addAccount(db, 'beside')
     await books.grant(grant('beside', 500, { expiresAtMs: T0 + 2_000 }), T0)
     await expect(books.turn(T0 + 3_000, 10)).rejects.toThrow('not a safe integer')
@@ -30,19 +33,59 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
   test('a grant with the same reference is the same lot', async () => {
     await addAccount(db, 'g')
     const input = grant('g', 500)
-    const first = await books.grant(input, T0)
+    const first = done(await books.grant(input, T0))
     expect(first).toMatchObject({ created: true, lot: { remainingMicros: 500, state: 'active' } })
-    expect(await books.grant(input, T0 + 1)).toEqual({ lot: first?.lot, created: false })
+    expect(await books.grant(input, T0 + 1)).toEqual({ lot: first.lot, created: false })
     expect(await changeSeq('g')).toBe(1)
     expect(await books.grant(grant('nobody', 1), T0)).toBeNull()
+  })
+
+  test('nothing is added or taken that could not be counted, now or when lots begin', async () => {
+    await addAccount(db, 'full', 30)
+    const state = async () => ({
+      rows: await db.query(
+        `SELECT a.*, (SELECT count(*) FROM lots WHERE account_id = a.id) AS lots
+         FROM accounts a WHERE id = 'full'`,
+      ),
+      entries: await books.entries('full', null, 100),
+    })
+    const adjust = (amount: number) => {
+      const change = { accountId: 'full', micros: micros(amount), reason: '' }
+      return books.adjust({ ...change, referenceId: ids.uuid() }, T0)
+    }
+    const past = async (what: () => Promise<unknown>, roomMicros: number) => {
+      const before = await state()
+      expect(await what()).toEqual({ ok: false, roomMicros })
+      expect(await state()).toEqual(before)
+    }
+    // 30 of overage are on no lot: what closes them later adds them to the balance.
+    const used = item({ accountId: 'full', micros: 130 })
+    await ledger.post([used], T0)
+    await past(() => adjust(-MOST), MOST - 130)
+    expect(done(await adjust(-(MOST - 130))).created).toBe(true)
+    await past(() => adjust(-1), 0)
+    expect(done(await adjust(MOST)).created).toBe(true)
+    await past(() => books.grant(grant('full', MOST), T0), MOST - 30)
+    const soon = grant('full', 1_000, { effectiveAtMs: T0 + 1_000 })
+    expect(done(await books.grant(soon, T0)).created).toBe(true)
+    await past(() => books.grant(grant('full', MOST - 1_029), T0), MOST - 1_030)
+    expect(done(await books.grant(grant('full', MOST - 1_030), T0)).created).toBe(true)
+    expect(done(await books.grant(soon, T0)).created).toBe(false)
+    await past(() => books.reverse(used.receipt.holdId, '', T0), 0)
+    await books.turn(T0 + 2_000, 10)
+    expect(await books.balance('full')).toMatchObject({ overageMicros: 30, debtMicros: 0 })
+    expect((await ledger.snapshotAccount('full'))?.postedMicros).toBe(MOST - 30)
+    await past(() => adjust(1), 0)
   })
 
   test('grants with one reference made at the same time make one lot', async () => {
     await addAccount(db, 'race')
     const input = grant('race', 500)
-    const all = await Promise.all(Array.from({ length: 6 }, () => books.grant(input, T0)))
-    expect(all.filter((one) => one?.created)).toHaveLength(1)
-    expect(new Set(all.map((one) => one?.lot.id)).size).toBe(1)
+    const all = await Promise.all(
+      Array.from({ length: 6 }, () => books.grant(input, T0).then(done)),
+    )
+    expect(all.filter((one) => one.created)).toHaveLength(1)
+    expect(new Set(all.map((one) => one.lot.id)).size).toBe(1)
     expect(await books.balance('race')).toMatchObject({ postedMicros: 500 })
   })
 
@@ -92,13 +135,14 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
 
   test('a reversal gives back what was taken to where it came from, once', async () => {
     await addAccount(db, 'rev')
-    const soon = await books.grant(grant('rev', 40, { kind: 'promo', expiresAtMs: T0 + 1_000 }), T0)
-    const late = await books.grant(grant('rev', 40), T0)
+    const short = { kind: 'promo', expiresAtMs: T0 + 1_000 } as const
+    const soon = done(await books.grant(grant('rev', 40, short), T0))
+    const late = done(await books.grant(grant('rev', 40), T0))
     const charged = item({ accountId: 'rev', micros: 100 })
     await ledger.post([charged], T0)
     expect((await books.receipt(charged.receipt.holdId, 'rev'))?.entries).toEqual([
-      { lotId: soon?.lot.id, line: 'lot', micros: -40 },
-      { lotId: late?.lot.id, line: 'lot', micros: -40 },
+      { lotId: soon.lot.id, line: 'lot', micros: -40 },
+      { lotId: late.lot.id, line: 'lot', micros: -40 },
       { lotId: null, line: 'debt', micros: -20 },
     ])
     await books.turn(T0 + 2_000, 10)
@@ -114,7 +158,7 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     expect(await books.balance('rev')).toMatchObject({
       postedMicros: 40,
       debtMicros: 0,
-      lots: [{ id: late?.lot.id, remainingMicros: 40 }],
+      lots: [{ id: late.lot.id, remainingMicros: 40 }],
     })
     expect((await books.receipt(holdId, 'rev'))?.entries).toEqual([])
     expect(await books.reverse(ids.uuid(), 'none', T0)).toBeNull()
@@ -186,17 +230,17 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
 
   test('the checks find what was tampered with', async () => {
     await addAccount(db, 'zz-tampered')
-    const granted = await books.grant(grant('zz-tampered', 100), T0)
+    const granted = done(await books.grant(grant('zz-tampered', 100), T0))
     const charged = item({ accountId: 'zz-tampered', micros: 10 })
     await ledger.post([charged], T0)
     await expectSound(db)
-    await db.query('UPDATE lots SET remaining_micros = 91 WHERE id = $1', [granted?.lot.id ?? null])
+    await db.query('UPDATE lots SET remaining_micros = 91 WHERE id = $1', [granted.lot.id])
     await db.query('UPDATE usage SET micros = 11 WHERE hold_id = $1', [charged.receipt.holdId])
     const { breaches } = await checkLedger(db, 'zz', 10)
     const accountId = 'zz-tampered'
     expect(breaches).toEqual([
       expect.objectContaining({ invariant: 'I1', accountId, subject: accountId }),
-      expect.objectContaining({ invariant: 'I1', accountId, subject: granted?.lot.id }),
+      expect.objectContaining({ invariant: 'I1', accountId, subject: granted.lot.id }),
       expect.objectContaining({ invariant: 'I9', accountId, subject: charged.receipt.holdId }),
     ])
   })

@@ -54,6 +54,18 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     expect(await settle('nobody', [sale('k:2', 500)])).toBeNull()
   })
 
+  test('a sale that cannot be counted any more fails whole, also beside lots that wait', async () => {
+    await addAccount(db, 'full')
+    await books.grant(grant('full', 10, { effectiveAtMs: T0 + 1_000 }), T0)
+    const most = Number.MAX_SAFE_INTEGER
+    const past = settle('full', [sale('f:1', 5), sale('f:2', most - 14)])
+    await expect(past).rejects.toThrow('f:2: the account has no room for what was sold')
+    expect(await state('full')).toEqual({ posted: 0, debt: 0, lots: [] })
+    await settle('full', [sale('f:1', 5), sale('f:2', most - 15)])
+    await books.turn(T0 + 2_000, 10)
+    expect(await state('full')).toMatchObject({ posted: most })
+  })
+
   test('a refund that came before its grant nets to zero', async () => {
     await addAccount(db, 'net')
     await settle('net', [sale('n:1', 500, 500)])

@@ -6,7 +6,7 @@ import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { checkLedger } from '../../src/ledger/checks.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import type { PostItem, Receipt } from '../../src/ledger/receipt.ts'
-import type { GrantInput } from '../../src/ledger/books.ts'
+import type { GrantInput, PastCount } from '../../src/ledger/books.ts'
 import type { Db } from '../../src/store/db.ts'
 
 export const ids = makeIds(systemClock)
@@ -50,6 +50,12 @@ export async function addAccount(db: Db, id: string, overageLimit = 0): Promise<
      VALUES ($1, $1, $2, $3, $3)`,
     [id, overageLimit, new Date(T0)],
   )
+}
+
+/** What came of something that had to happen. */
+export function done<Outcome extends object>(outcome: Outcome | PastCount | null): Outcome {
+  if (outcome === null || 'roomMicros' in outcome) throw new Error(JSON.stringify(outcome))
+  return outcome
 }
 
 /** As a process has it, except that it always tries what it kept. */

@@ -2,12 +2,14 @@ import { z } from 'zod'
 import { refuse } from '../../kernel/errors.ts'
 import { viewCredits } from '../../kernel/money.ts'
 import type { EntryView, GrantInput, LotView } from '../../ledger/books.ts'
-import { audit, noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
+import * as context from '../context.ts'
+import type { AdminDeps, Operator } from '../context.ts'
 import type { FieldRefusal } from '../../access/http/answers.ts'
 import { isoOrNull, lotView, viewLot } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 
+const { audit, noAccount, reloadQuietly, tooMuch } = context
 const { amountFields, amountOf, amountView, checkAmount, moment, reference, text } = fields
 
 const grantBody = z
@@ -74,6 +76,7 @@ function grant(deps: AdminDeps): Route<Operator> {
       const input = { ...asked, accountId: params.id, referenceType: 'admin' }
       const granted = await deps.books.grant(input, nowMs)
       if (granted === null) return noAccount(params.id)
+      if ('ok' in granted) return { ...tooMuch(granted), param: 'credits' }
       if (!granted.created && !isSameGrant(granted.lot, asked)) {
         const message = `${asked.referenceId} is a grant of another amount, kind or expiry.`
         return { ...refuse('conflict', message), param: 'reference_id' }
@@ -115,6 +118,7 @@ function adjust(deps: AdminDeps): Route<Operator> {
       const input = { ...asked, accountId: params.id }
       const adjusted = await deps.books.adjust(input, deps.clock.now())
       if (adjusted === null) return noAccount(params.id)
+      if ('ok' in adjusted) return { ...tooMuch(adjusted), param: 'credits' }
       if (!adjusted.created && adjusted.micros !== micros) {
         const message = `reference_id ${referenceId} is an adjustment by another amount.`
         return { ...refuse('conflict', message), param: 'reference_id' }
