@@ -11,8 +11,9 @@ export type Param = string | number | boolean | null | Date | Uint8Array | reado
 export interface Tx {
   /**
    * Runs one statement; without `params` also several, separated by semicolons (the rows are the
-   * last one's). On a `Db` a statement is its own transaction: throws UnknownOutcomeError when
-   * the connection broke meanwhile, StoreAwayError when there was none. Inside `tx` a broken
+   * last one's). On a `Db` a statement is its own transaction, which Postgres ends after
+   * STATEMENT_MS_MAX, through a pooler too: throws UnknownOutcomeError when the connection broke
+   * meanwhile, StoreAwayError when there was none. Inside `tx` a broken
    * connection is a StoreAwayError: COMMIT was not sent, so nothing happened. What Postgres
    * refuses is thrown as it came, with its SQLSTATE in `code`.
    */

@@ -38,9 +38,6 @@ export interface StatementLimit {
   lift(): boolean
 }
 
-/** Bounds nothing on the server. */
-export const NO_LIMIT: StatementLimit = { lift: () => false }
-
 /**
  * Ends a statement outside a transaction on the server when it takes longer than `ms`: nothing may
  * be left to the session, so no setting of Postgres' can. The client alone giving up would leave it

@@ -5,7 +5,7 @@ import * as limits from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Db, Param, Row, Tx, TxOptions } from './db.ts'
 import { isDefinite, sqlState, StoreAwayError } from './errors.ts'
-import { limitStatement, NO_LIMIT } from './postgres-cancel.ts'
+import { limitStatement } from './postgres-cancel.ts'
 import { gatherWrites } from './turn-writes.ts'
 import { columnParsers } from './types.ts'
 
@@ -49,8 +49,8 @@ export function openPostgres(options: PostgresOptions): Db {
 
   async function query(sql: string, params?: readonly Param[]): Promise<readonly Row[]> {
     const client = await connect()
-    const grace = limits.STATEMENT_GRACE_MS
-    const limit = isPooled === true ? NO_LIMIT : limitStatement(client, statementMs, grace)
+    if (isPooled === true) return alone(client, names, statementMs, sql, params)
+    const limit = limitStatement(client, statementMs, limits.STATEMENT_GRACE_MS)
     try {
       const rows = await send(client, names.of(sql, params), params)
       client.release(limit.lift())
@@ -190,22 +190,21 @@ async function transact<T>(
   client: pg.PoolClient,
   names: Names,
   run: (tx: Tx) => Promise<T>,
-  options: Required<TxOptions>,
+  options: BeginOptions,
 ): Promise<T> {
   const timeout = { query_timeout: options.statementMs + limits.STATEMENT_GRACE_MS }
   const begun = send(client, { text: beginText(options) }, undefined)
-  begun.catch(() => undefined) // awaited below, where it is the first to fail
-  const sent: Promise<unknown>[] = [begun]
   let isCommitting = false
+  const fail = (error: unknown): never => {
+    throw faultIn(error, names, isCommitting)
+  }
+  const opened = begun.catch(fail)
+  opened.catch(() => undefined) // awaited below, where it is the first to fail
+  const sent: Promise<unknown>[] = [opened]
   const tx: Tx = {
     query(sql, params) {
       const answer = send(client, { ...names.of(sql, params), ...timeout }, params)
-      const both = Promise.all([answer, begun]).then(
-        ([rows]) => rows,
-        (error: unknown) => {
-          throw faultIn(error, names, isCommitting)
-        },
-      )
+      const both = Promise.all([answer, begun]).then(([rows]) => rows, fail)
       both.catch(() => undefined) // awaited with the COMMIT, if not by who asked
       sent.push(both)
       return both
@@ -226,6 +225,20 @@ async function transact<T>(
   }
 }
 
+/**
+ * One statement behind a pooler, where none can be cancelled: in a transaction whose setting lets
+ * the server end it. All of it travels together, so it is one round trip all the same.
+ */
+async function alone(
+  client: pg.PoolClient,
+  names: Names,
+  statementMs: number,
+  ...one: Parameters<Tx['query']>
+): Promise<readonly Row[]> {
+  const sendIt = (tx: Tx) => Promise.resolve({ rows: tx.query(...one) })
+  return (await transact(client, names, sendIt, { statementMs, isAlone: true })).rows
+}
+
 /** Of statements sent together the first that fails is why the others do, whichever is awaited. */
 async function reasonFor(error: unknown, sent: readonly Promise<unknown>[]): Promise<unknown> {
   if (sqlState(error) !== ABORTED) return error
@@ -242,14 +255,18 @@ function faultIn(error: unknown, names: Names, isCommitting: boolean): unknown {
     : new StoreAwayError(describeError(error), { cause: error })
 }
 
+/** isAlone: one statement, which is not prepared. */
+type BeginOptions = Required<TxOptions> & { readonly isAlone?: boolean }
+
 /** One text, one round trip, and nothing that outlives the transaction. */
-function beginText(options: Required<TxOptions>): string {
+function beginText({ statementMs, isAlone = false }: BeginOptions): string {
+  // Else a statement given short arrays is planned anew each time, which costs more than it does.
+  const plans = isAlone ? [] : ['SET LOCAL plan_cache_mode = force_generic_plan']
   return [
     'BEGIN ISOLATION LEVEL READ COMMITTED',
-    `SET LOCAL statement_timeout = ${options.statementMs}`,
+    `SET LOCAL statement_timeout = ${statementMs}`,
     `SET LOCAL idle_in_transaction_session_timeout = ${limits.IDLE_IN_TRANSACTION_MS_MAX}`,
-    // Else a statement given short arrays is planned anew each time, which costs more than it does.
-    'SET LOCAL plan_cache_mode = force_generic_plan',
+    ...plans,
   ].join('; ')
 }
 

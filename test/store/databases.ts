@@ -32,7 +32,9 @@ export async function testDb(kind: Db['kind'], poolMax = 8): Promise<TestDb> {
     return { db, url: null, [Symbol.asyncDispose]: () => db.close() }
   }
   const database = await freshDatabase()
-  const db = openPostgres({ url: database.url, poolMax, log: silentLog })
+  // What is slow here is the machine, which is none of what is tested.
+  const patience = { connectMs: 60_000, statementMs: 60_000 }
+  const db = openPostgres({ url: database.url, poolMax, ...patience, log: silentLog })
   return {
     db,
     url: database.url,

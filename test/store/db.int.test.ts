@@ -4,6 +4,7 @@ import { silentLog } from '../../src/kernel/log.ts'
 import { sqlState, StoreAwayError } from '../../src/store/errors.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { freePort } from '../support/servers.ts'
+import { until } from '../support/until.ts'
 import { testDb } from './databases.ts'
 
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
@@ -150,7 +151,7 @@ describe('a Postgres connection that breaks', async () => {
     await db.query(`
       CREATE TABLE slow (n int);
       CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN PERFORM pg_sleep(20); RETURN NULL; END $$;
+        $$ BEGIN PERFORM pg_sleep(120); RETURN NULL; END $$;
       CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON slow
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`)
     let pid: unknown
@@ -170,7 +171,7 @@ describe('a Postgres connection that breaks', async () => {
     let pid: unknown
     const run = db.tx(async (tx) => {
       pid = (await tx.query(ownPid, []))[0]?.pid
-      void tx.query('SELECT pg_sleep(20)', [])
+      void tx.query('SELECT pg_sleep(120)', [])
     })
     const failed = failure(run)
     const activity = () =>
@@ -181,12 +182,12 @@ describe('a Postgres connection that breaks', async () => {
   })
 
   test('during a statement of its own: the outcome is unknown', async () => {
-    const sleeping = failure(db.query('SELECT pg_sleep(20), $1::text', ['find me']))
+    const sleeping = failure(db.query('SELECT pg_sleep(120), $1::text', ['find me']))
     const find = async () =>
       (
         await db.query(
           `SELECT pid FROM pg_stat_activity
-           WHERE query LIKE 'SELECT pg_sleep(20), $1%' AND state = 'active'`,
+           WHERE query LIKE 'SELECT pg_sleep(120), $1%' AND state = 'active'`,
           [],
         )
       )[0]?.pid
@@ -205,27 +206,30 @@ describe('a Postgres connection that breaks', async () => {
 
   test('a pool with no free connection refuses in time', async () => {
     const url = own.url ?? ''
-    const small = openPostgres({ url, poolMax: 1, connectMs: 50, log: silentLog })
-    const refused = await small.tx(async (tx) => {
-      await tx.query('SELECT 1', [])
-      return failure(small.query('SELECT 1', []))
-    })
+    const small = openPostgres({ url, poolMax: 1, connectMs: 1_000, log: silentLog })
+    // To connect may itself take longer than that, where the machine does much else.
+    const refused = await until(() =>
+      small.tx(async (tx) => {
+        await tx.query('SELECT 1', [])
+        return failure(small.query('SELECT 1', []))
+      }),
+    )
     expect(refused).toBeInstanceOf(StoreAwayError)
     await small.close()
   })
 
   test('a statement past its bound is cancelled and undone', async () => {
-    const small = openPostgres({ url: own.url ?? '', poolMax: 1, statementMs: 50, log: silentLog })
-    const slow = small.tx((tx) => tx.query('SELECT pg_sleep($1)', [20]))
-    expect(sqlState(await failure(slow))).toBe('57014')
-    expect(await small.query('SELECT 1 AS n', [])).toEqual([{ n: 1 }])
+    const small = openPostgres({ url: own.url ?? '', poolMax: 1, statementMs: 200, log: silentLog })
+    const slow = () => failure(small.tx((tx) => tx.query('SELECT pg_sleep($1)', [60])))
+    await expect.poll(async () => sqlState(await slow())).toBe('57014')
+    await expect.poll(() => small.query('SELECT 1 AS n', [])).toEqual([{ n: 1 }])
     await small.close()
   })
 
   test('so is one outside a transaction, on the server too', async () => {
     const small = openPostgres({ url: own.url ?? '', poolMax: 1, statementMs: 500, log: silentLog })
-    const slow = small.query('SELECT pg_sleep($1), $2::text', [60, 'runaway'])
-    expect(sqlState(await failure(slow))).toBe('57014')
+    const slow = () => failure(small.query('SELECT pg_sleep($1), $2::text', [120, 'runaway']))
+    await expect.poll(async () => sqlState(await slow())).toBe('57014')
     const left = () =>
       db.query(
         `SELECT pid FROM pg_stat_activity
@@ -234,7 +238,7 @@ describe('a Postgres connection that breaks', async () => {
       )
     await expect.poll(left).toEqual([])
     // The next one has a connection that nothing can be cancelled on any more.
-    expect(await small.query('SELECT 1 AS n', [])).toEqual([{ n: 1 }])
+    await expect.poll(() => small.query('SELECT 1 AS n', [])).toEqual([{ n: 1 }])
     await small.close()
   })
 

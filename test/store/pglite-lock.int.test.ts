@@ -36,7 +36,7 @@ async function startOwner() {
   }
 }
 
-test('data is kept over a close, and a closed database is away', { timeout: 120_000 }, async () => {
+test('data is kept over a close, and a closed database is away', async () => {
   const first = await openPglite({ dir })
   await first.query('CREATE TABLE t AS SELECT 7 AS n')
   await first.close()
