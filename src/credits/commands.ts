@@ -192,6 +192,9 @@ export interface KeyView {
   /** Kept only where concurrency is limited, else 0. */
   readonly openHolds: number
   readonly changeSeq: number
+  readonly loadVersion: number
+  /** Live holds of the key, of the same moment. Read only where there is a budget. */
+  readonly holds: readonly HoldView[]
 }
 
 /**

@@ -70,7 +70,11 @@ export type PostedVersions = ReadonlyMap<string, number>
  * engine took it when it settled, Postgres since); its amount while it is not posted, and while a
  * load that already contained its posting has not given it back.
  */
-const countsIn = (hold: HoldView, view: AccountView, posted: PostedVersions): boolean => {
+const countsIn = (
+  hold: HoldView,
+  view: Pick<AccountView, 'loadVersion'>,
+  posted: PostedVersions,
+): boolean => {
   if (hold.state === 'held') return true
   const version = posted.get(hold.holdId)
   return version === undefined || version <= view.loadVersion
@@ -163,6 +167,20 @@ export function checkKeyFields(key: StoredKey, view: KeyView): Suspicion[] {
     ['tokens a minute', view.tokensPerMinute, key.tokens_per_minute],
     ['concurrency', view.maxConcurrency, key.max_concurrency],
   ])
+}
+
+/**
+ * I10 for what a key has spent of its budget: posted in the period, and what live holds count in
+ * it. `postedMicros` is of days from the view's own first one.
+ */
+export function checkKeySpend(
+  view: KeyView,
+  postedMicros: number,
+  posted: PostedVersions,
+): Suspicion[] {
+  const inPeriod = view.holds.filter(({ day }) => day >= view.periodStartDay)
+  const live = sum(inPeriod.filter((hold) => countsIn(hold, view, posted)))
+  return differing(view.keyId, [['spend', view.spendMicros, postedMicros + live]])
 }
 
 function differing(subject: string, fields: readonly [string, unknown, unknown][]): Suspicion[] {

@@ -1,13 +1,15 @@
 import { z } from 'zod'
-import type { AccountView, CreditEngine } from '../credits/commands.ts'
+import type { AccountView, CreditEngine, HoldView } from '../credits/commands.ts'
 import { PAGE_MAX } from '../kernel/limits.ts'
 import type { Db, Tx } from '../store/db.ts'
+import { numberOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import { checkCachedKey, type AccessLook } from './access.ts'
 import {
   checkAccountFields,
   checkAvailable,
   checkKeyFields,
+  checkKeySpend,
   checkLeases,
   checkReservations,
   lockedAccount,
@@ -16,6 +18,7 @@ import {
   withPlan,
   type LockedAccount,
   type PlanLimits,
+  type PostedVersions,
   type Suspicion,
 } from './live.ts'
 
@@ -25,6 +28,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'newest-entry',
   'account-keys',
   'plan-limits',
+  'posted-spend',
 ])
 
 export interface LookDeps {
@@ -83,9 +87,7 @@ async function compare(
   const fields = checkAccountFields(account, view, at.limits)
   // While a change is not loaded yet, amounts are those of before it.
   if (view.changeSeq !== account.change_seq) return [...leases, ...fields]
-  const settled = view.holds.filter((hold) => hold.state === 'settled').map((hold) => hold.holdId)
-  const posted = settled.length === 0 ? [] : await tx.query(sql['posted-holds'], [settled])
-  const versions = new Map(posted.map((row) => [String(row.hold_id), Number(row.version)]))
+  const versions = await postedOf(tx, view.holds)
   const [newest] = await tx.query(sql['newest-entry'], [account.id])
   const newestMs = newest === undefined ? null : z.number().parse(newest.created_at)
   return [
@@ -94,6 +96,29 @@ async function compare(
     ...checkAvailable(account, view, versions),
     ...checkReservations(account, view, newestMs),
   ]
+}
+
+/** Those of settled holds. */
+async function postedOf(tx: Tx, holds: readonly HoldView[]): Promise<PostedVersions> {
+  const settled = holds.filter((hold) => hold.state === 'settled').map((hold) => hold.holdId)
+  const posted = settled.length === 0 ? [] : await tx.query(sql['posted-holds'], [settled])
+  return new Map(posted.map((row) => [String(row.hold_id), Number(row.version)]))
+}
+
+/** What a key spent, while its account's postings wait. As above: one bounded call inside. */
+async function lookAtSpend(
+  { db, engine }: Pick<LookDeps, 'db' | 'engine'>,
+  accountId: string,
+  keyId: string,
+): Promise<Suspicion[]> {
+  return db.tx(async (tx) => {
+    await tx.query(sql['lock-account'], [accountId])
+    const view = await engine.viewKey(accountId, keyId)
+    if (view?.budgetMicros == null) return []
+    const [spent] = await tx.query(sql['posted-spend'], [keyId, view.periodStartDay])
+    const micros = spent === undefined ? 0 : numberOf(spent, 'micros')
+    return checkKeySpend(view, micros, await postedOf(tx, view.holds))
+  })
 }
 
 /** Compares the keys of an account that are loaded; answers how many. */
@@ -111,7 +136,12 @@ export async function lookAtKeys(
       const view = await deps.engine.viewKey(accountId, key.id)
       if (view !== null) {
         keys += 1
-        suspicions.push(...checkKeyFields(key, view))
+        const fields = checkKeyFields(key, view)
+        suspicions.push(...fields)
+        // While a change is not loaded yet, its spend is that of before it.
+        if (fields.length === 0 && view.budgetMicros !== null) {
+          suspicions.push(...(await lookAtSpend(deps, accountId, key.id)))
+        }
       }
       cursor = key.id
     }

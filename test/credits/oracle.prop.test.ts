@@ -110,7 +110,7 @@ class World {
       const keys = KEYS.map((keyId) => side.run('view-key', shard, { accountId, keyId }, this.inc))
       return {
         account: sorted(account),
-        keys: await Promise.all(keys),
+        keys: (await Promise.all(keys)).map(sorted),
         lapsed: await this.lapsed(side),
       }
     }
@@ -411,7 +411,7 @@ const step = fc
   .oneof(
     fc.integer({ min: 0, max: 5 }),
     fc.integer({ min: 0, max: 45_000 }),
-    fc.constantFrom(3_600_000, 86_400_000, 7 * 86_400_000, 29 * 86_400_000, -1_000),
+    fc.constantFrom(3_600_000, 86_400_000, 7 * 86_400_000, 29 * 86_400_000, -1_000, -3_600_000),
   )
   .map(
     (ms): Op =>
@@ -465,3 +465,46 @@ test('scripts and embedded engine agree on every sequence of commands', async ()
     { numRuns: 320 },
   )
 }, 240_000)
+
+test('rates go on filling after the clock went back, from then on', async () => {
+  const world = new World()
+  const { account: accountId } = world
+  const limits = { requestsPerMinute: 2, tokensPerMinute: 60, maxConcurrency: null }
+  const facts = { ...limits, version: 1, changeSeq: 0 } as const
+  await world.incarnation(1)
+  await world.time(START_MS)
+  await beginAccount(world)
+  await world.both('load-account', {
+    accountId,
+    token: world.tokens.get('account') ?? '',
+    snapshot: {
+      ...{ accountId, postedMicros: micros(1_000), creditLimitMicros: micros(0) },
+      ...{ ...facts, status: 'active', requestsPerMinute: null },
+    },
+  })
+  await beginKey('limited')(world)
+  await world.both('load-key', {
+    ...{ accountId, keyId: 'limited', token: world.tokens.get('limited') ?? '' },
+    snapshot: {
+      ...{ ...facts, accountId, keyId: 'limited', status: 'active', expiresAtMs: null },
+      ...{ budgetMicros: null, budgetPeriod: null, periodStartDay: 0, spendMicros: micros(0) },
+      tokensPerMinute: null,
+    },
+  })
+  const ask = async (holdId: string, tokens = 1) => {
+    const ref = { accountId, keyId: 'limited', holdId, wantMicros: micros(1) }
+    const rest = { leastMicros: micros(1), fitShares: 1, keySeq: 0, leaseMs: 30_000, owner: 'one' }
+    return world.both('reserve', { ...ref, ...rest, tokens, notAfterMs: world.nowMs })
+  }
+  const rate = (limit: string, of: string, retryAfterMs: number) =>
+    ({ kind: 'rate', limit, of, retryAfterMs }) as const
+  expect([await ask('h1', 60), await ask('h2', 0)]).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
+  await world.time(START_MS - 3_600_000)
+  expect(await ask('h3')).toEqual(rate('requests', 'key', 30_000))
+  await world.time(world.nowMs + 29_999)
+  expect(await ask('h3', 31)).toEqual(rate('requests', 'key', 1))
+  await world.time(world.nowMs + 1)
+  expect(await ask('h3', 31)).toEqual(rate('tokens', 'account', 1_000))
+  expect(await ask('h3', 30)).toMatchObject({ kind: 'ok' })
+  expect(await ask('h4')).toEqual(rate('requests', 'key', 30_000))
+})

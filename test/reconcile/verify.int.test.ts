@@ -3,7 +3,10 @@ import { readScripts, scriptFacts } from '../../src/credits/redis/transport.ts'
 import { oneNode } from '../../src/store/redis-nodes.ts'
 import { makeDoctor } from '../../src/reconcile/doctor.ts'
 import { makeVerify, type VerifyReport } from '../../src/reconcile/verify.ts'
-import { aCustomer, makeWorld, openHold, SWEEP_MS, type World } from '../admin/world.ts'
+import { until } from '../support/until.ts'
+import { shardOf } from '../../src/credits/shard.ts'
+import { keysOf } from '../../src/credits/redis/keys.ts'
+import { aCustomer, makeWorld, openHold, SWEEP_MS, textAt, type World } from '../admin/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -23,9 +26,17 @@ const verify = (only: string | null) =>
     clock: { ...world.clock, after: (ms, run) => world.clock.after(Math.min(ms, 20), run) },
   })(only)
 
+/** A customer whose key counts what it spends. */
+async function aBudgeted(credits?: string) {
+  const customer = await aCustomer(world, credits)
+  const body = { name: 'budgeted', budget: { credits: '5000', period: 'month' } }
+  const key = await world.admin('POST', `/accounts/${customer.accountId}/keys`, body)
+  return { ...customer, keyId: textAt(key, 'id') }
+}
+
 describe('verify', () => {
   it('raises no alarm while requests, grants and changes go on', async () => {
-    const customers = await Promise.all(Array.from({ length: 4 }, () => aCustomer(world, '1000')))
+    const customers = await Promise.all(Array.from({ length: 4 }, () => aBudgeted('1000')))
     const state = { stop: false, requests: 0 }
     const traffic = customers.flatMap((customer) =>
       Array.from({ length: 3 }, async (_, lane) => {
@@ -84,6 +95,29 @@ describe('verify', () => {
     expect(report.keys_loaded).toBe(1)
   })
 
+  it("finds a key whose spend in Redis is not the ledger's and its holds' (I10)", async () => {
+    const { accountId, keyId, ...rest } = await aBudgeted()
+    const customer = { ...rest, accountId, keyId }
+    await (await openHold(world, customer, 3_000)).settle(1_000)
+    await world.reload(accountId, keyId)
+    await (await openHold(world, customer, 3_000)).settle(2_000)
+    const { hold } = await openHold(world, customer, 500)
+    const isSound = { ok: true, keys_loaded: 1, breaches: [] }
+    expect(await verify(accountId)).toMatchObject(isSound)
+    const name = keysOf(shardOf(accountId)).key(accountId, keyId)
+    await world.redis.send('HINCRBY', name, 'spend', -700)
+    const detail = 'spend is 2800, in Postgres 3500'
+    expect(await verify(accountId)).toMatchObject({
+      ok: false,
+      breaches: [{ invariant: 'I10', subject: keyId, detail }],
+    })
+    await world.redis.send('HINCRBY', name, 'spend', 700)
+    await hold.release()
+    expect(await verify(accountId)).toMatchObject(isSound)
+    await world.db.query('UPDATE key_spend SET micros = micros + 1 WHERE key_id = $1', [keyId])
+    expect(invariants(await verify(accountId))).toEqual(['I10'])
+  })
+
   it('finds a hold that outlived its lease (I7), and recover ends it', async () => {
     const customer = await aCustomer(world)
     // A hold whose gateway is gone: reserved straight at the engine, renewed by nobody.
@@ -104,10 +138,10 @@ describe('verify', () => {
     })
     expect(reply.kind).toBe('ok')
     const reports: VerifyReport[] = []
-    const deadline = performance.now() + 10 * SWEEP_MS
-    while (!reports.some((report) => !report.ok) && performance.now() < deadline) {
+    await until(async () => {
       reports.push(await verify(customer.accountId))
-    }
+      return reports.at(-1)?.ok === false
+    })
     expect(reports.at(-1)?.breaches).toMatchObject([{ invariant: 'I7', subject: ref.holdId }])
     expect(await world.operations.recover()).toMatchObject({ ended: 1, left: 0 })
     expect(await verify(customer.accountId)).toMatchObject({ ok: true })

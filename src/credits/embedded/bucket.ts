@@ -1,4 +1,4 @@
-import type { Bucket } from './state.ts'
+import type { Bucket, Limits } from './state.ts'
 
 /**
  * Token buckets in units of 1/60000: a limit of n a minute refills n units a ms, holds 60000 n and
@@ -11,6 +11,16 @@ export const full = (limit: number): number => limit * UNIT
 export function levelAt(bucket: Bucket, nowMs: number): number {
   if (nowMs <= bucket.atMs) return bucket.level
   return Math.min(full(bucket.limit), bucket.level + (nowMs - bucket.atMs) * bucket.limit)
+}
+
+/**
+ * Where the clock went back, buckets fill from now on: else they would stay as they are until the
+ * clock has caught up.
+ */
+export function anchor({ requests, tokens }: Limits, nowMs: number): void {
+  for (const bucket of [requests, tokens]) {
+    if (bucket !== null && nowMs < bucket.atMs) bucket.atMs = nowMs
+  }
 }
 
 /** Ms until `units` are there. */

@@ -1,7 +1,7 @@
 import { micros } from '../../kernel/money.ts'
 import type { Reserve, ReserveReply } from '../commands.ts'
 import { dayOf, periodStart } from '../../ledger/periods.ts'
-import { levelAt, UNIT, waitMs, within } from './bucket.ts'
+import { anchor, levelAt, UNIT, waitMs, within } from './bucket.ts'
 import { sumKey } from './key.ts'
 import {
   loaded,
@@ -19,17 +19,17 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
   const place = loaded(state, command.accountId, inc)
   if (place === null) return { kind: 'stale', what: 'account' }
   const { account, facts } = place
+  const key = keyOf(account, command, inc)
+  for (const limits of [facts, key]) if (limits !== null) anchor(limits, nowMs)
   const before = account.holds.get(command.holdId)
   if (before !== undefined) {
     return granted(before.micros, before.day, before.reservedAtMs, nowMs, facts.available)
   }
   if (nowMs > command.notAfterMs) return { kind: 'too_late', nowMs }
-  const key = loadedKey(account, command.keyId, inc)
-  if (key === null || key.changeSeq < command.keySeq) return { kind: 'stale', what: 'key' }
+  if (key === null) return { kind: 'stale', what: 'key' }
   if (facts.status !== 'active') return { kind: 'account_blocked', status: facts.status }
   if (key.status !== 'active') return { kind: 'key_invalid' }
   if (key.expiresAtMs !== null && nowMs >= key.expiresAtMs) return { kind: 'key_invalid' }
-
   const day = dayOf(nowMs)
   const budget = budgetNow(account, command.keyId, key, day)
   const spendable = Math.min(facts.available + facts.limit, Number.MAX_SAFE_INTEGER)
@@ -74,6 +74,12 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
     receipt: '', // what has no progress is released
   })
   return granted(amount, day, nowMs, nowMs, facts.available)
+}
+
+/** null = it is not loaded, or from before its last change. */
+function keyOf(account: Account, { keyId, keySeq }: Reserve, inc: number): KeyFacts | null {
+  const key = loadedKey(account, keyId, inc)
+  return key === null || key.changeSeq < keySeq ? null : key
 }
 
 function granted(

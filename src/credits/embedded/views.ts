@@ -1,8 +1,8 @@
 import { micros } from '../../kernel/money.ts'
-import type { AccountView, KeyView, LapsedHold } from '../commands.ts'
+import type { AccountView, HoldView, KeyView, LapsedHold } from '../commands.ts'
 import { dueMember } from '../redis/record.ts'
 import type { AccountRef, KeyRef, LapsedPage } from '../transport.ts'
-import { loaded, loadedKey, type State } from './state.ts'
+import { loaded, loadedKey, type Account, type State } from './state.ts'
 
 /** Redis orders members of one score by their bytes. */
 function byName(a: LapsedHold, b: LapsedHold): number {
@@ -40,25 +40,29 @@ export function viewAccount(state: State, ref: AccountRef, inc: number): Account
     tokensPerMinute: facts.tokens?.limit ?? null,
     maxConcurrency: facts.concurrency?.limit ?? null,
     openHolds: facts.concurrency?.open ?? 0,
-    holds: [...account.holds].map(([holdId, hold]) => ({
-      accountId: ref.accountId,
-      keyId: hold.keyId,
-      holdId,
-      state: hold.state,
-      micros: micros(hold.micros),
-      progressMicros: micros(hold.progress),
-      rev: hold.rev,
-      day: hold.day,
-      deadlineMs: hold.deadlineMs,
-    })),
+    holds: viewHolds(ref, account),
   }
 }
+
+const viewHolds = ({ accountId }: AccountRef, { holds }: Account): HoldView[] =>
+  [...holds].map(([holdId, hold]) => ({
+    accountId,
+    keyId: hold.keyId,
+    holdId,
+    state: hold.state,
+    micros: micros(hold.micros),
+    progressMicros: micros(hold.progress),
+    rev: hold.rev,
+    day: hold.day,
+    deadlineMs: hold.deadlineMs,
+  }))
 
 /** Counterpart of view-key.lua. */
 export function viewKey(state: State, ref: KeyRef, inc: number): KeyView | null {
   const account = state.accounts.get(ref.accountId)
   const facts = account && loadedKey(account, ref.keyId, inc)
-  if (facts == null) return null
+  if (account === undefined || facts == null) return null
+  const holds = facts.budget === null ? [] : viewHolds(ref, account)
   return {
     keyId: ref.keyId,
     status: facts.status,
@@ -70,5 +74,7 @@ export function viewKey(state: State, ref: KeyRef, inc: number): KeyView | null 
     maxConcurrency: facts.concurrency?.limit ?? null,
     openHolds: facts.concurrency?.open ?? 0,
     changeSeq: facts.changeSeq,
+    loadVersion: facts.loadVersion,
+    holds: holds.filter(({ keyId }) => keyId === ref.keyId),
   }
 }

@@ -169,14 +169,18 @@ function decodeAccount(raw: unknown, accountId: string): AccountView | null {
 
 export const viewKey: Codec<'view-key'> = {
   script: 'view-key',
-  keys: keyKeys,
-  args: () => [],
-  decode: (raw, { keyId }) => decodeKey(raw, keyId),
+  keys: (input, shard) => withHolds(keyKeys(input, shard), input, shard),
+  args: ({ keyId }) => [keyId],
+  decode: decodeKey,
 }
 
-function decodeKey(raw: unknown, keyId: string): KeyView | null {
+function decodeKey(raw: unknown, { accountId, keyId }: KeyRef): KeyView | null {
   const reply = readReply(raw)
   if (reply.length === 0) return null
+  const holds = []
+  for (let at = 10; at < reply.length; at += 2) {
+    holds.push(readRecord(accountId, reply.text(at), reply.text(at + 1)))
+  }
   const optional = optionalOf(reply)
   const budget = optional(1)
   return {
@@ -190,5 +194,7 @@ function decodeKey(raw: unknown, keyId: string): KeyView | null {
     maxConcurrency: optional(6),
     openHolds: reply.int(7),
     changeSeq: reply.int(8),
+    loadVersion: reply.int(9),
+    holds,
   }
 }

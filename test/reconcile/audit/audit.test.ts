@@ -287,9 +287,10 @@ describe('links between the two sides', () => {
       end: '',
     }))
     const app = Array.from({ length: 20_000 }, (_, at) => `u${at},,cus_1,pro,active`)
-    const startMs = performance.now()
+    const before = process.cpuUsage()
     expect((await judged(stripe(...rows), ...app)).kinds).toHaveLength(20_000)
-    expect(performance.now() - startMs).toBeLessThan(10_000)
+    const { user, system } = process.cpuUsage(before)
+    expect((user + system) / 1_000).toBeLessThan(10_000)
   })
 })
 

@@ -62,4 +62,4 @@ test(`${ROWS} rows a side are compared within ${MEGABYTES_MAX} MB, without an en
   } finally {
     await rm(folder, { recursive: true })
   }
-}, 120_000)
+})

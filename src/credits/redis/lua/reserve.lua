@@ -28,6 +28,13 @@ local day_text = ' 0 0 ' .. int(day) .. ' '
 local times = ' ' .. int(now) .. ' ' .. due .. ' '
 local PLAIN = { valid = true }
 
+-- The level of a bucket by now. Where the clock went back it fills from now on, refused or not:
+-- else it would stay as it is until the clock has caught up.
+local function level_now(name, at_field, level, at, rate)
+  if now - at < 0 then redis.call('HSET', name, at_field, int(now)) end
+  return refill(tonumber(level), tonumber(at), rate, now)
+end
+
 -- The key as it is now: false = not loaded. A plain one has no limits and is not read further.
 local function read_key(name, holds, id, least_seq)
   local flat = redis.call('HMGET', name, 'inc', 'plain', 'chg')
@@ -46,8 +53,8 @@ local function read_key(name, holds, id, least_seq)
       key.start = start
     end
   end
-  if key.rpm then key.rlvl = refill(tonumber(f[9]), tonumber(f[10]), key.rpm, now) end
-  if key.tpm then key.tlvl = refill(tonumber(f[12]), tonumber(f[13]), key.tpm, now) end
+  if key.rpm then key.rlvl = level_now(name, 'rat', f[9], f[10], key.rpm) end
+  if key.tpm then key.tlvl = level_now(name, 'tat', f[12], f[13], key.tpm) end
   return key
 end
 
@@ -56,8 +63,8 @@ local function read_limits(name)
   local f = redis.call('HMGET', name, 'rpm', 'rlvl', 'rat', 'tpm', 'tlvl', 'tat', 'conc', 'open')
   local all = { rpm = tonumber(f[1]), tpm = tonumber(f[4]), conc = tonumber(f[7]),
     open = tonumber(f[8]) }
-  if all.rpm then all.rlvl = refill(tonumber(f[2]), tonumber(f[3]), all.rpm, now) end
-  if all.tpm then all.tlvl = refill(tonumber(f[5]), tonumber(f[6]), all.tpm, now) end
+  if all.rpm then all.rlvl = level_now(name, 'rat', f[2], f[3], all.rpm) end
+  if all.tpm then all.tlvl = level_now(name, 'tat', f[5], f[6], all.tpm) end
   return all
 end
 
