@@ -53,6 +53,7 @@ export function makeServer(deps: {
     requestTimeout: REQUEST_BODY_WAIT_MS_MAX,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
+    // Only where a route says so: HEAD of what is billed or asks an upstream would be work too.
     exposeHeadRoutes: false,
     return503OnClosing: false,
     frameworkErrors: (_error, request, reply) => {

@@ -2,12 +2,15 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import type { FastifyInstance } from 'fastify'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { makeServer } from '../../src/app/server.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import { takeBody } from '../../src/gateway/take-body.ts'
+import { opsPlugin } from '../../src/ops/plugin.ts'
+import { withoutMemory } from '../support/memory.ts'
 
 let server: FastifyInstance
 let port: number
@@ -15,7 +18,11 @@ let isDraining = false
 beforeAll(async () => {
   const ids = makeIds(systemClock)
   server = makeServer({ ids, log: silentLog, isDraining: () => isDraining })
-  server.get('/healthz', () => ({ status: 'ok' }))
+  const health = { ready: () => Promise.resolve({ status: 'not_ready' as const, checks: [] }) }
+  const metrics = { text: () => Promise.resolve('a 1\n'), contentType: 'text/plain' }
+  opsPlugin(server, { health, metrics, version: '1.2.3' })
+  server.addContentTypeParser('application/json', takeBody)
+  server.get('/v1/models', () => ({ served: true }))
   server.post('/v1/messages', () => ({ served: true }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   port = z.object({ port: z.number() }).parse(server.server.address()).port
@@ -31,6 +38,26 @@ async function answerTo(...lines: string[]): Promise<string> {
 }
 
 const HOST = 'host: gateway'
+
+test('a large body for which there is no memory is refused, and nothing else', async () => {
+  const send = async (body: string | ReadableStream) => {
+    const headers = { 'content-type': 'application/json' }
+    const init = { method: 'POST', headers, body, duplex: 'half' as const }
+    const response = await fetch(`http://127.0.0.1:${port}/v1/messages`, init)
+    return { status: response.status, body: await response.json() }
+  }
+  const large = JSON.stringify('a'.repeat(1_000_000))
+  withoutMemory()
+  for (const body of [large, new Blob([large]).stream()]) {
+    expect(await send(body)).toMatchObject({
+      status: 503,
+      body: { type: 'error', error: { type: 'api_error' } },
+    })
+  }
+  expect(await send('"small"')).toEqual({ status: 200, body: { served: true } })
+  vi.unstubAllGlobals()
+  expect(await send(large)).toEqual({ status: 200, body: { served: true } })
+})
 
 test.each([
   ['a path that is no text', ['POST /v1/messages%zz?key=fb_secret HTTP/1.1', HOST]],
@@ -54,4 +81,24 @@ test('while it stops, what comes over an open connection is told to try again', 
   } finally {
     isDraining = false
   }
+})
+
+test('who watches may ask without the body, also while it stops; nothing else is behind HEAD', async () => {
+  const head = (path: string) => answerTo(`HEAD ${path} HTTP/1.1`, HOST)
+  for (isDraining of [false, true]) {
+    for (const [path, status] of [
+      ['/healthz', 200],
+      ['/readyz', 503],
+      ['/metrics', 200],
+    ] as const) {
+      const [got, asked] = [await answerTo(`GET ${path} HTTP/1.1`, HOST), await head(path)]
+      const [, length = ''] = /content-length: (\d+)\r/.exec(got) ?? []
+      expect(asked).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+      expect(asked).toContain(`content-length: ${length}\r`)
+      expect(asked.endsWith('\r\n\r\n')).toBe(true)
+    }
+  }
+  isDraining = false
+  expect(await head('/v1/models')).toMatch(/^HTTP\/1\.1 404 /)
+  expect(await head('/v1/messages')).toMatch(/^HTTP\/1\.1 40[45] /)
 })

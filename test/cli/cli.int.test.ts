@@ -34,8 +34,15 @@ describe('the command line', () => {
       'g1',
     ])
     expect(granted.out).toMatch(/^granted +12.5$/m)
-    const key = await farebox(['keys', 'create', 'acct_cli', 'app', '--budget', '5', '--json'])
-    expect(json(key.out)).toMatchObject({ budget: { credits: '5', period: 'total' } })
+    const create = ['keys', 'create', 'acct_cli', 'app', '--json']
+    const key = await farebox([...create, '--budget', '5', '--tokens-per-minute', '9000'])
+    expect(json(key.out)).toMatchObject({
+      budget: { credits: '5', period: 'total' },
+      rate: { requests_per_minute: null, tokens_per_minute: 9_000 },
+    })
+    const past = await farebox(['grant', 'acct_cli', '9007199254', '--reference', 'past'])
+    expect(past).toMatchObject({ code: 1, out: '' })
+    expect(past.err).toContain('9007199242.240991 would fit')
     expect((await farebox(['accounts'])).out).toMatch(/^acct_cli +Ada +u1 +active +12.5 +0$/m)
     expect((await farebox(['accounts', 'show', 'acct_cli'])).out).toMatch(/^available +12.5$/m)
     expect((await farebox(['keys', 'list', 'acct_cli'])).out).toContain('5 a total')

@@ -31,18 +31,20 @@ const createOptions = z.object({
   budget: z.string().optional(),
   period: z.enum(['day', 'week', 'month', 'total']).default('total'),
   requestsPerMinute: z.coerce.number().int().optional(),
+  tokensPerMinute: z.coerce.number().int().optional(),
   maxConcurrency: z.coerce.number().int().optional(),
   expires: z.string().optional(),
 })
 
 function createBody(name: string, given: unknown): object {
   const options = optionsOf(createOptions, given)
-  const { budget, period, requestsPerMinute } = options
+  const { budget, period, requestsPerMinute: requests, tokensPerMinute: tokens } = options
+  const rate = { requests_per_minute: requests, tokens_per_minute: tokens }
   return {
     name,
     models: options.models?.split(','),
     budget: budget === undefined ? undefined : { credits: budget, period },
-    rate: requestsPerMinute === undefined ? undefined : { requests_per_minute: requestsPerMinute },
+    rate: requests === undefined && tokens === undefined ? undefined : rate,
     max_concurrency: options.maxConcurrency,
     expires_at: options.expires,
   }
@@ -112,6 +114,7 @@ export function keyCommands(cli: Cli): void {
     .option('--budget <credits>')
     .option('--period <period>', 'of the budget: day, week, month, total')
     .option('--requests-per-minute <n>')
+    .option('--tokens-per-minute <n>', 'input and output together')
     .option('--max-concurrency <n>')
     .option('--expires <time>', 'like 2027-01-31T00:00:00Z')
     .action((account: string, name: string, given: unknown) =>
