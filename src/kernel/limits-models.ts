@@ -8,3 +8,5 @@ export const USAGE_TYPE_CHARS_MAX = 64
 export const FIT_UNKNOWN_OUTPUT_TOKENS_MAX = 4_096
 /** A tenth more input than counted: the model's vocabulary may be another than the tokenizer's. */
 export const CONTEXT_MARGIN = 0.1
+/** A count until its thread has once answered: it starts and loads a vocabulary, half a second. */
+export const TOKENIZER_START_MS_MAX = 10_000

@@ -7,6 +7,7 @@ import {
   TOKENIZER_SLICE_MS_MAX,
   TOKENIZER_WAIT_MS_MAX,
 } from '../kernel/limits.ts'
+import { TOKENIZER_START_MS_MAX } from '../kernel/limits-models.ts'
 import { programFile } from '../kernel/program-file.ts'
 import { encodingFor } from './encodings.ts'
 import { runEnd } from './token-runs.ts'
@@ -28,6 +29,8 @@ export interface TokenizerOptions {
   readonly clock: Clock
   /** Longest a count may take, its waiting included. Default TOKENIZER_WAIT_MS_MAX. */
   readonly waitMsMax?: number
+  /** The same while the thread starts. Default TOKENIZER_START_MS_MAX. */
+  readonly startMsMax?: number
   /** Longest one slice may take before its thread is replaced. */
   readonly sliceMsMax?: number
   /** The thread's program. */
@@ -66,6 +69,7 @@ function nextSlice(job: Job): string | null {
 /** One thread that is replaced when it is stuck or dies. At most one slice is with it. */
 function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
   let worker: Worker | null = null
+  let hasAnswered = false
   let awaited: { id: number; answer: (tokens: number | null) => void } | null = null
   let lastId = 0
 
@@ -79,6 +83,7 @@ function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
   function drop(failed: Worker): Promise<number> {
     if (worker === failed) {
       worker = null
+      hasAnswered = false
       if (awaited !== null) answer(awaited.id, null)
     }
     return failed.terminate()
@@ -88,6 +93,7 @@ function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
     const started = new Worker(url, { execArgv: [], env: {} })
     started.unref()
     started.on('message', ({ id, tokens }: SliceAnswer) => {
+      if (worker === started) hasAnswered = true
       answer(id, tokens)
     })
     const gone = (): void => {
@@ -99,6 +105,8 @@ function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
   }
 
   return {
+    /** Whether it runs and knows a vocabulary: what it is slow at then is the text. */
+    isWarm: () => hasAnswered,
     /** Tokens of one slice; null = the thread failed or was too slow, and is replaced. */
     async count(slice: Omit<SliceRequest, 'id'>): Promise<number | null> {
       const current = (worker ??= start())
@@ -121,7 +129,7 @@ function makeThread(url: URL, clock: Clock, sliceMsMax: number) {
 }
 
 /** Jobs that wait for their next turn, and how much text all unfinished ones hold. */
-function makeQueue(clock: Clock, waitMsMax: number) {
+function makeQueue(clock: Clock) {
   const waiting: Job[] = []
   let chars = 0
 
@@ -142,19 +150,19 @@ function makeQueue(clock: Clock, waitMsMax: number) {
     },
     isFull: (size: number) =>
       waiting.length >= TOKENIZER_QUEUE_MAX || chars + size > TOKENIZER_QUEUE_CHARS_MAX,
-    add(texts: readonly string[], model: string, size: number): Promise<number | null> {
+    add(job: Pick<Job, 'texts' | 'model' | 'chars'>, waitMsMax: number): Promise<number | null> {
       return new Promise((resolve) => {
         const cancel = clock.after(waitMsMax, () => {
-          finish(job, null)
+          finish(added, null)
         })
         const settle = (tokens: number | null): void => {
           cancel()
           resolve(tokens)
         }
         const start = { textIndex: 0, from: 0, tokens: 0, done: false }
-        const job: Job = { texts, model, chars: size, ...start, settle }
-        waiting.push(job)
-        chars += size
+        const added: Job = { ...job, ...start, settle }
+        waiting.push(added)
+        chars += job.chars
       })
     },
     abandon(): void {
@@ -169,8 +177,9 @@ function makeQueue(clock: Clock, waitMsMax: number) {
  */
 export function makeTokenizer(options: TokenizerOptions): Tokenizer {
   const { clock, waitMsMax = TOKENIZER_WAIT_MS_MAX, sliceMsMax = TOKENIZER_SLICE_MS_MAX } = options
+  const { startMsMax = TOKENIZER_START_MS_MAX } = options
   const thread = makeThread(options.workerUrl ?? WORKER_URL, clock, sliceMsMax)
-  const queue = makeQueue(clock, waitMsMax)
+  const queue = makeQueue(clock)
   let running: Promise<void> | null = null
   let closed = false
 
@@ -199,7 +208,8 @@ export function makeTokenizer(options: TokenizerOptions): Tokenizer {
       const size = texts.reduce((sum, text) => sum + text.length, 0)
       if (size === 0) return Promise.resolve(0)
       if (closed || queue.isFull(size)) return Promise.resolve(null)
-      const result = queue.add(texts, model, size)
+      const waitMs = thread.isWarm() ? waitMsMax : Math.max(waitMsMax, startMsMax)
+      const result = queue.add({ texts, model, chars: size }, waitMs)
       running ??= run()
       return result
     },

@@ -170,11 +170,38 @@ describe('the thread', () => {
   })
 
   it('is not waited for longer than allowed', async () => {
-    const counter = tokenizer({ workerUrl: STUCK, waitMsMax: 50, sliceMsMax: 60_000 })
-    expect(await Promise.all([counter.count(['stuck'], 'm'), counter.count(['b'], 'm')])).toEqual([
-      null,
-      null,
-    ])
+    const clock = makeManualClock(0)
+    const counter = tokenizer({ clock, workerUrl: STUCK, waitMsMax: 50, startMsMax: 500 })
+    expect(await counter.count(['four'], 'm')).toBe(4)
+    const [stuck, behind] = [counter.count(['stuck'], 'm'), counter.count(['b'], 'm')]
+    await clock.pass(50)
+    expect(await Promise.all([stuck, behind])).toEqual([null, null])
+  })
+
+  it('is waited for longer while it starts, and again where another takes its place', async () => {
+    const clock = makeManualClock(0)
+    const limits = { waitMsMax: 50, startMsMax: 500, sliceMsMax: 800 }
+    const counter = tokenizer({ clock, workerUrl: STUCK, ...limits })
+    const settled: string[] = []
+    const count = (text: string) =>
+      counter.count([text], 'm').then((tokens) => settled.push(`${text} ${String(tokens)}`))
+    const first = count('stuck')
+    await clock.pass(499)
+    expect(settled).toEqual([])
+    await clock.pass(1)
+    await first
+    expect(settled).toEqual(['stuck null'])
+    await clock.pass(300) // it is replaced
+    const second = count('stuck again')
+    await clock.pass(499)
+    expect(settled).toHaveLength(1)
+    await clock.pass(1)
+    await second
+    await clock.pass(300)
+    const third = count('third')
+    await clock.pass(499)
+    await third
+    expect(settled).toEqual(['stuck null', 'stuck again null', 'third 5'])
   })
 
   it('serves short texts between the slices of a long one', async () => {
