@@ -9,9 +9,12 @@ export default defineConfig({
     pool: 'forks',
     // Two files at a time on two cores as well: half of the time is waiting for processes.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    teardownTimeout: 20_000,
+    // For what hangs, not for what is slow: no machine may be too busy for these. A hook is longer
+    // than a gateway's start may take, a test longer than what it waits for.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
+    expect: { poll: { timeout: 60_000, interval: 20 } },
     restoreMocks: true,
   },
 })

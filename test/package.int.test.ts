@@ -100,7 +100,7 @@ describe('the package', { timeout: 240_000 }, () => {
       pipe.setEncoding('utf8').on('data', (text: string) => (output += text))
     }
     try {
-      await until(() => output.includes('quickstart.json') || child.exitCode !== null, 60_000)
+      await until(() => output.includes('quickstart.json') || child.exitCode !== null)
       expect(output).toContain('Farebox is ready')
       const { base_url: url, api_key: key } = z
         .object({ base_url: z.string(), api_key: z.string() })
@@ -115,7 +115,7 @@ describe('the package', { timeout: 240_000 }, () => {
     } finally {
       child.kill()
     }
-    await until(() => child.exitCode !== null, 30_000)
+    await until(() => child.exitCode !== null)
     expect(child.exitCode).toBe(0)
   })
 })

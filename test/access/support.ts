@@ -30,7 +30,7 @@ export const anAccount = (fields: Partial<CreateAccount> = {}): CreateAccount =>
 export async function eventually<T>(
   ask: () => T | Promise<T>,
   done: (answer: T) => boolean,
-  waitMs = 5_000,
+  waitMs = 60_000,
 ): Promise<T> {
   const deadline = performance.now() + waitMs
   for (;;) {

@@ -83,5 +83,4 @@ test.each(Object.entries(HISTORIES))(
     }
     await expectSound(own.db)
   },
-  60_000,
 )

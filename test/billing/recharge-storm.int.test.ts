@@ -53,7 +53,7 @@ beforeAll(async () => {
   }
   database = await freshDatabase()
   gateways = [await start('whsec_none'), await start('whsec_none')]
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all(gateways.map((gateway) => gateway.end()))
   await upstream.close()
@@ -186,10 +186,9 @@ test.each(isLong ? ALL : STEPS)(
       "UPDATE recharge_attempts SET due_at = planned_at WHERE state IN ('planned', 'called', 'open')",
     ])
     gateways = [await start('whsec_none')]
-    await until(async () => (await posted(buyer.secret)) === 399, 30_000)
+    await until(async () => (await posted(buyer.secret)) === 399)
     expect(await intents(buyer.customer)).toHaveLength(1)
   },
-  60_000,
 )
 
 async function attemptState(secret: string): Promise<unknown> {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { configSchema } from '../../src/config-schema.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { emptyDatabase, testDb, type TestDb } from '../store/databases.ts'
@@ -20,9 +20,6 @@ import { makeSimWorld, SOLD, type SimWorld } from './sim-world.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const PACK = SOLD.pack * 1_000_000
-
-// Databases are copied and processes started: seconds each on a machine that does much else.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let source: TestDb
 let sim: SimWorld

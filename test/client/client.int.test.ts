@@ -10,7 +10,7 @@ import { startGateway, type Gateway } from '../support/gateway.ts'
 const created = z.object({ id: z.string(), key: z.string() })
 const hasPort = z.object({ port: z.number() })
 
-describe('farebox-client', { timeout: 60_000 }, () => {
+describe('farebox-client', () => {
   let gateway: Gateway
   let backend: string
   let farebox: Farebox
@@ -56,7 +56,7 @@ describe('farebox-client', { timeout: 60_000 }, () => {
     await once(front, 'listening')
     frontUrl = `http://127.0.0.1:${hasPort.parse(front.address()).port}`
     farebox = createFarebox({ baseUrl: `${frontUrl}/`, apiKey: backend })
-  }, 60_000)
+  })
   afterEach(() => {
     fates = []
     calls.length = 0

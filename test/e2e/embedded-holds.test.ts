@@ -77,4 +77,4 @@ it('what a killed process held goes on in the next one, and is charged once', as
     expect((await call(apiKey, `/${open}/settle`, { credits: '2.5' })).status).toBe(200)
   }
   await expectBalance(apiKey, 5.5, 0)
-}, 60_000)
+})

@@ -104,7 +104,7 @@ beforeAll(async () => {
   upstream.on('m-1', (call) => {
     answerJson(call, chatAnswer('m-1', 'Yes.', TOKENS))
   })
-}, 60_000)
+})
 afterAll(async () => {
   await gateway.end()
   await Promise.all([sim.stop(), upstream.close(), database.drop()])
@@ -182,7 +182,7 @@ async function subscriber(items: readonly string[]) {
 }
 type Subscriber = Awaited<ReturnType<typeof subscriber>>
 
-describe('plans with usage that Stripe bills', { timeout: 180_000 }, () => {
+describe('plans with usage that Stripe bills', () => {
   let hybrid: Subscriber
   let payg: Subscriber
   beforeAll(async () => {

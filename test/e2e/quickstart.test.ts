@@ -19,7 +19,7 @@ const fileSchema = z.object({
 
 const messages = [{ role: 'user' as const, content: 'Hello' }]
 
-describe('quickstart', { timeout: 120_000 }, () => {
+describe('quickstart', () => {
   let dir: string
   let gateway: Gateway
   const start = (env: Record<string, string> = {}): Promise<Gateway> =>
@@ -31,7 +31,7 @@ describe('quickstart', { timeout: 120_000 }, () => {
     dir = mkdtempSync(join(tmpdir(), 'farebox-quickstart-'))
     gateway = await start()
     await until(() => gateway.output().includes('quickstart.json'))
-  }, 120_000)
+  })
   afterAll(async () => {
     await gateway.end()
     rmSync(dir, { recursive: true, force: true })

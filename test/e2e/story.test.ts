@@ -35,7 +35,7 @@ const executable = findChromium()
 /** Everything is what its users have: Stripe is the simulator, money and mail go nowhere. */
 describe.skipIf(executable === null)(
   'a customer, from the first purchase to a debt repaid',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   () => {
     let browser: Browser
     let sim: StripeProcess
@@ -104,7 +104,7 @@ describe.skipIf(executable === null)(
       browser = await startBrowser(executable ?? '')
       const made = await gateway.admin.call('POST', '/admin/v1/backend-keys', { name: 'shop' })
       backendKey = z.object({ key: z.string() }).parse(await made.json()).key
-    }, 180_000)
+    })
     afterAll(async () => {
       await browser.close()
       await gateway.end()
@@ -112,7 +112,7 @@ describe.skipIf(executable === null)(
       await mailbox[Symbol.asyncDispose]()
       await sim.stop()
       await database.drop()
-    }, 60_000)
+    })
 
     async function api(token: string, method: string, path: string, body?: object) {
       const answer = await fetch(`${gateway.url}${path}`, {

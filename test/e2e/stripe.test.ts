@@ -10,7 +10,7 @@ const PACK = 1_000
 const CREDIT = 1_000_000
 
 /** A gateway and the Stripe simulator, each a process, as an operator would rehearse them. */
-describe('a gateway and Stripe', { timeout: 60_000 }, async () => {
+describe('a gateway and Stripe', async () => {
   const sim = await startStripeProcess()
   const large = await sim.stripe.prices.create({
     currency: 'usd',

@@ -194,7 +194,7 @@ it('a client key cannot act for a subject, not even its own', async () => {
 
 it('a subject that comes for the first time gets one account and its starter credits once', async () => {
   const config = { subjects: { create: true, starter_credits: '5', starter_expires_days: 30 } }
-  const creating = [await world.join(config), await world.join(config)]
+  const creating = await Promise.all([world.join(config), world.join(config)])
   const model = answering()
   const ref = 'first@example.com'
   const sent = Array.from({ length: 100 }, async (_, n) => {

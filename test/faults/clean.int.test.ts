@@ -82,7 +82,7 @@ beforeAll(async () => {
   world = await startFaultWorld({ postgres, env, config })
   gateways.push(...(await Promise.all([world.gateway(0), world.gateway(1)])))
   await stripe.control('demo-shop', { url: `${gateway().url}/webhooks/stripe` })
-}, 120_000)
+})
 afterAll(async () => {
   await world.end()
   await postgres.stop()
@@ -171,7 +171,7 @@ async function subscriber(): Promise<Customer & { readonly customer: string }> {
   const method = await stripe.stripe.paymentMethods.attach('pm_card_visa', { customer })
   const { items } = sold
   await stripe.stripe.subscriptions.create({ customer, items, default_payment_method: method.id })
-  await until(async () => (await admin.balance(apiKey)).posted.micros > 0, 60_000)
+  await until(async () => (await admin.balance(apiKey)).posted.micros > 0)
   return { accountId, keyId, apiKey, customer }
 }
 
@@ -195,7 +195,7 @@ async function expectTold({ accountId, apiKey, customer }: Awaited<ReturnType<ty
   // Who was killed may have held the customer's lane: its lease is two minutes.
   await until(async () => (await told(customer)) === owed, 150_000)
   const waits = "SELECT FROM meter_reports WHERE state NOT IN ('sent', 'nothing')"
-  await until(async () => (await world.sql(waits)).length === 0, 60_000)
+  await until(async () => (await world.sql(waits)).length === 0)
 }
 
 const reached = (count: number): Promise<boolean> =>
@@ -216,7 +216,7 @@ async function breakThings(): Promise<void> {
   ]
   for (let at = 1; at * (ROUND / 5) < REQUESTS; at += 1) {
     await reached(at * (ROUND / 5))
-    await until(async () => (await metric(gateway(), 'farebox_backlog_receipts')) < LANES, 60_000)
+    await until(async () => (await metric(gateway(), 'farebox_backlog_receipts')) < LANES)
     await faults[at % faults.length]?.()
   }
 }

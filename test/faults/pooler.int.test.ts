@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { migrationNames } from '../../src/store/migrate.ts'
-import type { Gateway } from '../support/gateway.ts'
+import { untilReady, type Gateway } from '../support/gateway.ts'
 import { findPooler, startPooler, type Pooler } from '../support/servers.ts'
 import { adminUrl, runSql } from '../support/stores.ts'
 import { countOf, expectBooks, verify } from './support/books.ts'
@@ -48,7 +48,7 @@ describe.skipIf(findPooler() === null)('behind a pooler in transaction mode', ()
   it('two gateways that start at once migrate the database once', async () => {
     const applied = await world.sql('SELECT name FROM schema_migrations')
     expect(applied.map((row) => row.name).sort()).toEqual(migrationNames())
-    for (const { url } of gateways) expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    await Promise.all(gateways.map(untilReady))
   })
 
   it('every request is charged once, those with a key and the operator’s own meanwhile', async () => {

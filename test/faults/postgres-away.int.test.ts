@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { POST_BACKLOG_BYTES_MAX } from '../../src/kernel/limits.ts'
-import type { Gateway } from '../support/gateway.ts'
+import { untilReady, type Gateway } from '../support/gateway.ts'
 import { startPostgres, type PostgresServer } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 import { answerJson } from '../e2e/support/upstream.ts'
@@ -23,7 +23,7 @@ beforeAll(async () => {
   postgres = await startPostgres()
   world = await startFaultWorld({ postgres, config: { post_wait_ms: POST_WAIT_MS } })
   gateway = await world.gateway(0)
-  expect(await readiness()).toEqual({ code: 200, status: 'ready' })
+  await untilReady(gateway)
 })
 afterAll(async () => {
   await world.end()
@@ -58,7 +58,7 @@ test('loaded accounts go on while postgres is down; the backlog drains exactly',
     expect(await metric(gateway, 'farebox_post_breaker_open')).toBe(1)
     expect(await metric(gateway, 'farebox_deferred_total')).toBeGreaterThanOrEqual(before + 50)
     expect(await metric(gateway, 'farebox_backlog_receipts')).toBeGreaterThanOrEqual(60)
-    expect(await readiness()).toEqual({ code: 200, status: 'degraded' })
+    await expect.poll(readiness).toEqual({ code: 200, status: 'degraded' })
   })
   await until(async () => (await metric(gateway, 'farebox_post_breaker_open')) === 0)
   await load.more(20)

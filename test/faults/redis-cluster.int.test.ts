@@ -33,7 +33,7 @@ beforeAll(async () => {
   cluster = await startRedisCluster()
   world = await startFaultWorld({ redisUrl: cluster.url })
   gateways = await Promise.all([world.gateway(0), world.gateway(1)])
-}, 60_000)
+})
 afterAll(async () => {
   await world.end()
   await cluster.stop()

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { startGateway, type Gateway } from '../support/gateway.ts'
+import { startGateway, untilReady, type Gateway } from '../support/gateway.ts'
 import {
   findProgram,
   freePort,
@@ -55,7 +55,7 @@ describe.skipIf(openssl === null)('stores over TLS', () => {
     const by = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert]
     const rights = ['on', `>${PASSWORD}`, '~fb:*', '&*', '+@all', '-flushall', '-config', '-keys']
     redis = await startRedis({ args: [...secure, ...by, '--user', 'farebox', ...rights] })
-  }, 60_000)
+  })
   afterAll(async () => {
     await Promise.all(gateways.map((gateway) => gateway.end('SIGKILL')))
     await redis.stop()
@@ -75,8 +75,9 @@ describe.skipIf(openssl === null)('stores over TLS', () => {
   }
 
   it('as an ACL user: holds, settles and posts, every connection encrypted', async () => {
-    const { url, admin } = await start(PASSWORD, true)
-    expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    const gateway = await start(PASSWORD, true)
+    await untilReady(gateway)
+    const { url, admin } = gateway
     const { apiKey } = await admin.customer('10')
     const call = async (path: string, credits: string) => {
       const answer = await fetch(`${url}/farebox/v1/holds${path}`, {

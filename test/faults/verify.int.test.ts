@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Customer } from '../support/admin.ts'
 import type { Gateway } from '../support/gateway.ts'
@@ -10,9 +10,6 @@ import { runJob, startLoad } from './support/load.ts'
 import { startFaultWorld, type FaultWorld } from './support/world.ts'
 
 const rebuiltReport = z.object({ accounts: z.number(), keys: z.number(), failed: z.number() })
-
-// Several processes are started in each: long on a machine that does much else.
-vi.setConfig({ testTimeout: 120_000 })
 
 let world: FaultWorld
 let gateway: Gateway

@@ -57,8 +57,7 @@ function isAlive(pid: number): boolean {
 const metricsOf = async (gateway: Gateway): Promise<string> =>
   (await fetch(`${gateway.url}/metrics`)).text()
 
-// Each starts several processes one after the other: slow on a busy machine.
-describe('WORKERS', { timeout: 120_000 }, () => {
+describe('WORKERS', () => {
   test('one killed under load is started again, and the books are exact', async () => {
     const gateway = await serveWith('2')
     const [victim, other] = workersOf(gateway)

@@ -59,18 +59,14 @@ const HOSTILE: Record<string, (bytes: number) => string> = {
 
 describe('reading a hostile body takes linear time:', () => {
   for (const [name, make] of Object.entries(HOSTILE)) {
-    it(
-      name,
-      () => {
-        for (const protocol of BOTH) {
-          expectLinear((bytes) => {
-            const view = protocol.readBytes(Buffer.from(make(bytes)))
-            if (view.ok) inputTextOf(view)
-          }, MB / 2)
-        }
-      },
-      60_000,
-    )
+    it(name, () => {
+      for (const protocol of BOTH) {
+        expectLinear((bytes) => {
+          const view = protocol.readBytes(Buffer.from(make(bytes)))
+          if (view.ok) inputTextOf(view)
+        }, MB / 2)
+      }
+    })
   }
 
   it('ten megabytes in well under the time of a request', () => {
@@ -138,7 +134,7 @@ describe('a stream', () => {
         pieceBytes === 1 ? 1.25 * MB : 1.5 * MB,
       )
     }
-  }, 60_000)
+  })
 
   it('stops holding an event past the bound, and meters the next', () => {
     const view = viewOf(openaiChat, `{${MINIMAL}}`)
@@ -157,7 +153,7 @@ describe('a stream', () => {
     tap.push(Buffer.from(`\n\n${usageChunk}data: [DONE]\n\n`))
     const report = tap.report()
     expect(report).toMatchObject({ usage: { input_tokens: 1, output_tokens: 2 }, complete: true })
-    expect(report.outputCharsBeyond).toBeGreaterThan(3 * SSE_EVENT_BYTES_MAX)
+    expect(report.produced().beyond).toBeGreaterThan(3 * SSE_EVENT_BYTES_MAX)
   })
 
   it('leaves as parts of its chunk, in one piece where nothing is taken out', () => {
@@ -186,5 +182,5 @@ describe('a stream', () => {
     })
     console.log(`1 000 × 200 events: ${took.toFixed(0)} ms`)
     expect(took).toBeLessThan(5_000)
-  }, 60_000)
+  })
 })

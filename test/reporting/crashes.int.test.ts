@@ -40,7 +40,6 @@ test.each(['before', 'after'] as const)(
     }
     expect(await world.findings()).toEqual([])
   },
-  60_000,
 )
 
 test.each(['before', 'after'] as const)(
@@ -76,5 +75,4 @@ test.each(['before', 'after'] as const)(
       if (!state.ended) break
     }
   },
-  60_000,
 )

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { makeAdmin, type Admin } from './admin.ts'
+import { until } from './until.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** Long: other tests, and a whole suite of them, may have the machine meanwhile. */
@@ -48,6 +49,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     FAREBOX_ADMIN_TOKEN: ADMIN_TOKEN,
     LOG_LEVEL: 'info',
   }
+  const cache = process.env.NODE_COMPILE_CACHE
+  if (cache !== undefined) env.NODE_COMPILE_CACHE = cache
   if (options.databaseUrl !== undefined) env.DATABASE_URL = options.databaseUrl
   if (options.redisUrl !== undefined) env.REDIS_URL = options.redisUrl
   if (options.config !== undefined) {
@@ -84,6 +87,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return child.exitCode
     },
   }
+}
+
+/** What a balancer waits for: a store that answers slowly for once is asked again. */
+export async function untilReady({ url }: Pick<Gateway, 'url'>): Promise<void> {
+  await until(async () => {
+    const answer = await fetch(`${url}/readyz`)
+    if (answer.status !== 200) throw new Error(`not ready: ${await answer.text()}`)
+    return true
+  })
 }
 
 async function listening(child: ChildProcess, lines: string[]): Promise<string> {

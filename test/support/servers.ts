@@ -20,7 +20,7 @@ import pg from 'pg'
  * removes its directory also when this process is killed.
  */
 const GUARD = fileURLToPath(new URL('guard.sh', import.meta.url))
-const START_MS_MAX = 20_000
+const START_MS_MAX = 60_000
 const START_TRIES_MAX = 3
 
 export type StopSignal = 'KILL' | 'INT' | 'QUIT' | 'TERM'
@@ -42,7 +42,7 @@ export interface Program {
   dir: string
   /** Whether the server serves: an open port alone is also seen while it still recovers. */
   ready(): Promise<boolean>
-  /** Milliseconds until it has to serve. Default 20 000. */
+  /** Milliseconds until it has to serve. Default 60 000. */
   readyMsMax?: number
   /** What the guard sends when this process is gone. */
   lastSignal: StopSignal

@@ -59,7 +59,7 @@ export async function makeStopPoints(url: string, tables: readonly string[]): Pr
       await client.query('SELECT pg_advisory_lock(hashtext($1))', key)
       try {
         run()
-        await until(async () => (await waiting()).length > 0, 30_000)
+        await until(async () => (await waiting()).length > 0)
         await kill()
         if (point.at === 'before') {
           await client.query('SELECT pg_terminate_backend(pid) FROM pg_locks WHERE pid = ANY($1)', [
@@ -76,7 +76,7 @@ export async function makeStopPoints(url: string, tables: readonly string[]): Pr
            AND backend_type = 'client backend' AND pid <> pg_backend_pid()`,
         )
         return rows.length === 0
-      }, 30_000)
+      })
     },
     end: () => client.end(),
   }

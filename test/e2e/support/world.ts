@@ -107,9 +107,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   }
   const start = (more: Readonly<Record<string, unknown>> = {}): Promise<Gateway> =>
     startGateway({ ...stores, config: { ...config, ...more }, env: options.env ?? {} })
-  const gateway = await start()
-  const gateways = [gateway]
-  for (let index = 1; index < processes; index += 1) gateways.push(await start())
+  const gateways = await Promise.all(Array.from({ length: processes }, () => start()))
+  const [gateway] = gateways
+  if (gateway === undefined) throw new Error('a world has a gateway')
   return {
     upstream,
     gateways,
@@ -245,7 +245,7 @@ export async function expectSpent(
     expect(balance.posted.micros).toBe(left)
     expect(balance.available.micros).toBe(left)
     return true
-  }, 5_000)
+  })
 }
 
 const usagePage = z.object({ data: z.array(z.object({ request_id: z.string() })) })

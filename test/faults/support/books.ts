@@ -4,7 +4,7 @@ import type { Customer } from '../../support/admin.ts'
 import type { Gateway } from '../../support/gateway.ts'
 import { until } from '../../support/until.ts'
 import type { Outcome } from './load.ts'
-import { RECOVERED_MS, type FaultWorld } from './world.ts'
+import type { FaultWorld } from './world.ts'
 
 const charge = z.object({
   hold_id: z.string(),
@@ -51,7 +51,6 @@ export async function verify(
 export async function expectAtRest(
   gateway: Gateway,
   customers: readonly Customer[],
-  waitMs = RECOVERED_MS,
 ): Promise<void> {
   await until(async () => {
     for (const { apiKey } of customers) {
@@ -60,7 +59,7 @@ export async function expectAtRest(
       expect(available.micros).toBe(posted.micros)
     }
     return true
-  }, waitMs)
+  })
 }
 
 /**

@@ -13,8 +13,9 @@ export interface CliAnswer {
 
 /** Runs `farebox <args>` against a gateway, as an operator does. */
 export async function farebox(gateway: Gateway, ...args: readonly string[]): Promise<CliAnswer> {
+  const { PATH, NODE_COMPILE_CACHE } = process.env
   const child = spawn(process.execPath, [MAIN, ...args, '--url', gateway.url], {
-    env: { PATH: process.env.PATH, FAREBOX_ADMIN_TOKEN: ADMIN_TOKEN },
+    env: { PATH, NODE_COMPILE_CACHE, FAREBOX_ADMIN_TOKEN: ADMIN_TOKEN },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')

@@ -87,7 +87,6 @@ export interface LoadOptions {
   readonly lanes: number
 }
 
-const LOAD_WAIT_MS = 20_000
 /** A client that was refused tries again after this. */
 const BACKOFF_MS = 20
 
@@ -111,7 +110,7 @@ export function startLoad({ gateways, customers, lanes }: LoadOptions): Load {
     outcomes,
     async more(count) {
       const goal = complete() + count
-      await until(() => complete() >= goal, LOAD_WAIT_MS)
+      await until(() => complete() >= goal)
     },
     async stop() {
       state.stopped = true

@@ -9,8 +9,6 @@ import { serveJobs } from './jobs.ts'
 
 /** Short, so that recovery is quick: a hold of a lost gateway ends after about 5 s. */
 export const LEASE_MS = 3_000
-/** Lease, two sweeps a renewal apart, and as long again for a machine under load. */
-export const RECOVERED_MS = 20_000
 
 export interface FaultWorld {
   readonly upstream: FakeUpstream
