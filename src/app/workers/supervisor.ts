@@ -151,6 +151,9 @@ class Supervisor {
       return
     }
     this.#tell({ farebox: 'stop' })
+    // Here the port is closed before them: a connection given to one that had closed it itself
+    // would come back, and be kept unanswered until this process ends.
+    for (const { worker } of this.#slots) worker?.disconnect()
     const { clock, log, shutdownMs } = this.#options
     clock.after(shutdownMs + WORKER_STOP_GRACE_MS, () => {
       log.error({}, 'workers that do not stop are killed')

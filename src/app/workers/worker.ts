@@ -48,9 +48,11 @@ export function workerControl(clock: Clock): Control {
   const waiting = new Map<number, (text: string) => void>()
   let own: () => Promise<string> = () => Promise.resolve('')
   let asked = 0
+  let isStopping = false
   process.on('message', (value: unknown) => {
     const said = readMessage(value)
     if (said === null) return
+    if (said.farebox === 'stop') isStopping = true
     if (said.farebox === 'metrics') waiting.get(said.id)?.(said.text)
     else if (said.farebox !== 'ask-metrics') listeners[said.farebox]()
     else {
@@ -82,7 +84,7 @@ export function workerControl(clock: Clock): Control {
       }
     },
     leave() {
-      cluster.worker?.disconnect()
+      if (!isStopping) cluster.worker?.disconnect() // else the supervisor lets go, and only once
     },
     shows(given) {
       own = given
