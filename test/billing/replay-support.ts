@@ -1,7 +1,7 @@
 import { runReplay } from '../../src/app/replay.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import type { ReplayReport } from '../../src/reconcile/replay/replay.ts'
-import type { Db, Tx } from '../../src/store/db.ts'
+import type { Db, Row, Tx } from '../../src/store/db.ts'
 import { ids } from './support.ts'
 import type { SimWorld } from './sim-world.ts'
 
@@ -31,10 +31,12 @@ export function replayOf(
 export function breaking(db: Db, after: number): Db {
   let left = after
   const counted = (to: Tx): Tx['query'] => {
-    return async (sql, params) => {
+    return (sql, params) => {
       left -= 1
-      if (left < 0) throw new Error('killed')
-      return to.query(sql, params)
+      if (left >= 0) return to.query(sql, params)
+      const broken = Promise.reject<readonly Row[]>(new Error('killed'))
+      broken.catch(() => undefined) // as a store's own: statements sent together fail together
+      return broken
     }
   }
   return {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Customer } from '../support/admin.ts'
 import { startGateway, type Gateway } from '../support/gateway.ts'
+import { DEAD_PORT } from '../support/servers.ts'
 import { freshDatabase, redisUrl, type FreshDatabase } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 import { chatAnswer, chatStream } from './support/answers.ts'
-import { deadPort, post, requestIdOf } from './support/world.ts'
+import { post, requestIdOf } from './support/world.ts'
 import { answerJson, answerStream, startUpstream, type FakeUpstream } from './support/upstream.ts'
 
 const TOKENS = { input: 10, output: 5 }
@@ -27,7 +28,7 @@ beforeAll(async () => {
     startUpstream(),
     freshDatabase(),
   ])
-  const dead = `http://127.0.0.1:${await deadPort()}/v1`
+  const dead = `http://127.0.0.1:${DEAD_PORT}/v1`
   const openai = (url: string, more: Record<string, unknown>): Record<string, unknown> => ({
     protocol: 'openai',
     base_url: url.endsWith('/v1') ? url : `${url}/v1`,

@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Customer, Receipt } from '../support/admin.ts'
 import { startGateway, type Gateway } from '../support/gateway.ts'
+import { DEAD_PORT } from '../support/servers.ts'
 import { freshDatabase, redisUrl, type FreshDatabase } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 import { startHttpApi, type HttpApiServer } from './support/http-api.ts'
-import { deadPort, requestIdOf } from './support/world.ts'
+import { requestIdOf } from './support/world.ts'
 
 let api: HttpApiServer
 let database: FreshDatabase
@@ -43,7 +44,7 @@ beforeAll(async () => {
         free: http(),
         unpriced: http(),
         sold: http(),
-        dead: http({ base_url: `http://127.0.0.1:${await deadPort()}` }),
+        dead: http({ base_url: `http://127.0.0.1:${DEAD_PORT}` }),
       },
       prices: [
         { model: '*', input_usd_per_mtok: '1', per_request_usd: '9' }, // of models, not of APIs

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Customer, Receipt } from '../support/admin.ts'
 import { startGateway, type Gateway } from '../support/gateway.ts'
+import { DEAD_PORT } from '../support/servers.ts'
 import { freshDatabase, redisUrl, type FreshDatabase } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 import { startHttpApi, type HttpApiServer } from './support/http-api.ts'
-import { deadPort, requestIdOf } from './support/world.ts'
+import { requestIdOf } from './support/world.ts'
 
 const DUPLICATES = 60
 const GRANT_MICROS = 100_000_000
@@ -22,7 +23,7 @@ beforeAll(async () => {
     base_url: `${url}/base`,
     ...more,
   })
-  const dead = `http://127.0.0.1:${await deadPort()}`
+  const dead = `http://127.0.0.1:${DEAD_PORT}`
   const units = { json: 'usage.units', max: 50, missing: 7 }
   const options = {
     databaseUrl: database.url,

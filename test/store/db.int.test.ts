@@ -3,7 +3,7 @@ import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { sqlState, StoreAwayError } from '../../src/store/errors.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
-import { freePort } from '../support/servers.ts'
+import { DEAD_PORT } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 import { testDb } from './databases.ts'
 
@@ -197,7 +197,7 @@ describe('a Postgres connection that breaks', async () => {
   })
 
   test('a server that is not there is away', async () => {
-    const url = `postgres://postgres@127.0.0.1:${await freePort()}/none`
+    const url = `postgres://postgres@127.0.0.1:${DEAD_PORT}/none`
     const away = openPostgres({ url, poolMax: 1, log: silentLog })
     expect(await failure(away.query('SELECT 1', []))).toBeInstanceOf(StoreAwayError)
     expect(await failure(away.tx(() => Promise.resolve()))).toBeInstanceOf(StoreAwayError)

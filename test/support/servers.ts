@@ -150,6 +150,9 @@ export function freePort(): Promise<number> {
   })
 }
 
+/** Nobody listens there: it is no service's, and no process is given it as a free one. */
+export const DEAD_PORT = 4
+
 /** The first of `names` in PATH or in one of `folders`; null when there is none. */
 export function findProgram(
   names: readonly string[],

@@ -1,8 +1,8 @@
-import { createServer } from 'node:net'
 import { expect } from 'vitest'
 import { z } from 'zod'
 import type { Customer, Receipt } from '../../support/admin.ts'
 import { startGateway, type Gateway } from '../../support/gateway.ts'
+import { DEAD_PORT } from '../../support/servers.ts'
 import { freshDatabase, redisUrl } from '../../support/stores.ts'
 import { until } from '../../support/until.ts'
 import { chargeFor, CREDITS, MICROS, PRICES } from './money.ts'
@@ -39,15 +39,6 @@ export interface WorldOptions {
   readonly prices?: readonly Readonly<Record<string, unknown>>[]
   /** Stores of the test's own, the database empty. */
   readonly stores?: { readonly databaseUrl: string; readonly redisUrl: string }
-}
-
-/** A port on which nobody listens. */
-export async function deadPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 1
 }
 
 /**
@@ -102,7 +93,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const stores =
     database === null ? (options.stores ?? {}) : { databaseUrl: database.url, redisUrl: redisUrl() }
   const config = {
-    ...configFor(upstream.url, await deadPort(), options.prices ?? []),
+    ...configFor(upstream.url, DEAD_PORT, options.prices ?? []),
     ...options.config,
   }
   const start = (more: Readonly<Record<string, unknown>> = {}): Promise<Gateway> =>
