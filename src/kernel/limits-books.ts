@@ -31,6 +31,8 @@ export const RECONCILE_HOURLY_MS = 3 * 86_400_000
 export const RECONCILE_NIGHTLY_MS = 40 * 86_400_000
 /** How often a process sees whether a run is due or to be taken up. */
 export const RECONCILE_POLL_MS = 30_000
+/** After a start or a sleep, before a run is begun. */
+export const RECONCILE_CATCH_UP_MS = 120_000
 /** Payments of one page: each is five calls of Stripe's, and a page must end within a lease. */
 export const RECONCILE_LOOKS_MAX = 25
 /** Subscriptions that are listed to see a page of ours; what is left is asked for by name. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeReconciliation } from '../../src/app/reconcile.ts'
 import { RECONCILE_QUARANTINE_MS } from '../../src/kernel/limits-books.ts'
 import type { Reconcile } from '../../src/reconcile/run.ts'
-import { dueRun } from '../../src/reconcile/schedule.ts'
+import { dueRun, makeSchedule } from '../../src/reconcile/schedule.ts'
 import { aCustomer, LEASE_MS, makeWorld, openHold, type World } from '../admin/world.ts'
 
 let world: World
@@ -179,6 +179,36 @@ describe('a run', () => {
     const done = await reconcile.step()
     expect(done).toMatchObject({ check: null, checkNo: done?.checks })
     expect(done?.seen).toBeGreaterThanOrEqual(5)
+  })
+
+  test('is begun by a process only that has caught up after a start or a sleep', async () => {
+    let nowMs = Date.UTC(2027, 0, 2, 12)
+    let begun = 0
+    const hourAgo = nowMs - 2 * 3_600_000
+    const round = makeSchedule(
+      {
+        ...reconcile,
+        last: async () => {
+          const last = await reconcile.last()
+          if (last === null) throw new Error('nothing ran')
+          return { ...last, finishedMs: hourAgo, startedMs: hourAgo, nightlyMs: hourAgo }
+        },
+        begin() {
+          begun += 1
+          return Promise.resolve(null)
+        },
+      },
+      { ...world.clock, now: () => nowMs },
+    )
+    const after = async (ms: number): Promise<number> => {
+      nowMs += ms
+      await round()
+      return begun
+    }
+    expect([await after(0), await after(60_000), await after(59_000)]).toEqual([0, 0, 0])
+    expect(await after(1_000)).toBe(1)
+    expect([await after(3_600_000), await after(110_000)]).toEqual([1, 1])
+    expect(await after(10_000)).toBe(2)
   })
 
   test('is due each hour, and looks back further on a new day', () => {
