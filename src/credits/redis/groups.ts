@@ -60,12 +60,6 @@ function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
   let bySlot = new Map<number, Call<N>>()
   let count = 0
 
-  // New maps, because old tables of a map in long use keep things alive: see kernel/line.
-  function closeLast(): void {
-    byPart = new Map()
-    bySlot = new Map()
-  }
-
   return {
     find(input: Input<N>, name: string, inc: number, slot: number): Call<N> | null {
       const grows = (call: Call<N> | undefined, most: number): call is Call<N> =>
@@ -88,7 +82,8 @@ function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
       call.isOpen = false
       count -= 1
       if (count === 0) {
-        closeLast()
+        // New maps: old tables of a map in long use keep things alive, see kernel/line.
+        ;[byPart, bySlot] = [new Map(), new Map()]
         return
       }
       if (bySlot.get(slot) === call) bySlot.delete(slot)
