@@ -1,130 +1,32 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { LapsedHold } from '../../src/credits/commands.ts'
-import { makeEmbeddedStore } from '../../src/credits/embedded/store.ts'
-import { lapsedEverywhere, type Run } from '../../src/credits/lapsed.ts'
-import { makeRedisTransport, readScripts } from '../../src/credits/redis/transport.ts'
-import { shardOf } from '../../src/credits/shard.ts'
-import {
-  NOSCRIPT,
-  type CommandName,
-  type Input,
-  type Transport,
-} from '../../src/credits/transport.ts'
 import { micros } from '../../src/kernel/money.ts'
-import { silentLog } from '../../src/kernel/log.ts'
 import type { BudgetPeriod, KeySnapshot } from '../../src/ledger/ledger.ts'
-import { oneNode } from '../../src/store/redis-nodes.ts'
-import { openRedis, type RedisStore } from '../../src/store/redis.ts'
-import { startRedis, type RedisServer } from '../support/stores.ts'
+import { startTwins, TwinAccount, type Twins } from './twins.ts'
 
 /**
  * The Lua scripts, run by a real Redis, and the embedded engine give the same answers and hold the
- * same state after any sequence of commands. The scripts' clock is set by the test: their only
- * reading of TIME is replaced by one of a hash.
+ * same state after any sequence of commands.
  */
-const TIME = "redis.call('TIME')"
 const START_MS = Date.UTC(2026, 0, 30, 23, 59, 50)
 
-let server: RedisServer
-let redis: RedisStore
-let lua: Transport
-
+let twins: Twins
 beforeAll(async () => {
-  server = await startRedis()
-  redis = openRedis({ url: server.url, log: silentLog })
-  const scripts = new Map(
-    [...readScripts()].map(([name, source]) => {
-      const body = source.body.replace(TIME, "redis.call('HMGET', 'test:time', 's', 'us')")
-      return [name, { ...source, body }]
-    }),
-  )
-  lua = makeRedisTransport({ nodes: oneNode(redis), scripts })
+  twins = await startTwins()
 })
-
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
-})
+afterAll(() => twins.stop())
 
 type Op = (world: World) => Promise<void>
 
 /** One account on both sides, and what the sequence has seen of it. */
-class World {
-  readonly account = `acct ${randomUUID()}`
-  inc = 1
-  nowMs = START_MS
+class World extends TwinAccount {
   readonly tokens = new Map<string, string>()
-  readonly store = makeEmbeddedStore({ clock: { now: () => this.nowMs } })
-  readonly embedded = this.store.connect()
 
-  async both<N extends CommandName>(name: N, input: Input<N>) {
-    const shard = shardOf(this.account)
-    const expected = await this.embedded.run(name, shard, input, this.inc)
-    const actual = await lua.run(name, shard, input, this.inc)
-    expect({ name, reply: sorted(actual) }).toEqual({ name, reply: sorted(expected) })
-    return expected
-  }
-
-  async together<N extends CommandName>(name: N, inputs: readonly Input<N>[]) {
-    const shard = shardOf(this.account)
-    const on = (side: Transport) =>
-      Promise.all(inputs.map((input) => side.run(name, shard, input, this.inc)))
-    const expected = await on(this.embedded)
-    expect({ name, replies: await on(lua) }).toEqual({ name, replies: expected })
-  }
-
-  async time(nowMs: number): Promise<void> {
-    this.nowMs = nowMs
-    const us = (nowMs % 1000) * 1000 + 999
-    await redis.send('HSET', 'test:time', 's', Math.floor(nowMs / 1000), 'us', us)
-  }
-
-  async incarnation(inc: number): Promise<void> {
-    this.inc = inc
-    await this.embedded.loadScripts('', inc)
-    await lua.loadScripts(lua.nodeOf(0), inc)
-  }
-
-  /** What recovery finds. Looking for it moves what it is found by. */
-  async lapsed(side: Transport): Promise<readonly LapsedHold[]> {
-    const run: Run = async (name, _shard, input) => {
-      const reply = await side.run(name, shardOf(this.account), input, this.inc)
-      if (reply === NOSCRIPT) throw new Error('the scripts are not loaded')
-      return reply
-    }
-    const all = await lapsedEverywhere(run, { kind: side.kind, shards: 1 })
-    return byHold(all.filter((hold) => hold.accountId === this.account))
-  }
-
-  async compareLapsed(): Promise<void> {
-    expect(await this.lapsed(lua)).toEqual(await this.lapsed(this.embedded))
-  }
-
-  async compareViews(): Promise<void> {
-    const { account: accountId } = this
-    const shard = shardOf(accountId)
-    const views = async (side: Transport) => {
-      const account = await side.run('view-account', shard, { accountId }, this.inc)
-      const keys = KEYS.map((keyId) => side.run('view-key', shard, { accountId, keyId }, this.inc))
-      return {
-        account: sorted(account),
-        keys: (await Promise.all(keys)).map(sorted),
-        lapsed: await this.lapsed(side),
-      }
-    }
-    expect(await views(lua)).toEqual(await views(this.embedded))
+  constructor() {
+    super(twins, KEYS, START_MS)
   }
 }
-
-const byHold = <T extends { holdId: string }>(holds: readonly T[]): readonly T[] =>
-  [...holds].sort((a, b) => (a.holdId < b.holdId ? -1 : 1))
-
-const sorted = (view: unknown): unknown =>
-  typeof view === 'object' && view !== null && 'holds' in view && Array.isArray(view.holds)
-    ? { ...view, holds: byHold(view.holds) }
-    : view
 
 const KEYS = ['plain', 'limited', 'other']
 const key = fc.constantFrom(...KEYS)

@@ -104,8 +104,8 @@ export function loadKey(state: s.State, command: t.LoadKey, inc: number, nowMs: 
   const { snapshot } = command
   const budget = budgetOf(snapshot)
   if (budget !== null) {
-    const isEarly = snapshot.periodStartDay > periodStart(budget.period, dayOf(nowMs))
-    if (isEarly || snapshot.version < key.seen) return { kind: 'refused' }
+    const isOther = snapshot.periodStartDay !== periodStart(budget.period, dayOf(nowMs))
+    if (isOther || snapshot.version < key.seen) return { kind: 'refused' }
   }
   const sum = sumKey(account, command.keyId, snapshot.periodStartDay)
   const before = key.facts?.inc === inc ? key.facts : null

@@ -53,11 +53,7 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
   if (refused !== null) return refused
   for (const limits of [key, facts]) takeRates(limits, tokens, nowMs)
 
-  if (key.budget !== null) {
-    key.budget.startDay = budget.startDay
-    key.budget.spend = budget.spend + amount
-    key.budget.held = budget.held + amount
-  }
+  takeBudget(key, budget, amount)
   facts.available -= amount
   facts.held += amount
   putHold(account, command.holdId, {
@@ -115,6 +111,13 @@ function budgetNow(account: Account, keyId: string, key: KeyFacts, day: number):
   if (startDay <= budget.startDay) return { ...budget, left: budget.limit - budget.spend }
   const { spend, held } = sumKey(account, keyId, startDay)
   return { startDay, spend, held, left: budget.limit - spend }
+}
+
+function takeBudget(key: KeyFacts, { startDay, spend, held }: BudgetNow, amount: number): void {
+  if (key.budget === null) return
+  // Nothing that was posted is in the spend of a new period: clear gives none of it back.
+  if (startDay !== key.budget.startDay) key.loadVersion = 0
+  Object.assign(key.budget, { startDay, spend: spend + amount, held: held + amount })
 }
 
 type RateRefusal = Extract<ReserveReply, { kind: 'rate' }>

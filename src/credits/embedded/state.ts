@@ -80,7 +80,8 @@ export interface KeyFacts extends Limits {
   readonly budget: Budget | null
   readonly periodStartDay: number
   readonly changeSeq: number
-  readonly loadVersion: number
+  /** 0 = a new period has begun since: nothing posted is in the spend. */
+  loadVersion: number
 }
 
 export interface Key extends Loading {

@@ -20,9 +20,9 @@ end
 
 local now, budgeted, start = now_ms(), ARGV[5] ~= '', tonumber(ARGV[7])
 if budgeted then
-  -- A period that has not begun by this clock: its spend is not the one that counts now.
-  local early = start > period_start(ARGV[6], math.floor(now / 86400000))
-  if early or version < tonumber(a[3]) then return { 'refused' } end
+  -- Of another period than this clock's: what was posted in this one would be forgotten with it.
+  local other = start ~= period_start(ARGV[6], math.floor(now / 86400000))
+  if other or version < tonumber(a[3]) then return { 'refused' } end
 end
 
 local rlvl, rat = load_level(ARGV[9], a[5] == INC, a[8], a[9], a[10], now)

@@ -74,7 +74,10 @@ local function write_key(name, key)
     w[#w + 1] = field
     w[#w + 1] = int(n)
   end
-  if key.start then set('start', key.start) end
+  if key.start then
+    set('start', key.start)
+    set('lver', 0) -- nothing that was posted is in this spend: clear gives none of it back
+  end
   if key.budget then
     set('spend', key.spend)
     set('held', key.held)
