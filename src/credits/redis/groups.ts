@@ -83,7 +83,8 @@ function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
       count -= 1
       if (count === 0) {
         // New maps: old tables of a map in long use keep things alive, see kernel/line.
-        ;[byPart, bySlot] = [new Map(), new Map()]
+        byPart = new Map()
+        bySlot = new Map()
         return
       }
       if (bySlot.get(slot) === call) bySlot.delete(slot)
