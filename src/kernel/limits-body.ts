@@ -37,3 +37,7 @@ export const SENT_PIECE_BYTES = 256 * 1024
 export const SERVICE_TIER_CHARS_MAX = 256
 /** Text beyond every model's context is not counted exactly: no count could make it fit. */
 export const COUNTED_TEXT_BYTES_MAX = 8 * 1024 * 1024
+/** A string of a large event that is longer is passed over: no name, reason or number is. */
+export const CUT_STRING_BYTES = 16 * 1024
+/** What is left of a large event then: parsed in a few milliseconds, whatever it is. */
+export const CONDENSED_BYTES_MAX = 512 * 1024

@@ -124,8 +124,8 @@ export function makeGeminiTap(view: RequestView): StreamTap {
       return 'pass'
     },
     // An answer of JSON under the wrong content type is no event, but it is not nothing.
-    silent: (raw) => {
-      if (/^\s*[[\]{,]/.test(raw.toString('latin1'))) text.skipped(raw.length)
+    silent: (raw, size) => {
+      if (/^\s*[[\]{,]/.test(raw.toString('latin1'))) text.skipped(size)
     },
   })
   const all = withUnread(text, () => splitter.unread?.size ?? 0)

@@ -8,7 +8,7 @@ const BLOCK_BYTES_MAX = 64 * 1024
  * copied once into blocks, so that an event of n bytes costs O(n) whatever its pieces.
  */
 export class HeldBytes {
-  private pieces: Buffer[] = []
+  private done: Buffer[] = []
   private block: Buffer | null = null
   private blockUsed = 0
   /** Bytes held. */
@@ -18,18 +18,24 @@ export class HeldBytes {
     if (piece.length === 0) return
     if (this.size === 0 || piece.length >= SMALL_BYTES) {
       this.closeBlock()
-      this.pieces.push(piece)
+      this.done.push(piece)
     } else {
       this.copy(piece)
     }
     this.size += piece.length
   }
 
+  /** A view of them in their order. */
+  pieces(): readonly Buffer[] {
+    if (this.block === null) return this.done
+    return [...this.done, this.block.subarray(0, this.blockUsed)]
+  }
+
   /** Hands over the pieces in their order and is empty after. */
   take(): Buffer[] {
     this.closeBlock()
-    const { pieces } = this
-    this.pieces = []
+    const pieces = this.done
+    this.done = []
     this.size = 0
     return pieces
   }
@@ -44,7 +50,7 @@ export class HeldBytes {
   }
 
   private closeBlock(): void {
-    if (this.block !== null) this.pieces.push(this.block.subarray(0, this.blockUsed))
+    if (this.block !== null) this.done.push(this.block.subarray(0, this.blockUsed))
     this.block = null
   }
 }

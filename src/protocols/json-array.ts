@@ -1,5 +1,5 @@
 import { SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
-import { HeldBytes } from './held-bytes.ts'
+import { HeldEvent } from './held-event.ts'
 import type { TapOutput } from './protocol.ts'
 import type { SseVerdict } from './sse-event.ts'
 
@@ -44,7 +44,7 @@ export function makeArraySplitter(
 class Splitter implements ArraySplitter {
   readonly #handler: ArrayHandler
   readonly #bytesMax: number
-  readonly #held = new HeldBytes()
+  readonly #held = new HeldEvent()
   #depth = 0
   /** Depth at which elements begin: 1 in an array. */
   #base = 0
@@ -110,8 +110,10 @@ class Splitter implements ArraySplitter {
   }
 
   #finish(out: { pass: Buffer[]; final: Buffer[] }, last: Buffer): void {
-    if (this.unread + this.#held.size + last.length > this.#bytesMax) {
-      this.#handler.oversized(this.unread + this.#held.size + last.length)
+    const bytes = this.unread + this.#held.size + last.length
+    const whole = bytes > this.#bytesMax || this.unread > 0 ? null : this.#held.whole(last)
+    if (whole === null) {
+      this.#handler.oversized(bytes)
       this.unread = 0
       this.elements += 1
       out[this.#final ? 'final' : 'pass'].push(...this.#held.take(), last)
@@ -121,9 +123,7 @@ class Splitter implements ArraySplitter {
     if (this.#isOver) this.#skip(pieces)
     if (!this.closed) {
       // Before the element are white space and a comma, before the first one the bracket.
-      const text = Buffer.concat(pieces)
-        .toString('utf8')
-        .replace(/^\s*[[,]?\s*/, '')
+      const text = whole.toString('utf8').replace(/^\s*[[,]?\s*/, '')
       if (this.#handler.element(text) === 'final') this.#final = true
       this.elements += 1
       if (this.#base === 0) this.closed = true
@@ -137,7 +137,7 @@ class Splitter implements ArraySplitter {
 
   /** Nothing was made of these bytes, nor of what of the same element went before them. */
   #skip(pieces: readonly Buffer[]): void {
-    const isBlank = Buffer.concat(pieces).toString('latin1').trim() === ''
+    const isBlank = pieces.every((piece) => piece.toString('latin1').trim() === '')
     const bytes = this.unread + pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.unread = 0
     if (bytes > 0 && !isBlank) this.#handler.oversized(bytes)
@@ -146,11 +146,9 @@ class Splitter implements ArraySplitter {
   /** Keeps the element that is not complete yet; lets it go once it is too large. */
   #hold(out: { pass: Buffer[]; final: Buffer[] }, rest: Buffer): void {
     if (rest.length === 0) return
-    if (this.unread === 0 && this.#held.size + rest.length <= this.#bytesMax) {
-      this.#held.add(rest)
-      return
-    }
-    const pieces = [...this.#held.take(), rest]
+    const isSmall = this.unread === 0 && this.#held.size + rest.length <= this.#bytesMax
+    if (this.#held.add(rest) && isSmall) return
+    const pieces = this.#held.take()
     this.unread += pieces.reduce((sum, piece) => sum + piece.length, 0)
     out[this.#final ? 'final' : 'pass'].push(...pieces)
   }

@@ -1,8 +1,9 @@
 import { DEFERRED_EVENT_CHARS_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
+import { cutBytes } from './condensed.ts'
 import { parseJson } from './json.ts'
 import type { Produced } from './protocol.ts'
 
-/** Takes text that an event or answer says was produced; anything but a string is ignored. */
+/** Takes text that an event or answer says was produced; of one cut out, how much it was. */
 export type AddText = (text: unknown) => void
 
 export interface OutputText {
@@ -42,6 +43,7 @@ export function makeOutputText(
   let chars = 0
   let beyond = 0
   const add: AddText = (text) => {
+    beyond += cutBytes(text) ?? 0
     if (typeof text !== 'string' || text === '') return
     const kept = text.slice(0, Math.max(0, OUTPUT_TEXT_CHARS_MAX - chars))
     beyond += text.length - kept.length

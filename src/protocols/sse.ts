@@ -1,9 +1,9 @@
 import { ANSWER_TAIL_BYTES, SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
 import { ByteEnds } from './byte-ends.ts'
-import { HeldBytes } from './held-bytes.ts'
+import { HeldEvent } from './held-event.ts'
 import type { TapOutput } from './protocol.ts'
-import { LineEnds, readSseEvent, type SseEvent, type SseVerdict } from './sse-event.ts'
+import { LineEnds, readSseEvent, readSseHead, type SseEvent, type SseVerdict } from './sse-event.ts'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -16,8 +16,11 @@ export interface SseHandler {
    * end; says what becomes of those bytes. Must not throw.
    */
   oversized(ends: ByteEnds): SseVerdict
-  /** A block that is no event: comments, blank lines, or nothing that belongs into a stream. */
-  silent?(raw: Buffer): void
+  /**
+   * A block of so many bytes that is no event: comments, blank lines, or nothing that belongs into
+   * a stream.
+   */
+  silent?(raw: Buffer, size: number): void
 }
 
 export interface SseSplitter {
@@ -29,8 +32,9 @@ export interface SseSplitter {
 
 /**
  * Splits a stream of server-sent events at byte level: what goes out is what came in, byte for
- * byte, save dropped events, and at most the current event is held back. An event beyond
- * `eventBytesMax` passes without being read or held. Time is linear in the bytes, whatever the
+ * byte, save dropped events, and at most the current event is held back. A large one is read
+ * without its long strings (`Condensed`); one with too much in it even so, or beyond
+ * `eventBytesMax`, passes without being read or held. Time is linear in the bytes, whatever the
  * chunks; bytes are passed as parts of their chunks, not copied. Source: providers.md §6.
  */
 export function makeSseSplitter(
@@ -83,7 +87,7 @@ const NO_BYTES = Buffer.alloc(0)
 class Splitter implements SseSplitter {
   private readonly handler: SseHandler
   private readonly eventBytesMax: number
-  private readonly held = new HeldBytes()
+  private readonly held = new HeldEvent()
   /** The current line has no byte yet: if it ends now it is blank and ends the event. */
   private lineEmpty = true
   /** The last byte was a CR: a LF that follows belongs to the same line end. */
@@ -134,41 +138,39 @@ class Splitter implements SseSplitter {
 
   end(): TapOutput {
     const out = new Output(NO_BYTES)
-    const size = this.held.size
-    const pieces = this.held.take()
-    if (size > 0) out.pieces(this.judge(Buffer.concat(pieces, size)), pieces)
+    const { size } = this.held
+    const whole = this.held.whole(NO_BYTES)
+    if (whole === null) this.letGo(out)
+    else if (size > 0) out.pieces(this.judge(whole, size), this.held.take())
     this.closeUnread()
     return out
   }
 
   /** The event that began in held bytes or at `start` is complete at `end`. */
   private finish(out: Output, chunk: Buffer, start: number, end: number): void {
-    const size = this.held.size + end - start
-    if (this.unread !== null || size > this.eventBytesMax) {
-      this.letGo(out).add(chunk.subarray(start, end))
-      this.lastVerdict = this.closeUnread()
-      out.range(this.lastVerdict, start, end)
-      return
-    }
     const rest = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end)
-    const pieces = this.held.take()
-    const raw = pieces.length === 0 ? rest : Buffer.concat([...pieces, rest], size)
-    const verdict = this.judge(raw)
-    out.pieces(verdict, pieces)
-    out.range(verdict, start, end)
-    this.lastVerdict = verdict
+    const size = this.held.size + rest.length
+    const isOversized = this.unread !== null || size > this.eventBytesMax
+    const whole = isOversized ? null : this.held.whole(rest)
+    if (whole === null) {
+      this.letGo(out).add(rest)
+      this.lastVerdict = this.closeUnread()
+    } else {
+      const pieces = this.held.take()
+      this.lastVerdict = this.judge(whole, size)
+      out.pieces(this.lastVerdict, pieces)
+    }
+    out.range(this.lastVerdict, start, end)
   }
 
   /** What is left of the chunk belongs to an event that goes on. */
   private hold(out: Output, chunk: Buffer, start: number): void {
-    const restBytes = chunk.length - start
-    if (restBytes === 0) return
-    if (this.unread !== null || this.held.size + restBytes > this.eventBytesMax) {
-      this.letGo(out).add(chunk.subarray(start))
+    if (start === chunk.length) return
+    const rest = chunk.subarray(start)
+    if (this.unread !== null || this.held.size + rest.length > this.eventBytesMax) {
+      this.letGo(out).add(rest)
       out.range(this.terminal ? 'final' : 'pass', start, chunk.length)
-      return
-    }
-    this.held.add(chunk.subarray(start))
+    } else if (!this.held.add(rest)) this.letGo(out)
   }
 
   /** Lets go of what is held of an oversized event. */
@@ -191,11 +193,13 @@ class Splitter implements SseSplitter {
     return this.terminal ? 'final' : verdict
   }
 
-  private judge(raw: Buffer): SseVerdict {
-    const event = readSseEvent(raw, this.lineEnds)
+  /** `whole` is what is to be read of `size` bytes. */
+  private judge(whole: Buffer, size: number): SseVerdict {
+    const isCut = whole.length !== size
+    const event = isCut ? readSseHead(whole) : readSseEvent(whole, this.lineEnds)
     this.lineEnds = []
     const spoken = event.data !== null || event.type !== ''
-    if (!spoken) this.handler.silent?.(raw)
+    if (!spoken) this.handler.silent?.(whole, size)
     const verdict = spoken ? this.handler.event(event) : 'pass'
     if (verdict === 'final') this.terminal = true
     return this.terminal ? 'final' : verdict

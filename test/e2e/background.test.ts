@@ -238,7 +238,7 @@ describe('a background response', () => {
     const streamed = await prepare(world.gateway)
     world.upstream.on(streamed.model, (call) => {
       call.out.writeHead(200, { 'content-type': 'text/event-stream' })
-      const more = { instructions }
+      const more = { instructions, tools: new Array(40_000).fill({ type: 'one of many' }) }
       call.out.write(responseStart(streamed.model, { id: streamed.id, more }).join(''))
     })
     const asked = { model: streamed.model, input: 'x', background: true, stream: true as const }

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Agent } from 'undici'
 import { cancel, lookAt } from '../../src/gateway/background/look.ts'
@@ -86,7 +87,8 @@ describe('a provider that is asked about a response', () => {
     server.close()
   })
   const usage = { input_tokens: 45, output_tokens: 17 }
-  const output = [{ type: 'image_generation_call', result: 'A'.repeat(9 * MB) }]
+  const output = Array.from({ length: MB / 4 }, () => ({ type: 'message' }))
+  const buckets = { input_tokens: 45, output_tokens: 17 }
   const head = { id: 'resp_1', object: 'response', created_at: 1 }
   const look = (body: unknown, status = 200) => {
     answer = { status, body: Buffer.isBuffer(body) ? body : json(body) }
@@ -95,7 +97,6 @@ describe('a provider that is asked about a response', () => {
 
   it('tells its usage however large the response is', async () => {
     const small = await look({ ...head, status: 'completed', output: [], usage })
-    const buckets = { input_tokens: 45, output_tokens: 17 }
     expect(small).toMatchObject({ kind: 'ended', report: { usage: buckets } })
     const whole = { ...head, status: 'completed', model: 'm-1', output, usage, user: null }
     const found = await look(whole)
@@ -113,6 +114,24 @@ describe('a provider that is asked about a response', () => {
       status: 200,
     })
     expect(await look({ output, status: 'completed', usage })).toMatchObject({ kind: 'ended' })
+  })
+
+  it('tells all of a response that is large by its pictures, and keeps nobody waiting', async () => {
+    const picture = { id: 'ig_1', type: 'image_generation_call', result: 'A'.repeat(9 * MB) }
+    const body = json({ ...head, output: [picture], status: 'completed', model: 'm-1', usage })
+    const turns: number[] = []
+    for (let round = 0; round < 6; round += 1) {
+      const loop = monitorEventLoopDelay({ resolution: 1 })
+      loop.enable()
+      const found = await look(body)
+      loop.disable()
+      turns.push(loop.max / 1e6)
+      expect(found).toMatchObject({
+        kind: 'ended',
+        report: { usage: { ...buckets, images: 1 }, model: 'm-1', storedIds: ['resp_1', 'ig_1'] },
+      })
+    }
+    expect(Math.min(...turns)).toBeLessThan(15)
   })
 
   it('is asked again where it does not tell', async () => {

@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
-import { ANSWER_METER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../../kernel/limits.ts'
+import { ANSWER_TAIL_BYTES } from '../../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES, BACKGROUND_LOOK_MS_MAX } from '../../kernel/limits-media.ts'
 import { answerHead } from '../../protocols/answer-head.ts'
 import { ByteEnds } from '../../protocols/byte-ends.ts'
+import { Condensed } from '../../protocols/condensed.ts'
 import { isObject, objectOr, parseJson } from '../../protocols/json.ts'
 import { meterResponsesAnswer, meterResponsesEnds } from '../../protocols/openai-responses-meter.ts'
 import type { MeterReport } from '../../protocols/protocol.ts'
@@ -47,7 +48,7 @@ export async function lookAt(upstream: Provider, responseId: string): Promise<Lo
   return { kind: 'ended', report: meterResponsesAnswer(whole) }
 }
 
-/** By the ends of a response too large to be kept. Its usage, written last, is null until then. */
+/** By the ends of a response with too much in it. Its usage, written last, is null until then. */
 function lookAtEnds(head: Buffer, tail: Buffer): Look {
   const report = meterResponsesEnds(head, tail)
   const { status } = answerHead(head)
@@ -61,9 +62,13 @@ interface Answer {
   readonly headers: IncomingHttpHeaders
 }
 
-/** The body, decoded; whole = null where it is too large to be kept. Throws where it breaks off. */
+/**
+ * The body, decoded and less its long strings; whole = null where too much is left. Throws where it
+ * breaks off.
+ */
 async function readAnswer({ body, headers }: Answer) {
-  const parts: Buffer[] = []
+  const condensed = new Condensed()
+  let mayBeRead = true
   const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
   const makeDecoder = decoderOf(headers)
   // Errors of either come out of the loop.
@@ -71,11 +76,9 @@ async function readAnswer({ body, headers }: Answer) {
   for await (const part of plain) {
     if (!Buffer.isBuffer(part)) continue
     ends.add(part)
-    if (ends.size <= ANSWER_METER_BYTES_MAX) parts.push(part)
-    else parts.length = 0
+    mayBeRead &&= condensed.add(part)
   }
-  const whole = ends.size <= ANSWER_METER_BYTES_MAX ? Buffer.concat(parts) : null
-  return { whole, head: ends.head(), tail: ends.tail() }
+  return { whole: mayBeRead ? condensed.take() : null, head: ends.head(), tail: ends.tail() }
 }
 
 /**

@@ -5,7 +5,8 @@ import {
 } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import { eventHead } from '../../protocols/answer-head.ts'
-import type { SseEvent } from '../../protocols/sse-event.ts'
+import type { ByteEnds } from '../../protocols/byte-ends.ts'
+import { readSseHead, type SseEvent } from '../../protocols/sse-event.ts'
 import { makeSseSplitter, type SseSplitter } from '../../protocols/sse.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
 import type { BodySink, Flow } from '../forward.ts'
@@ -61,7 +62,11 @@ class BackgroundStream implements BodySink {
       this.#hear(each)
       return 'pass'
     }
-    const oversized = (): 'pass' => 'pass' // it was given up before
+    const oversized = (ends: ByteEnds): 'pass' => {
+      this.#hear(readSseHead(ends.head()))
+      if (!this.#decided) this.#stop(this.#lose(null))
+      return 'pass'
+    }
     this.#scout = makeSseSplitter({ event, oversized }, BACKGROUND_ANSWER_BYTES_MAX)
   }
 
