@@ -3,6 +3,8 @@ export interface Caller {
   readonly keyId: string
   readonly keyKind: 'client' | 'backend'
   readonly accountId: string
+  /** As it was read: the credit engine decides. */
+  readonly accountStatus: 'active' | 'frozen' | 'suspended'
   /** change_seq of the key as it was read: the credit engine must know it as new. */
   readonly keySeq: number
   /** Globs ("gpt-*"); null = all. */

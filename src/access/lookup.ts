@@ -31,6 +31,7 @@ const callerRow = z
     plan_models: names,
     plan_endpoints: names,
     markup: z.string().nullable(),
+    account_status: z.enum(['active', 'frozen', 'suspended']).nullable(),
     account_seq: z.number().nullable(),
   })
   .transform((row): FoundCaller & { hash: string } => ({
@@ -39,6 +40,7 @@ const callerRow = z
       keyId: row.key_id,
       keyKind: row.kind,
       accountId: row.account_id ?? '',
+      accountStatus: row.account_status ?? 'active',
       keySeq: row.key_seq,
       models: row.models,
       endpoints: row.endpoints,

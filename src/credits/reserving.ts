@@ -43,6 +43,9 @@ export type Reserving = (request: HoldRequest) => Promise<Reserved | Refusal>
 const AWAY = refuse('gateway_unavailable', 'Credits cannot be checked right now. Try again.')
 const UNKNOWN_KEY = refuse('invalid_api_key', 'Invalid API key.')
 
+export const refuseBlocked = (status: 'frozen' | 'suspended'): Refusal =>
+  refuse('account_frozen', `This account is ${status}. Contact its operator.`)
+
 /** What a reply that is not a hold says to the caller. */
 function refusalOf(reply: Exclude<ReserveReply, Granted>): Refusal {
   switch (reply.kind) {
@@ -72,7 +75,7 @@ function refusalOf(reply: Exclude<ReserveReply, Granted>): Refusal {
         },
       )
     case 'account_blocked':
-      return refuse('account_frozen', `This account is ${reply.status}. Contact its operator.`)
+      return refuseBlocked(reply.status)
     case 'key_invalid':
       return UNKNOWN_KEY
     case 'too_late':

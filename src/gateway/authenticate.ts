@@ -92,8 +92,8 @@ export function actFor(
   )
 }
 
-const actingAs = ({ accountId, markup, planModels, planEndpoints }: Subject) => ({
-  ...{ accountId, markup, planModels, planEndpoints },
+const actingAs = ({ accountId, accountStatus, markup, planModels, planEndpoints }: Subject) => ({
+  ...{ accountId, accountStatus, markup, planModels, planEndpoints },
 })
 
 const asSubject = (caller: Caller, subject: Subject | null): Authenticated =>

@@ -22,7 +22,10 @@ afterAll(() => world.close())
 
 test('a release that Redis did not hear is repeated until it is', async () => {
   const { accountId, keyId } = await aCustomer(world, '10')
-  const anything = { models: null, endpoints: null, planModels: null, planEndpoints: null }
+  const anything = {
+    ...{ models: null, endpoints: null, planModels: null, planEndpoints: null },
+    accountStatus: 'active' as const,
+  }
   const of = { accountId, keyId, keyKind: 'client', keySeq: 0, markup: null } as const
   const who: Caller = { ...of, ...anything }
   const asked = { amount: { micros: micros(4) }, price: null, ttlMs: 3_600_000, metadata: {} }

@@ -253,6 +253,7 @@ describe('a large sound whose model comes before it', () => {
       [403, frozen, newModel(), TRANSCRIPTIONS],
       [404, await world.customer('10'), newModel('unpriced'), edits],
       [403, await world.customer('10', limits), newModel(), edits],
+      [403, frozen, newModel(), edits],
     ] as const) {
       const name = path === edits ? 'image' : 'file'
       const body = form(['model', model], [name, SOUND])

@@ -56,6 +56,7 @@ afterEach(() => open?.destroy())
 
 const CALLER: Caller = {
   accountId: 'acct',
+  accountStatus: 'active',
   keyId: 'key',
   keyKind: 'client',
   models: null,

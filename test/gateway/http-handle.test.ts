@@ -38,6 +38,7 @@ function arrivalAt(now: number): HttpArrival {
     out: new ServerResponse(request),
     caller: {
       ...{ keyId: 'k', keyKind: 'client', accountId: 'a', keySeq: 1, markup: null },
+      accountStatus: 'active',
       ...{ models: null, endpoints: null, planModels: null, planEndpoints: null },
     },
   })

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { refuseBlocked } from '../../credits/reserving.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { FORM_DRAIN_BYTES_MAX, FORM_MEMORY_BYTES } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
@@ -97,7 +98,9 @@ function barred(
   { protocol, caller, startedAtMs }: Coming,
   upload: Upload,
 ): Refusal | null {
-  const model = upload.isOver ? null : modelOf(upload.soFar())
+  if (upload.isOver) return null
+  if (caller.accountStatus !== 'active') return refuseBlocked(caller.accountStatus)
+  const model = modelOf(upload.soFar())
   return model === null ? null : refuseAtOnce(deps, protocol, caller, model, startedAtMs)
 }
 
