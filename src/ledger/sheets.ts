@@ -2,10 +2,10 @@ import { invariant } from '../kernel/invariant.ts'
 import type { Param, Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
-import { plainColumn, textColumn } from './columns.ts'
 import type { Posting } from './plan.ts'
+import { recordArray, type Field } from './records.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
-import { spendRows, usageColumns } from './usage-rows.ts'
+import { receiptFields, spendRows } from './usage-rows.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'lock-accounts',
@@ -125,40 +125,44 @@ export function sendSheets(
 ): Promise<readonly Row[]> {
   const now = new Date(nowMs)
   const newLots = sheets.flatMap((sheet) => sheet.newLots.map((lot) => newLotJson(sheet, lot)))
-  const changed = sheets.flatMap((sheet) =>
-    [...sheet.changedLots].filter((lot) => !sheet.newLots.includes(lot)).map(changedLotJson),
-  )
-  const accounts = sheets.map(accountJson)
-  const json = [accounts, changed, spendRows(postings)].map((list) => JSON.stringify(list))
-  const columns = [...entryColumns(sheets), ...usageColumns(postings)]
   if (newLots.length > 0) void tx.query(sql['insert-lots'], [JSON.stringify(newLots), now])
-  const holds = textColumn(unposted, (holdId) => holdId)
-  return tx.query(sql['write-sheets'], [...json, now, ...columns, holds])
+  return tx.query(sql['write-sheets'], [
+    recordArray(sheets.map(accountFields)),
+    recordArray(sheets.flatMap(changedLots)),
+    recordArray(spendRows(postings)),
+    now,
+    recordArray(sheets.flatMap(entryRows)),
+    recordArray(postings.map(receiptFields)),
+    `{${unposted.join(',')}}`,
+  ])
 }
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
-const accountJson = ({ account, was }: Sheet) => ({
-  id: account.id,
-  was_version: was.version,
-  was_change_seq: was.changeSeq,
-  was_posted_micros: was.postedMicros,
-  posted_micros: account.postedMicros,
-  debt_micros: account.debtMicros,
-  overage_micros: account.overageMicros,
-  version: account.version,
-  entry_seq: account.entrySeq,
-  next_change_at: iso(account.nextChangeAtMs),
-  change_seq: account.changeSeq,
-})
+const accountFields = ({ account, was }: Sheet): Field[] => [
+  account.id,
+  was.version,
+  was.changeSeq,
+  was.postedMicros,
+  account.postedMicros,
+  account.debtMicros,
+  account.overageMicros,
+  account.version,
+  account.entrySeq,
+  iso(account.nextChangeAtMs),
+  account.changeSeq,
+]
 
-const changedLotJson = (lot: LotState) => ({
-  id: lot.id,
-  state: lot.state,
-  remaining_micros: lot.remainingMicros,
-  expired_micros: lot.expiredMicros,
-  expired_at: iso(lot.expiredAtMs),
-})
+const changedLots = ({ changedLots, newLots }: Sheet): Field[][] =>
+  [...changedLots].filter((lot) => !newLots.includes(lot)).map(lotFields)
+
+const lotFields = (lot: LotState): Field[] => [
+  lot.id,
+  lot.state,
+  lot.remainingMicros,
+  lot.expiredMicros,
+  iso(lot.expiredAtMs),
+]
 
 const newLotJson = (sheet: Sheet, lot: LotState) => ({
   id: lot.id,
@@ -175,20 +179,16 @@ const newLotJson = (sheet: Sheet, lot: LotState) => ({
   reference_id: lot.referenceId,
 })
 
-function entryColumns(sheets: readonly Sheet[]): string[] {
-  const rows = sheets.flatMap(({ account, entries }) =>
-    entries.map((entry) => ({ accountId: account.id, entry })),
-  )
-  return [
-    textColumn(rows, ({ accountId }) => accountId),
-    plainColumn(rows, ({ entry }) => entry.seq),
-    plainColumn(rows, ({ entry }) => entry.lotId),
-    plainColumn(rows, ({ entry }) => entry.line),
-    plainColumn(rows, ({ entry }) => entry.type),
-    plainColumn(rows, ({ entry }) => entry.micros),
-    textColumn(rows, ({ entry }) => entry.op.reason),
-    textColumn(rows, ({ entry }) => entry.op.referenceType),
-    textColumn(rows, ({ entry }) => entry.op.referenceId),
-    textColumn(rows, ({ entry }) => entry.op.id),
-  ]
-}
+const entryRows = ({ account, entries }: Sheet): Field[][] =>
+  entries.map(({ seq, lotId, line, type, micros, op }) => [
+    account.id,
+    seq,
+    lotId,
+    line,
+    type,
+    micros,
+    op.reason,
+    op.referenceType,
+    op.referenceId,
+    op.id,
+  ])
