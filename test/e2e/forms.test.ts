@@ -1,16 +1,22 @@
 import { once } from 'node:events'
-import { existsSync, readdirSync, readlinkSync } from 'node:fs'
-import {
-  createServer,
-  request as httpRequest,
-  type ClientRequest,
-  type IncomingMessage,
-} from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Customer } from '../support/admin.ts'
 import { until } from '../support/until.ts'
+import {
+  form,
+  FORM_END,
+  formsKept,
+  mp3,
+  secondsOf,
+  sendForm,
+  TELLS_FILES,
+  TRANSCRIPTIONS,
+  type Part,
+  type Sending,
+} from './support/forms.ts'
 import { PRICES } from './support/money.ts'
 import { answerJson } from './support/upstream.ts'
 import {
@@ -25,7 +31,6 @@ import {
 
 const GRANT = 1_000
 const MB = 1024 * 1024
-const TRANSCRIPTIONS = '/v1/audio/transcriptions'
 
 let world: World
 beforeAll(async () => {
@@ -33,76 +38,19 @@ beforeAll(async () => {
 })
 afterAll(() => world.end())
 
-/** Frames of MPEG-1 layer 3 at 128 kbit/s and 44.1 kHz. */
-function mp3(bytes: number): Buffer {
-  const file = Buffer.alloc(Math.floor(bytes / 417) * 417)
-  for (let at = 0; at < file.length; at += 417) file.writeUInt32BE(0xfffb9000, at)
-  return file
-}
 const SOUND = mp3(3 * MB)
-const SECONDS = expect.closeTo((SOUND.length / 417) * (1_152 / 44_100), 0) as unknown as number
-
-type Part = readonly [name: string, value: string | Buffer]
-const part = ([name, value]: Part): Buffer =>
-  Buffer.concat([
-    Buffer.from(`--xx\r\nContent-Disposition: form-data; name="${name}"`),
-    Buffer.from(typeof value === 'string' ? '\r\n\r\n' : '; filename="f"\r\n\r\n'),
-    Buffer.from(value),
-    Buffer.from('\r\n'),
-  ])
-const END = Buffer.from('--xx--\r\n')
-const form = (...parts: readonly Part[]): Buffer => Buffer.concat([...parts.map(part), END])
-
-interface Sending {
-  readonly out: ClientRequest
-  readonly answer: Promise<{ status: number; text: string; headers: IncomingMessage['headers'] }>
-}
+const SECONDS = expect.closeTo(secondsOf(SOUND), 0) as unknown as number
 
 interface Where {
   readonly gateway?: World['gateway']
   readonly path?: string
 }
 
-/** A client that sends as it is told. `bytes` null = in chunks. */
-function send(
+const send = (
   apiKey: string,
   bytes: number | null,
   { gateway = world.gateway, path = TRANSCRIPTIONS }: Where = {},
-): Sending {
-  const headers: Record<string, string> = {
-    authorization: `Bearer ${apiKey}`,
-    'content-type': 'multipart/form-data; boundary=xx',
-  }
-  if (bytes !== null) headers['content-length'] = String(bytes)
-  const url = `${gateway.url}${path}`
-  const out = httpRequest(url, { method: 'POST', headers })
-  const answer = new Promise<Awaited<Sending['answer']>>((resolve, reject) => {
-    out.on('error', reject)
-    out.on('response', (response) => {
-      let text = ''
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, text, headers: response.headers })
-      })
-    })
-  })
-  answer.catch(() => undefined)
-  return { out, answer }
-}
-
-/** Files of forms that the gateway has open, where the system tells. */
-function formsKept(): number {
-  const files = `/proc/${world.gateway.pid}/fd`
-  const nameOf = (file: string): string => {
-    try {
-      return readlinkSync(`${files}/${file}`)
-    } catch {
-      return '' // closed meanwhile
-    }
-  }
-  if (!existsSync(files)) return 0
-  return readdirSync(files).filter((file) => nameOf(file).includes('farebox-form-')).length
-}
+): Sending => sendForm(gateway, path, apiKey, bytes)
 
 async function prepare(prefix = 'whisper', credits = GRANT) {
   const customer = await world.customer(String(credits))
@@ -216,11 +164,11 @@ describe('a large sound whose model comes before it', () => {
     const { out } = send(customer.apiKey, body.length)
     out.write(body.subarray(0, 2 * MB))
     const arriving = await world.upstream.arriving(model)
-    if (existsSync('/proc/self/fd')) await until(() => formsKept() === 1)
+    if (TELLS_FILES) await until(() => formsKept(world.gateway) === 1)
     out.destroy()
     await until(() => arriving.isCut())
     await expectSpent(world, customer, GRANT, 0)
-    await until(() => formsKept() === 0)
+    await until(() => formsKept(world.gateway) === 0)
   })
 
   it('is cut where it has no end, is no form, or is too long', async () => {
@@ -230,7 +178,7 @@ describe('a large sound whose model comes before it', () => {
       [413, Buffer.alloc(32 * MB)],
     ] as const) {
       const { customer, model } = await prepare('whisper', 5_000)
-      const begin = form(['model', model], ['file', SOUND]).subarray(0, -END.length - 2)
+      const begin = form(['model', model], ['file', SOUND]).subarray(0, -FORM_END.length - 2)
       const { out, answer } = send(customer.apiKey, null)
       out.write(begin)
       const arriving = await world.upstream.arriving(model)
