@@ -5,6 +5,7 @@ import { retryHeaders } from './retry-after.ts'
 const INBOUND_DROPPED = new Set([
   'authorization',
   'x-api-key',
+  'api-key',
   'cookie',
   'host',
   'connection',

@@ -1,6 +1,7 @@
-import OpenAI from 'openai'
+import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { completionAnswer, completionStream, type Tokens } from './support/answers.ts'
+import { PRICES } from './support/money.ts'
 import { answerJson, answerStream, openStream } from './support/upstream.ts'
 import {
   expectCharged,
@@ -183,6 +184,62 @@ describe('free endpoints', () => {
     const answer = await post(world.gateway, path, customer.apiKey, { model, input: 'hello' })
     expect(await answer.json()).toMatchObject({ input_tokens: 11 })
     expect(world.upstream.calls(model)[0]?.path).toBe(path)
+    await expectSpent(world, customer, GRANT, 0)
+  })
+})
+
+describe('Azure', () => {
+  const deployment = (): string => newModel('pictures')
+
+  it('is served by its v1 API, a deployment priced as a model', async () => {
+    const model = deployment()
+    const gateway = await world.join({
+      upstreams: {
+        azure: {
+          protocol: 'openai',
+          base_url: `${world.upstream.url}/openai/v1`,
+          api_key: 'azure-key',
+          models: ['pictures-*'],
+        },
+      },
+      prices: [{ upstream: 'azure', model: 'pictures-*', ...PRICES }],
+    })
+    const { customer } = await prepare()
+    const usage = { total_tokens: 100, input_tokens: 50, output_tokens: 50 }
+    world.upstream.on(model, (call) => {
+      answerJson(call, { created: 1, data: [{ b64_json: 'QQ==' }], usage })
+    })
+    const baseURL = `${gateway.url}/v1`
+    const client = new OpenAI({ baseURL, apiKey: customer.apiKey, maxRetries: 0 })
+    const image = await toFile(Buffer.alloc(2_000_000, 'otter'), 'o.png', { type: 'image/png' })
+    let spent = 0
+    for (const asked of [
+      client.images.generate({ model, prompt: 'an otter' }),
+      client.images.edit({ model, prompt: 'a hat', image }),
+    ]) {
+      const { response } = await asked.withResponse()
+      const buckets = { input_tokens: 50, output_tokens: 50, images: 1 }
+      const receipt = await expectCharged(world, requestIdOf(response), { usage: buckets })
+      expect(receipt).toMatchObject({ upstream: 'azure', model })
+      spent += receipt.cost.micros
+    }
+    await expectSpent(world, customer, GRANT, spent)
+    const calls = world.upstream.calls(model)
+    expect(calls.map(({ path }) => path).sort()).toEqual([
+      '/openai/v1/images/edits',
+      '/openai/v1/images/generations',
+    ])
+    for (const { headers } of calls) expect(headers.authorization).toBe('Bearer azure-key')
+  })
+
+  it('is not served by the paths of its deployments', async () => {
+    const { customer } = await prepare()
+    const path = '/openai/deployments/pictures/images/generations?api-version=2025-04-01-preview'
+    const headers = { authorization: `Bearer ${customer.apiKey}`, 'api-key': customer.apiKey }
+    const asked = { method: 'POST', headers, body: '{"prompt":"an otter"}' }
+    const answer = await fetch(`${world.gateway.url}${path}`, asked)
+    expect(answer.status).toBe(404)
+    expect(await answer.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
     await expectSpent(world, customer, GRANT, 0)
   })
 })

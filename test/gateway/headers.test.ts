@@ -17,6 +17,7 @@ describe('headers towards the upstream', () => {
         {
           authorization: 'Bearer fb_test_client',
           'x-api-key': 'fb_test_client',
+          'api-key': 'fb_test_client',
           'x-goog-api-key': 'fb_test_client',
           cookie: 'a=b',
         },
