@@ -10,3 +10,8 @@ export const FIT_UNKNOWN_OUTPUT_TOKENS_MAX = 4_096
 export const CONTEXT_MARGIN = 0.1
 /** A count until its thread has once answered: it starts and loads a vocabulary, half a second. */
 export const TOKENIZER_START_MS_MAX = 10_000
+/**
+ * Characters of sealed reasoning for one of its text: it is encrypted and written in base64. Eight
+ * to a token in recorded answers of OpenAI, six in those of Anthropic.
+ */
+export const SEALED_CHARS_PER_CHAR = 2

@@ -45,9 +45,11 @@ function observeUsage(facts: Facts, reported: unknown): void {
 
 /** Text of one content block or delta that the model produced; tool results are not output. */
 function extractBlock(block: unknown, add: AddText): void {
-  const { text, thinking, partial_json: partialJson, content, type } = objectOr(block)
+  const { text, thinking, partial_json: partialJson, content, type, ...rest } = objectOr(block)
   add(text)
-  add(thinking)
+  add(thinking, 'reasoning')
+  add(rest.signature, 'sealed')
+  if (type === 'redacted_thinking') add(rest.data, 'sealed')
   add(partialJson)
   if (type === 'compaction_delta' || type === 'compaction') add(content)
 }

@@ -50,7 +50,8 @@ function extractText(json: unknown, add: AddText): void {
     if (Array.isArray(said.content)) {
       for (const part of arrayOr(said.content)) add(objectOr(part).text)
     } else add(said.content)
-    add(textOr(said.reasoning_content) ?? said.reasoning)
+    add(textOr(said.reasoning_content) ?? said.reasoning, 'reasoning')
+    for (const detail of arrayOr(said.reasoning_details)) add(objectOr(detail).data, 'sealed')
     add(said.refusal)
     add(objectOr(said.audio).transcript)
     addCall(said.function_call, add)

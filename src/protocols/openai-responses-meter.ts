@@ -26,6 +26,7 @@ const TERMINAL: ReadonlySet<string> = new Set([
 const TELLING: ReadonlySet<string> = new Set([...TERMINAL, 'response.created', 'response.queued'])
 const ITEM_ADDED = 'response.output_item.added'
 const ITEM_DONE = 'response.output_item.done'
+const SEALED = '"encrypted_content":"'
 const TOOL_ITEM = /"(?:web_search|image_generation)_call"/
 
 interface Facts {
@@ -73,17 +74,23 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
   }
 }
 
-/** What the model wrote, as text: all that is billed as output save hidden reasoning. */
+/** What the model wrote, as text: all that is billed as output save reasoning that is not there. */
 function extractEvent(json: unknown, add: AddText): void {
   const { type, delta, item } = objectOr(json)
-  if (textOr(type)?.includes('audio') !== true) add(delta)
+  const kind = textOr(type) ?? ''
+  if (kind === ITEM_DONE) {
+    add(objectOr(item).encrypted_content, 'sealed')
+    return
+  }
+  if (!kind.includes('audio')) add(delta, kind.includes('reasoning') ? 'reasoning' : undefined)
   add(objectOr(item).name)
 }
 
 function extractAnswer(json: unknown, add: AddText): void {
   for (const item of arrayOr(objectOr(json).output)) {
-    const { name, arguments: args, input, code, content, summary } = objectOr(item)
+    const { name, arguments: args, input, code, content, summary, ...rest } = objectOr(item)
     for (const text of [name, args, input, code]) add(text)
+    add(rest.encrypted_content, 'sealed')
     for (const part of [...arrayOr(content), ...arrayOr(summary)]) {
       add(objectOr(part).text)
       add(objectOr(part).refusal)
@@ -164,7 +171,7 @@ export function makeResponsesTap(): StreamTap {
     const { data } = each
     const kind = kindOf(each)
     if (data === null) return 'pass'
-    if (hasText(kind)) text.defer(data)
+    if (hasText(kind) || (kind === ITEM_DONE && data.includes(SEALED))) text.defer(data)
     if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
       countItem(facts.seen, objectOr(parseJson(data)).item)
     }

@@ -1,10 +1,14 @@
+import { SEALED_CHARS_PER_CHAR } from '../kernel/limits-models.ts'
 import { DEFERRED_EVENT_CHARS_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
 import { cutBytes } from './condensed.ts'
 import { parseJson } from './json.ts'
 import type { Produced } from './protocol.ts'
 
-/** Takes text that an event or answer says was produced; of one cut out, how much it was. */
-export type AddText = (text: unknown) => void
+/**
+ * Takes text that an event or answer says was produced; of one cut out, how much it was. Reasoning
+ * that is shown may be a summary of what is sealed beside it, which only its provider can read.
+ */
+export type AddText = (text: unknown, kind?: 'reasoning' | 'sealed') => void
 
 export interface OutputText {
   /**
@@ -42,7 +46,15 @@ export function makeOutputText(
   let deferredChars = 0
   let chars = 0
   let beyond = 0
-  const add: AddText = (text) => {
+  let sealed = 0
+  let shown = 0
+  const add: AddText = (text, kind) => {
+    const length = cutBytes(text) ?? (typeof text === 'string' ? text.length : 0)
+    if (kind === 'sealed') {
+      sealed += Math.floor(length / SEALED_CHARS_PER_CHAR)
+      return
+    }
+    if (kind === 'reasoning') shown += length
     beyond += cutBytes(text) ?? 0
     if (typeof text !== 'string' || text === '') return
     const kept = text.slice(0, Math.max(0, OUTPUT_TEXT_CHARS_MAX - chars))
@@ -71,7 +83,7 @@ export function makeOutputText(
     },
     produced() {
       flush()
-      return { text: fragments, beyond }
+      return { text: fragments, beyond: beyond + Math.max(0, sealed - shown) }
     },
   }
 }

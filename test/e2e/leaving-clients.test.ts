@@ -9,6 +9,7 @@ import {
   messagesAnswer,
   messagesStream,
   messageStart,
+  named,
   textDelta,
   textStart,
   type Tokens,
@@ -178,4 +179,32 @@ it('a client that stays gets every byte of a stream that pauses', async () => {
   call.out.end()
   await until(() => client.received().includes('[DONE]'))
   client.socket.destroy()
+})
+
+it('a client that leaves pays for reasoning that it could not read, by its length', async () => {
+  const model = newModel()
+  const customer = await world.customer(String(GRANT))
+  const client = send(customer, 'anthropic', bodyFor('anthropic', model, { stream: true }))
+  const call = await world.upstream.call(model)
+  const signature = 'x'.repeat(2_400)
+  openStream(call, [
+    messageStart(model, TOKENS),
+    named({
+      type: 'content_block_start',
+      index: 0,
+      content_block: { type: 'thinking', thinking: '', signature: '' },
+    }),
+    named({
+      type: 'content_block_delta',
+      index: 0,
+      delta: { type: 'signature_delta', signature },
+    }),
+  ])
+  await until(() => client.received().includes(signature))
+  client.socket.destroy()
+  await until(() => call.cut)
+  const request = await onlyRequestOf(world, customer)
+  const usage = { input_tokens: 31, output_tokens: 300 }
+  const receipt = await expectChargedSoon(world, request, { usage, estimated: true })
+  await expectSpent(world, customer, GRANT, receipt.cost.micros)
 })
