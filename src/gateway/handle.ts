@@ -8,6 +8,7 @@ import { makeAnswerSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
 import { makeBackgroundStream } from './background/stream.ts'
 import { bodyFor, injectsUsage } from './body.ts'
+import { boundedOnceLeft } from './bounded-once-left.ts'
 import { decoderOf, decoding } from './decode.ts'
 import type { Bounded } from './bound.ts'
 import { callUpstream } from './call.ts'
@@ -228,7 +229,8 @@ function chooseSink(
   const plain = makeDecoder === null ? headers : { ...headers, 'content-encoding': undefined }
   const make = sinkMaker(exchange, status, headers)
   const makeSink = (steered: Flow): BodySink => make(deps, exchange, status, plain, steered, done)
-  return makeDecoder === null ? makeSink(flow) : decoding(makeDecoder, flow, makeSink)
+  const sink = makeDecoder === null ? makeSink(flow) : decoding(makeDecoder, flow, makeSink)
+  return boundedOnceLeft(deps.clock, exchange.out, flow, sink)
 }
 
 function sinkMaker(exchange: Exchange, status: number, headers: IncomingHttpHeaders) {

@@ -1,10 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import {
-  AFTER_TERMINAL_MS_MAX,
-  DRAIN_MS_MAX,
-  DRAINS_MAX,
-  IDEMPOTENT_ANSWER_BYTES_MAX,
-} from '../kernel/limits.ts'
+import { AFTER_TERMINAL_MS_MAX, DRAINS_MAX, IDEMPOTENT_ANSWER_BYTES_MAX } from '../kernel/limits.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { StreamTap } from '../protocols/protocol.ts'
 import { makeClientSide, type ClientSide } from './client-side.ts'
@@ -162,7 +157,10 @@ class StreamSink implements BodySink {
       this.#startEnding('cut')
       this.#flow.abort()
     } else {
-      this.#stopDraining = drain(this.#deps, this.#flow)
+      drains.count += 1
+      this.#stopDraining = () => {
+        drains.count -= 1
+      }
     }
   }
 
@@ -229,14 +227,4 @@ export function makeStreamSink(
   const headers = clientHeaders(upstream, exchange.id, idHeader)
   headers['cache-control'] ??= 'no-cache'
   return new StreamSink(deps, exchange, status, headers, flow, done, follower).begin()
-}
-
-/** Reads on for the usage after the client left, bounded in time and in number. */
-function drain(deps: GatewayDeps, flow: Flow): () => void {
-  deps.drains.count += 1
-  const cancel = deps.clock.after(DRAIN_MS_MAX, flow.abort)
-  return () => {
-    cancel()
-    deps.drains.count -= 1
-  }
 }

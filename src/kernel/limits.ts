@@ -139,7 +139,7 @@ export const UPSTREAM_BODY_MS_MAX = 600_000
 export const AFTER_TERMINAL_MS_MAX = 2_000
 /** A client that takes no byte of its stream for so long is treated as gone. */
 export const CLIENT_STALL_MS_MAX = 120_000
-/** Reading on after the client left, for usage: time per request and requests at once. */
+/** Reading on after the client left, for usage: time per request and streams at once. */
 export const DRAIN_MS_MAX = 600_000
 export const DRAINS_MAX = 512
 /** A JSON answer beyond ANSWER_BUFFER_BYTES_MAX is still read for its usage up to here. */

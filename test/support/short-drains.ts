@@ -1,0 +1,11 @@
+import { DRAIN_MS_MAX } from '../../src/kernel/limits.ts'
+
+/**
+ * Loaded into a process of its own before its code (`NODE_OPTIONS=--import`): what is read on after
+ * its client left is bounded by so many milliseconds instead of DRAIN_MS_MAX.
+ */
+const shortMs = Number(process.env.TEST_DRAIN_MS ?? DRAIN_MS_MAX)
+const wait = globalThis.setTimeout
+Object.assign(globalThis, {
+  setTimeout: (run: () => void, ms: number) => wait(run, ms === DRAIN_MS_MAX ? shortMs : ms),
+})
