@@ -1,13 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import {
-  ANSWER_BUFFER_BYTES_MAX,
-  ANSWER_METER_BYTES_MAX,
-  ANSWER_TAIL_BYTES,
-} from '../kernel/limits.ts'
+import { ANSWER_BUFFER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
 import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
 import { formatCredits } from '../kernel/money.ts'
-import { SharedBytes } from '../kernel/shared-bytes.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import { producedBeyond } from '../protocols/output-text.ts'
@@ -15,6 +10,7 @@ import type { MeterReport } from '../protocols/protocol.ts'
 import { makeClientSide, type ClientSide } from './client-side.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
+import { Gathered } from './gathered.ts'
 import { clientHeaders, type OutgoingHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
 import { isHeavy } from './reading/body-reader.ts'
@@ -41,8 +37,8 @@ const isSound = (headers: IncomingHttpHeaders): boolean =>
 
 /**
  * A whole answer: read up to 1 MiB, metered, settled, posted, then sent. A larger one streams on
- * with its last chunk held back. The client's leaving changes nothing: the provider bills a whole
- * answer anyway. Source: design §2.9, providers.md §1.
+ * with its last chunk held back. The client's leaving changes nothing for DRAIN_MS_MAX: the
+ * provider bills a whole answer anyway. Source: design §2.9, providers.md §1.
  */
 export function makeAnswerSink(
   deps: GatewayDeps,
@@ -62,21 +58,21 @@ export function makeAnswerSink(
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
   const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
-  let large: SharedBytes | null = null
+  let large: Gathered | null = null
   let client: ClientSide | null = null
   const passOn = (): void => {
     if (!out.headersSent && !out.destroyed) out.writeHead(status, headers)
     client ??= makeClientSide(out, flow, deps.clock, () => undefined)
     for (; sent < parts.length - 1; sent += 1) {
       client.write(parts.slice(sent, sent + 1))
-      if (large !== null || bytes > ANSWER_METER_BYTES_MAX) parts[sent] = NO_BYTES
+      if (large !== null) parts[sent] = NO_BYTES
     }
   }
 
   const finish = async (failure: Error | null): Promise<void> => {
     const whole = bytes <= keepBytesMax
     const answer = answerToKeep(exchange, status, headers, whole && !failure ? parts : null)
-    const told = reportOf(deps, exchange, large?.bytes() ?? null, parts, ends)
+    const told = reportOf(deps, exchange, large, parts, ends)
     const report = told instanceof Promise ? await told : told
     const charged = await settle(deps, exchange, report, status, answer)
     await charged.settled.posted
@@ -93,7 +89,7 @@ export function makeAnswerSink(
     data(chunk) {
       parts.push(chunk)
       bytes += chunk.length
-      if (bytes > LOOP_BYTES_MAX) large = gathered(large, parts, bytes)
+      if (bytes > LOOP_BYTES_MAX) (large ??= new Gathered()).add(parts, bytes)
       if (bytes <= keepBytesMax) return
       for (const part of ends.size === 0 ? parts : [chunk]) ends.add(part)
       passOn()
@@ -110,35 +106,21 @@ const joined = (parts: readonly Buffer[]): Buffer =>
   parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
 
 /**
- * Where a thread can read it: the last of `parts` is new. null = it is too large to be metered, or
- * there is no memory for it now.
- */
-function gathered(
-  large: SharedBytes | null,
-  parts: readonly Buffer[],
-  bytes: number,
-): SharedBytes | null {
-  if (bytes > ANSWER_METER_BYTES_MAX) return null
-  const all = large ?? SharedBytes.claim(ANSWER_METER_BYTES_MAX)
-  for (const part of large === null ? parts : parts.slice(-1)) all?.add(part)
-  return all
-}
-
-/**
  * By the whole answer, in a thread where that takes long; by its ends where it was too large to be
  * kept, or no thread could read it.
  */
 function reportOf(
   { bodies }: Pick<GatewayDeps, 'bodies'>,
   { protocol }: Exchange,
-  large: Buffer | null,
+  large: Gathered | null,
   parts: readonly Buffer[],
   ends: ByteEnds,
 ): MeterReport | Promise<MeterReport> {
   const byEnds = (tail: Buffer, head: Buffer, bytes: number): MeterReport =>
     protocol.meterTail?.(tail, head) ?? unknownReport(bytes)
-  if (ends.size > ANSWER_METER_BYTES_MAX) return byEnds(ends.tail(), ends.head(), ends.size)
-  const body = large ?? joined(parts)
+  const isOfEnds = large?.isGivenUp === true && ends.size > 0
+  if (isOfEnds) return byEnds(ends.tail(), ends.head(), ends.size)
+  const body = large?.bytes() ?? joined(parts)
   if (!isHeavy(body)) return protocol.meterAnswer(body)
   const [tail, head] = [body.subarray(-ANSWER_TAIL_BYTES), body.subarray(0, ANSWER_HEAD_BYTES)]
   return bodies.meter(protocol, body).then((report) => report ?? byEnds(tail, head, body.length))
