@@ -125,7 +125,7 @@ export async function benchPairs(seconds: number): Promise<void> {
     read: () => Promise.resolve(1),
     bump: () => Promise.resolve({ number: 2, drawn: true }),
   }
-  const engine = makeEngine({ transport, incarnations, clock: systemClock, ids })
+  const engine = makeEngine({ transport, incarnations, clock: systemClock, ids, log: silentLog })
   try {
     for (let account = 0; account < ACCOUNTS; account++) {
       const { accountId, keyId } = refOf(account)

@@ -67,6 +67,7 @@ export async function openStores(options: StoreOptions): Promise<Stores> {
     incarnations: makeIncarnations({ db, clock }),
     clock,
     ids,
+    log,
   })
   return {
     db,

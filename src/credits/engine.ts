@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
+import type { Log } from '../kernel/log.ts'
 import { INCARNATION_ROUNDS_MAX } from '../kernel/limits.ts'
 import type { CreditEngine, Incarnations } from './commands.ts'
 import { lapsedEverywhere, type Run } from './lapsed.ts'
@@ -13,6 +14,7 @@ export interface EngineParts {
   readonly incarnations: Incarnations
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly ids: Pick<Ids, 'uuid'>
+  readonly log: Pick<Log, 'error'>
 }
 
 const REFUSED = { kind: 'refused' } as const
@@ -96,7 +98,7 @@ export function makeEngine(parts: EngineParts): CreditEngine {
     },
     loadKey: ({ token }, accountId, snapshot) =>
       load('load-key', { accountId, keyId: snapshot.keyId, token, snapshot }),
-    lapsed: () => lapsedEverywhere(run, transport),
+    lapsed: () => lapsedEverywhere(run, transport, parts.log),
     accountChangeSeqs: (accountIds) =>
       Promise.all(accountIds.map((accountId) => on('account-seq', { accountId }))),
     keyChangeSeqs: (keys) => Promise.all(keys.map((key) => on('key-seq', key))),

@@ -1,4 +1,5 @@
 import { LAPSED_BATCH_MAX, LAPSED_SEEN_MAX } from '../kernel/limits.ts'
+import { describeError, type Log } from '../kernel/log.ts'
 import type { LapsedHold } from './commands.ts'
 import type { CommandName, Input, LapsedPage, Reply, Transport } from './transport.ts'
 
@@ -31,11 +32,13 @@ async function readPages<T extends { readonly deadlineMs: number }>(
 /**
  * All that is lapsed: holds that cannot be ended (their post waits for Postgres) must not hide
  * others, so all pages are read. Which accounts to look at is read first, because looking at one
- * moves it. Each hold comes once. Throws UnknownOutcomeError. Source: design §3.
+ * moves it. Each hold comes once. What could not be read is logged, and thrown where nothing else
+ * was found. Throws UnknownOutcomeError. Source: design §3.
  */
 export async function lapsedEverywhere(
   run: Run,
   { kind, shards }: Pick<Transport, 'kind' | 'shards'>,
+  log: Pick<Log, 'error'>,
 ): Promise<readonly LapsedHold[]> {
   const found = new Map<string, LapsedHold>()
   // Each page of the embedded engine walks all its holds, and nobody else waits for it.
@@ -44,7 +47,7 @@ export async function lapsedEverywhere(
     for (const hold of holds) found.set(`${hold.holdId} ${hold.accountId}`, hold)
     return found.size
   }
-  // One account, or shard, that cannot be read must not hide the others; alone it is told.
+  // One account, or shard, that cannot be read must not hide the others; alone it is thrown.
   const faults: unknown[] = []
   const orNote = (reading: Promise<void>): Promise<void> =>
     reading.catch((error: unknown) => {
@@ -71,6 +74,10 @@ export async function lapsedEverywhere(
     }
   }
   await Promise.all(Array.from({ length: shards }, (_, shard) => orNote(readShard(shard))))
-  if (found.size === 0 && faults.length > 0) throw faults[0]
+  if (faults.length > 0) {
+    if (found.size === 0) throw faults[0]
+    const fields = { faults: faults.length, error: describeError(faults[0]) }
+    log.error(fields, 'lapsed holds were not looked for everywhere')
+  }
   return [...found.values()].slice(0, LAPSED_SEEN_MAX)
 }

@@ -82,6 +82,7 @@ export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {})
     incarnations: makeIncarnations({ db, clock }),
     clock,
     ids,
+    log,
   })
   const ledger = makePostingLedger({ db, ids })
   const poster = makePoster({ ledger, clock, log, postWaitMs: 2_000 })

@@ -66,7 +66,7 @@ async function catalogue(world: StripeWorld) {
 function makeHotPath(db: Db, clock: Clock) {
   const transport = makeEmbeddedStore({ clock }).connect()
   const incarnations = makeIncarnations({ db, clock })
-  const engine = makeEngine({ transport, incarnations, clock, ids })
+  const engine = makeEngine({ transport, incarnations, clock, ids, log: silentLog })
   const time = makeEngineTime(engine, clock)
   const ledger = makePostingLedger({ db, ids })
   const onLoad = () => undefined

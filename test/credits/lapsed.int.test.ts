@@ -31,7 +31,7 @@ beforeAll(async () => {
     bump: () => Promise.resolve({ number: 2, drawn: true }),
   }
   const transport = makeRedisTransport({ nodes: oneNode(redis), scripts: readScripts() })
-  engine = makeEngine({ transport, incarnations, clock: systemClock, ids })
+  engine = makeEngine({ transport, incarnations, clock: systemClock, ids, log: silentLog })
 })
 afterAll(async () => {
   await engine.close()

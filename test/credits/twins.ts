@@ -105,7 +105,7 @@ export class TwinAccount {
       if (reply === NOSCRIPT) throw new Error('the scripts are not loaded')
       return reply
     }
-    const all = await lapsedEverywhere(run, { kind: side.kind, shards: 1 })
+    const all = await lapsedEverywhere(run, { kind: side.kind, shards: 1 }, silentLog)
     return byHold(all.filter((hold) => hold.accountId === this.account))
   }
 

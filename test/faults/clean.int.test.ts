@@ -233,7 +233,7 @@ async function reconcileLater() {
   const engine = makeEngine({
     transport: makeRedisTransport({ nodes: oneNode(redis), scripts: readScripts() }),
     incarnations: makeIncarnations({ db, clock }),
-    ...{ clock, ids },
+    ...{ clock, ids, log: silentLog },
   })
   const accounts = makeAccounts({ db, clock, ids })
   const key = { secretKey: 'sk_test_x', webhookSecrets: [], apiBase: stripe.url }

@@ -59,6 +59,7 @@ async function makeSide() {
     incarnations: makeIncarnations({ db, clock }),
     clock,
     ids,
+    log: silentLog,
   })
   const stored = makeStoredIds({ db, clock })
   const ledger = makePostingLedger({ db, ids })

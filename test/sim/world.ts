@@ -129,6 +129,7 @@ export class World {
       incarnations: makeIncarnations({ db, clock }),
       clock,
       ids,
+      log: silentLog,
     })
     const ledger = breakLedger(
       this.#without,
