@@ -5,6 +5,7 @@ import {
   STRIPE_EVENT_TRIES_MAX,
   STRIPE_EVENTS_AT_ONCE_MAX,
 } from '../kernel/limits-outside.ts'
+import { PastCountError } from '../kernel/invariant.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { Tx } from '../store/db.ts'
@@ -61,7 +62,7 @@ function makeOne(deps: WorkerDeps) {
 
   async function failed(event: ClaimedEvent, error: unknown): Promise<void> {
     const why = describeError(error)
-    const isDead = event.attempts >= STRIPE_EVENT_TRIES_MAX
+    const isDead = event.attempts >= STRIPE_EVENT_TRIES_MAX || error instanceof PastCountError
     const nowMs = clock.now()
     const fields = { event_id: event.id, type: event.type, attempts: event.attempts, error: why }
     log[isDead ? 'error' : 'warn'](fields, isDead ? 'event given up' : 'event failed')

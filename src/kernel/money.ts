@@ -1,4 +1,4 @@
-import { invariant } from './invariant.ts'
+import { invariant, PastCountError } from './invariant.ts'
 
 /**
  * Integer micro-credits: 1 credit = 1 000 000 micros. Always a safe integer (|x| ≤ 2^53−1).
@@ -8,9 +8,11 @@ export type Micros = number & { readonly __unit: 'micros' }
 
 export const MICROS_PER_CREDIT = 1_000_000
 
-/** Brands a number as micros. Throws InvariantError when it is not a safe integer. */
+/** Brands a number as micros. Throws InvariantError, PastCountError where it is beyond 2^53−1. */
 export function micros(value: number): Micros {
-  invariant(Number.isSafeInteger(value), `not a safe integer of micros: ${value}`)
+  const wrong = `not a safe integer of micros: ${value}`
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) throw new PastCountError(wrong)
+  invariant(Number.isInteger(value), wrong)
   return (value === 0 ? 0 : value) as Micros // −0 would print as "-0"
 }
 
@@ -21,7 +23,7 @@ export const subMicros = (a: Micros, b: Micros): Micros => micros(a - b)
 export const minMicros = (a: Micros, b: Micros): Micros => (a < b ? a : b)
 export const maxMicros = (a: Micros, b: Micros): Micros => (a > b ? a : b)
 
-/** Narrows an exact result. Throws InvariantError past 2^53−1. */
+/** Narrows an exact result. Throws PastCountError past 2^53−1. */
 export function microsFromBigInt(value: bigint): Micros {
   return micros(Number(value))
 }

@@ -1,4 +1,4 @@
-import { invariant } from '../kernel/invariant.ts'
+import { invariant, PastCountError } from '../kernel/invariant.ts'
 import { addMicros, maxMicros, minMicros, subMicros, ZERO, type Micros } from '../kernel/money.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { microsOf, orNull, textOf } from '../store/rows.ts'
@@ -119,9 +119,11 @@ function level(sheet: Sheet, sale: Sale, lot: LotState, moved: Moved): Micros {
   return delta
 }
 
-/** Throws where the account has no room: who bought it must be told by a person. */
+/** Throws PastCountError where the account has no room: who bought it must be told by a person. */
 function grantLot(sheet: Sheet, { key, lot }: Sale): LotState {
-  invariant(lot.micros <= roomAbove(sheet), `${key}: the account has no room for what was sold`)
+  if (lot.micros > roomAbove(sheet)) {
+    throw new PastCountError(`${key}: the account has no room for what was sold`)
+  }
   const added = addLot(sheet, {
     kind: lot.kind,
     priority: lot.priority,

@@ -10,6 +10,7 @@ import {
   STRIPE_EVENT_TRIES_MAX,
   STRIPE_EVENTS_AT_ONCE_MAX,
 } from '../../src/kernel/limits-outside.ts'
+import { addMicros, micros } from '../../src/kernel/money.ts'
 import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import type { Db } from '../../src/store/db.ts'
@@ -155,6 +156,19 @@ describe.each(['postgres', 'pglite'] as const)('on %s', async (kind) => {
     expect(found).toContainEqual({ subject: poison.id })
     const replayed = await world.inbox.replay(poison.id, world.clock.now())
     expect(replayed).toMatchObject({ state: 'pending', attempts: 0 })
+  })
+
+  test('an event of more credits than can be counted dies at once, with a finding', async () => {
+    const event = snapshot('invoice.paid', 'in_past_count')
+    const world = await makeInboxWorld(db, () => {
+      addMicros(micros(Number.MAX_SAFE_INTEGER), micros(1))
+      return Promise.resolve()
+    })
+    await world.deliver(event)
+    await world.worker.drain()
+    expect(await world.find(event.id)).toMatchObject({ state: 'dead', attempts: 1 })
+    const found = await db.query("SELECT subject FROM findings WHERE kind = 'stripe_event_dead'")
+    expect(found).toContainEqual({ subject: event.id })
   })
 
   test('an event that no worker ever came to an end with dies, and is not worked on', async () => {

@@ -9,6 +9,8 @@ import { makeRechargeReader } from '../../src/billing/recharge/read.ts'
 import { idOf } from '../../src/billing/stripe.ts'
 import { RECONCILE_LOOKS_MAX } from '../../src/kernel/limits-books.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import { micros } from '../../src/kernel/money.ts'
+import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { checksOfPayments } from '../../src/reconcile/check-payments.ts'
 import { makeDrifts } from '../../src/reconcile/drift.ts'
 import { makeRepair } from '../../src/reconcile/repair.ts'
@@ -28,9 +30,9 @@ afterAll(async () => {
   await own[Symbol.asyncDispose]()
 })
 
-function makeReconciliation(quarantineMs: number, clock = world.clock) {
+function makeReconciliation(quarantineMs: number, clock = world.clock, credits = 100) {
   const { db, stripe, one } = world
-  const packs = packsSchema.parse([{ id: 'starter', stripe_price: world.price.id, credits: 100 }])
+  const packs = packsSchema.parse([{ id: 'starter', stripe_price: world.price.id, credits }])
   const catalogue = makeCatalogue({ packs, plans: [], stripe: stripeConfigSchema.parse({}) })
   const side = makeStripeSide({
     ...{ db, ids, clock, log: silentLog, stripe, effects: one.effects, hooks: countedHooks() },
@@ -70,12 +72,12 @@ const open = () =>
   )
 
 /** A paid checkout of a customer of ours, of which no event arrived. */
-async function aPayment(): Promise<{ accountId: string; payment: string }> {
+async function aPayment(quantity = 1): Promise<{ accountId: string; payment: string }> {
   const account = await world.account(null, null)
   const session = await world.stripe.checkout.sessions.create({
     mode: 'payment',
     customer: account.customer,
-    line_items: [{ price: world.price.id, quantity: 1 }],
+    line_items: [{ price: world.price.id, quantity }],
     success_url: 'https://shop.example/ok',
   })
   await world.control('pay', { session: session.id, method: 'pm_card_visa' })
@@ -134,6 +136,26 @@ describe('Stripe’s payments and our grants', () => {
     )
     await run(true)
     expect(await world.posted('acct_late')).toBe(100_000_000)
+  })
+
+  test.each([
+    ['that its account has no room for', 9_007_199_254, 1],
+    ['of more credits than can be counted', 9_000_000_000, 2],
+  ])('a payment %s is left to a person, and hides no other', async (_name, credits, quantity) => {
+    const { accountId, payment } = await aPayment(quantity)
+    const grant = {
+      ...{ accountId, micros: micros(1_000_000), kind: 'promo' as const, priority: 0 },
+      ...{ effectiveAtMs: null, expiresAtMs: null, reason: 'x' },
+      ...{ referenceType: 'test', referenceId: accountId },
+    }
+    await makeBooks({ db: own.db, ids }).grant(grant, world.clock.now())
+    const reconcile = makeReconciliation(-60_000, world.clock, credits)
+    await reconcile.begin({ kind: 'manual', since_ms: null, fix: true })
+    const stuck = { kind: 'payment_not_granted', severity: 'urgent', subject: payment }
+    expect(await open()).toContainEqual({ ...stuck, direction: 'paid_but_blocked' })
+    expect(await world.posted(accountId)).toBe(1_000_000)
+    await makeRun(-60_000)(true)
+    expect(await open()).not.toContainEqual(expect.objectContaining({ subject: payment }))
   })
 
   test('a grant without a payment is for review', async () => {

@@ -1,8 +1,9 @@
+import { PastCountError } from '../../kernel/invariant.ts'
 import type { Db } from '../../store/db.ts'
 import type { EffectsDeps } from './effects.ts'
 import { makeRechargeLooks } from './look-at-recharge.ts'
 import type { Look } from './look.ts'
-import { makeLooks } from './looks.ts'
+import { makeLooks, none } from './looks.ts'
 import { makePlanLooks } from './looks-of-plans.ts'
 import type { Subject } from './subject.ts'
 import { targetOf, type Target } from './target.ts'
@@ -50,6 +51,12 @@ async function rolledBack(
   }
 }
 
+/** More than can be counted, or than the account has room for: nobody but a person can help. */
+function pastCount(error: unknown): Written {
+  if (!(error instanceof PastCountError)) throw error
+  return { ...none(error.message), isStuck: true }
+}
+
 /**
  * Asks what an effect would do, with the effects themselves: they run in a transaction that is
  * rolled back. So reconciliation cannot judge otherwise than the inbox does. Source: design §6 (I3,
@@ -78,15 +85,17 @@ export function makeDryLook(deps: EffectsDeps): DryLook {
         return null
     }
   }
+  const lookAt = async (target: Target): Promise<Written | null> => {
+    const found = await lookOf(target)
+    return found && rolledBack(db, (tx) => found.write(tx, clock.now()))
+  }
   return async (subject) => {
     const target = await targetOf(deps, subject)
     // A payment of an invoice is looked at with its invoice.
     if (target === null || (subject.kind === 'payment' && target.kind === 'invoice')) return null
-    const found = await lookOf(target)
-    if (found === null) return null
-    const { movedMicros = 0, ...written } = await rolledBack(db, (tx) =>
-      found.write(tx, clock.now()),
-    )
+    const looked = await lookAt(target).catch(pastCount)
+    if (looked === null) return null
+    const { movedMicros = 0, ...written } = looked
     const { outcome, grantedOfMs, isStuck, accounts } = written
     const atStakeMicros = movedMicros === 0 ? null : Math.abs(movedMicros)
     const lacksGrant = grantedOfMs !== null
