@@ -84,7 +84,7 @@ export const grant = (
 
 /** What write-sheets.sql makes sure of before it writes, and what to put in its place. */
 const GUARDS = {
-  accounts: ['SELECT id, was_version, was_change_seq, was_posted_micros FROM c', 'TABLE locked'],
+  accounts: ['FILTER (WHERE is_same)', ''],
   unposted: ['WHERE hold_id = h.id', 'WHERE false'],
 } as const
 

@@ -63,7 +63,7 @@ describe.each([500, 5_000])('with %i accounts', (accounts) => {
       await tx.query('DEALLOCATE probe')
       return [generic, plan(await tx.query(`EXPLAIN ${sql}`, params))]
     })
-    expect(generic.filter((line) => /Seq Scan on (?:accounts a|lots)\b/.test(line))).toEqual([])
+    expect(generic.filter((line) => /Seq Scan on (?:accounts|lots)\b/.test(line))).toEqual([])
     expect(generic.filter((line) => line.includes('Index Scan using lots_pkey'))).toHaveLength(1)
     // Else Postgres would plan each batch anew, at more cost than it takes to run.
     expect(costOf(generic)).toBeLessThan(costOf(custom) + PLANNING)

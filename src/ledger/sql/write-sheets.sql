@@ -17,17 +17,14 @@
 WITH c AS MATERIALIZED (
   SELECT * FROM unnest($1::text::sheet_account[]) LIMIT length($1)
 ), locked AS MATERIALIZED (
-  SELECT id, version, change_seq, posted_micros
-  FROM accounts
-  WHERE id = ANY (ARRAY(SELECT id FROM c))
-  ORDER BY id
-  FOR NO KEY UPDATE
+  SELECT (a.version, a.change_seq, a.posted_micros) =
+         (c.was_version, c.was_change_seq, c.was_posted_micros) AS is_same
+  FROM accounts a JOIN c ON c.id = a.id
+  ORDER BY a.id
+  FOR NO KEY UPDATE OF a
 ), guard AS MATERIALIZED (
   SELECT (SELECT count(*) FROM c) = (
-    -- FILTER, because a join would be planned for few accounts and compare each with each.
-    SELECT count(*) FILTER (WHERE (id, version, change_seq, posted_micros) IN (
-      SELECT id, was_version, was_change_seq, was_posted_micros FROM c))
-    FROM locked
+    SELECT count(*) FILTER (WHERE is_same) FROM locked
   ) AND NOT EXISTS (
     SELECT FROM (SELECT * FROM unnest($7::text::uuid[]) LIMIT length($7)) AS h (id)
     CROSS JOIN LATERAL (SELECT FROM usage WHERE hold_id = h.id ORDER BY rev LIMIT 1) u
