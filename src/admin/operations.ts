@@ -10,11 +10,11 @@ import type { VerifyReport } from '../reconcile/verify.ts'
 
 /** What the commands `verify`, `doctor`, `rebuild` and `recover` do. */
 export interface Operations {
-  /** One account, or all. */
-  verify(accountId: string | null): Promise<VerifyReport>
+  /** One account, or all. Answers null where there is no such account. */
+  verify(accountId: string | null): Promise<VerifyReport | null>
   doctor(): Promise<DoctorReport>
-  /** Loads accounts and their active keys from Postgres into the credit engine. */
-  rebuild(accountId: string | null): Promise<Rebuilt>
+  /** Loads accounts and their active keys from Postgres into the credit engine. null as above. */
+  rebuild(accountId: string | null): Promise<Rebuilt | null>
   /** Ends holds that stay lapsed for a renewal. Waits that long. */
   recover(): Promise<Recovered>
 }
@@ -33,7 +33,7 @@ export interface Recovered {
 }
 
 export interface OperationsDeps {
-  readonly verify: Operations['verify']
+  readonly verify: (accountId: string | null) => Promise<VerifyReport>
   readonly doctor: Operations['doctor']
   readonly accounts: Accounts
   readonly keys: Keys
@@ -65,13 +65,19 @@ async function rebuildAccount(
 }
 
 export function makeOperations(deps: OperationsDeps): Operations {
+  const isUnknown = async (accountId: string): Promise<boolean> =>
+    (await deps.accounts.read(accountId)) === null
   return {
-    verify: deps.verify,
+    async verify(only) {
+      if (only !== null && (await isUnknown(only))) return null
+      return deps.verify(only)
+    },
     doctor: deps.doctor,
     async rebuild(only) {
       const tally: Rebuilt = { accounts: 0, keys: 0, failed: 0 }
       if (only !== null) {
-        if ((await deps.accounts.read(only)) !== null) await rebuildAccount(deps, only, tally)
+        if (await isUnknown(only)) return null
+        await rebuildAccount(deps, only, tally)
         return tally
       }
       let cursor: string | null = null

@@ -53,7 +53,7 @@ export function authenticate(
 
 const OWN_ACCOUNT = refuse(
   'invalid_request',
-  "A client key spends its own account's credits: leave x-farebox-subject out.",
+  "A client key spends its own account's credits: name no subject.",
 )
 const NO_SUBJECT = refuse(
   'invalid_request',

@@ -67,9 +67,10 @@ const namesOne = (body: Given): boolean =>
 const agrees = ({ credits, micros }: Given): boolean =>
   credits === undefined || micros === undefined || credits === micros
 const isPositive = ({ credits = 0, micros = 0 }: Given): boolean => credits >= 0 && micros >= 0
-const ONE = { error: 'name an amount: credits ("1.5") or units ({"seconds": 60})' }
-const AGREE = { error: 'credits and micros are different amounts; send one of them' }
-const POSITIVE = { error: 'must not be below zero' }
+const path = ['credits']
+const ONE = { error: 'name an amount: credits ("1.5") or units ({"seconds": 60})', path }
+const AGREE = { error: 'credits and micros are different amounts; send one of them', path }
+const POSITIVE = { error: 'must not be below zero', path }
 
 const settleBody = z
   .strictObject(amountFields)

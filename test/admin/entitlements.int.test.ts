@@ -40,7 +40,7 @@ test('an exception rules the next request of every key until it ends, and is kep
   expect(await hold()).toMatch(full)
   expect((await end(textAt(limited, 'id'))).status).toBe(200)
   expect(await hold()).toBe('held')
-  expect((await world.operations.verify(customer.accountId)).breaches).toEqual([])
+  expect((await world.operations.verify(customer.accountId))?.breaches).toEqual([])
   const rows = await world.db.query(
     "SELECT action FROM audit_log WHERE subject = $1 AND action LIKE 'entitlements.%'",
     [customer.accountId],

@@ -49,6 +49,28 @@ describe('the command line', () => {
     expect((await farebox(['ledger', 'acct_cli'])).out).toMatch(/grant +12.5 +lot +g1/)
   })
 
+  it('says so where there is no such account, and answers none for it', async () => {
+    const said = { code: 1, out: '', err: 'farebox: There is no account acct_none. (not_found)' }
+    const { operations } = world
+    const here = {
+      openLocal: () => Promise.resolve({ operations, close: () => Promise.resolve() }),
+    }
+    for (const command of ['verify', 'rebuild']) {
+      const args = [command, '--account', 'acct_none']
+      expect(await farebox(args)).toEqual(said)
+      expect(await farebox(args, { ...here, url: null })).toEqual(said)
+    }
+    expect(await farebox(['keys', 'list', 'acct_none'])).toEqual(said)
+  })
+
+  it('names what is wrong in the words that were typed', async () => {
+    const key = ['keys', 'create', 'acct_cli', 'x', '--tokens-per-minute', 'abc']
+    const noNumber = { code: 2, err: 'farebox: --tokens-per-minute: must be a number' }
+    expect(await farebox(key)).toMatchObject(noNumber)
+    const { err } = await farebox(['grant', 'acct_cli', '99999999999999999999'])
+    expect(err).toContain('credits: must be at most 9007199254.740991 credits')
+  })
+
   it('freezes and unfreezes', async () => {
     const { accountId } = await aCustomer(world)
     const frozen = await farebox(['accounts', 'freeze', accountId, '--reason', 'fraud'])

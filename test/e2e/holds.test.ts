@@ -218,6 +218,9 @@ describe('a hold for work elsewhere', () => {
     ]
     for (const body of bodies)
       expect([body, (await call(apiKey, '', body)).status]).toEqual([body, 400])
+    const below = await call(apiKey, '', { credits: '-1' })
+    const message = 'credits: must not be below zero'
+    expect(below.body).toMatchObject({ error: { message, param: 'credits' } })
     expect((await call(apiKey, '/nonsense/settle', { credits: '1' })).status).toBe(400)
     expect((await call(apiKey, `/${crypto.randomUUID()}/settle`, { credits: '1' })).status).toBe(
       404,

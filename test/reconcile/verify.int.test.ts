@@ -57,7 +57,11 @@ describe('verify', () => {
       }
     })()
     const reports: VerifyReport[] = []
-    for (let n = 0; n < 5; n += 1) reports.push(await world.operations.verify(null))
+    for (let n = 0; n < 5; n += 1) {
+      const report = await world.operations.verify(null)
+      if (report !== null) reports.push(report)
+    }
+    expect(reports).toHaveLength(5)
     state.stop = true
     await Promise.all([...traffic, changes])
     expect(state.requests).toBeGreaterThan(50)

@@ -1,11 +1,13 @@
 import { z } from 'zod'
-import { micros, parseCredits, type Micros } from '../../kernel/money.ts'
+import { formatCredits, micros, parseCredits, type Micros } from '../../kernel/money.ts'
 import { PAGE_MAX } from '../../kernel/limits.ts'
 import { SUBJECT_REF } from '../subject-ref.ts'
 
 /** Fields that many routes share. Amounts come out as Micros, times as Unix ms. */
 
+const CREDITS_MAX = formatCredits(micros(Number.MAX_SAFE_INTEGER))
 const IN_WORDS = 'must be credits in quotes with at most six decimals, like "10.5"'
+const TOO_MANY = `must be at most ${CREDITS_MAX} credits`
 
 /** Credits as text, or a whole number; a fraction that is not quoted has been through a float. */
 export const credits = z
@@ -13,7 +15,8 @@ export const credits = z
   .transform((value, context): Micros => {
     const parsed = parseCredits(String(value))
     if (parsed !== null && (typeof value === 'string' || Number.isInteger(value))) return parsed
-    context.addIssue({ code: 'custom', message: IN_WORDS })
+    const isPast = Math.abs(Number(value)) > Number(CREDITS_MAX)
+    context.addIssue({ code: 'custom', message: isPast ? TOO_MANY : IN_WORDS })
     return z.NEVER
   })
 

@@ -172,7 +172,10 @@ function ownedKeys(deps: AdminDeps): Route<Operator>[] {
       path: '/accounts/:id/keys',
       summary: 'Keys of an account, without their secrets.',
       params: fields.idParams,
-      run: ({ params, query }) => listKeys(deps, params.id, query),
+      async run({ params, query }) {
+        const isKnown = (await deps.accounts.read(params.id)) !== null
+        return isKnown ? listKeys(deps, params.id, query) : noAccount(params.id)
+      },
     }),
     route({
       ...create,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { doctorReport } from '../../reconcile/doctor.ts'
 import { verifyReport } from '../../reconcile/verify.ts'
-import { audit, type AdminDeps, type Operator } from '../context.ts'
+import { audit, noAccount, type AdminDeps, type Operator } from '../context.ts'
 import { accountId } from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 
@@ -16,7 +16,8 @@ export const operationRoutes = (deps: AdminDeps): readonly Route<Operator>[] => 
     body: which,
     answer: verifyReport,
     async run({ body }) {
-      return { status: 200, body: await deps.operations.verify(body?.account_id ?? null) }
+      const report = await deps.operations.verify(body?.account_id ?? null)
+      return report === null ? noAccount(body?.account_id ?? '') : { status: 200, body: report }
     },
   }),
   route({
@@ -38,7 +39,8 @@ export const operationRoutes = (deps: AdminDeps): readonly Route<Operator>[] => 
     async run({ body, who }) {
       const subject = body?.account_id ?? 'all'
       await audit(deps, { actor: who.actor, action: 'rebuild', subject, detail: {} })
-      return { status: 200, body: await deps.operations.rebuild(body?.account_id ?? null) }
+      const rebuilt = await deps.operations.rebuild(body?.account_id ?? null)
+      return rebuilt === null ? noAccount(body?.account_id ?? '') : { status: 200, body: rebuilt }
     },
   }),
   route({

@@ -70,7 +70,10 @@ export function optionsOf<T extends z.ZodType>(schema: T, given: unknown): z.out
   const parsed = schema.safeParse(given)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  throw new UsageError(`--${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}`)
+  const option = String(issue?.path[0] ?? '').replace(/[A-Z]/g, (letter) => `-${letter}`)
+  const isNoNumber = issue?.code === 'invalid_type' && issue.expected === 'number'
+  const problem = isNoNumber ? 'must be a number' : (issue?.message ?? 'not valid')
+  throw new UsageError(`--${option.toLowerCase()}: ${problem}`)
 }
 
 /** An amount as bodies show it, in credits. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Operations } from '../../admin/operations.ts'
 import { doctorReport, type DoctorReport } from '../../reconcile/doctor.ts'
 import { verifyReport, type VerifyReport } from '../../reconcile/verify.ts'
-import { NoServerError } from './client.ts'
+import { NoServerError, RefusedError } from './client.ts'
 import { FAILED, globalsOf, OK, optionsOf, UsageError, type Cli } from './context.ts'
 import { table } from './table.ts'
 
@@ -13,7 +13,7 @@ import { table } from './table.ts'
 async function ask(
   cli: Cli,
   path: string,
-  body: object,
+  body: { readonly account_id?: string | undefined },
   here: (operations: Operations) => Promise<unknown>,
 ): Promise<unknown> {
   const { deps } = cli
@@ -26,7 +26,9 @@ async function ask(
   }
   const local = await deps.openLocal()
   try {
-    return await here(local.operations)
+    const answer = await here(local.operations)
+    if (answer !== null) return answer
+    throw new RefusedError(`There is no account ${body.account_id ?? ''}. (not_found)`)
   } finally {
     await local.close()
   }
