@@ -71,7 +71,8 @@ function makeCli(program: Command, deps: CliDeps, exit: { code: number }): Cli {
     client() {
       const url = globalsOf(program).url ?? deps.url ?? deps.quickstart?.base_url
       const token = deps.adminToken ?? deps.quickstart?.admin_token
-      if (url === undefined) throw new UsageError('set FAREBOX_URL, or start a server here first')
+      if (url === undefined)
+        throw new UsageError('set FAREBOX_URL to the running server, like http://127.0.0.1:8080')
       if (token === undefined) throw new UsageError('set FAREBOX_ADMIN_TOKEN')
       return makeAdminClient({ url, token, fetch: deps.fetch })
     },

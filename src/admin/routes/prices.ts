@@ -39,7 +39,9 @@ function readPrices(deps: AdminDeps): Route<Operator> {
         return Promise.resolve({ status: 200, body: { data } })
       }
       const found = deps.prices.explain(upstream, model)
-      const none = refuse('model_not_found', `${model} at ${upstream} has no price: it is refused.`)
+      const hint = "Name it in prices, or the upstream's catalogue, in farebox.yaml."
+      const told = `${model} at ${upstream} has no price: it is refused. ${hint}`
+      const none = refuse('model_not_found', told)
       return Promise.resolve(found === null ? none : { status: 200, body: { ...found } })
     },
   })
