@@ -19,7 +19,11 @@ const hasOnlyPath = (text: string): boolean => {
 const baseUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
   .refine(hasOnlyPath, { error: 'takes no login, query or fragment; a key goes into api_key' })
-const apiKey = z.string().min(1).optional().describe('The operator’s own key. Use ${ENV}.')
+const apiKey = z
+  .string()
+  .min(1, { error: 'is empty: set its variable, or leave the upstream out' })
+  .optional()
+  .describe('The operator’s own key. Use ${ENV}.')
 const responseMsMax = milliseconds(1_000, 3_600_000).default(600_000)
 
 /** Where the providers of a protocol answer themselves. */

@@ -23,6 +23,13 @@ function complaint(fallback: string): string | null {
   }
 }
 
+it('a key that is empty is told as that, and how it may have become so', () => {
+  const file = "upstreams: { openai: { protocol: openai, api_key: '${OPENAI_API_KEY}' } }"
+  expect(() => parseConfig(file, 'farebox.yaml', { OPENAI_API_KEY: '' })).toThrow(
+    'upstreams.openai.api_key: is empty: set its variable, or leave the upstream out',
+  )
+})
+
 describe('an upstream that stands in for another', () => {
   it('is one or several of the same protocol, also each for the other', () => {
     expect(complaint('other')).toBeNull()
