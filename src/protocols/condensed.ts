@@ -4,7 +4,8 @@ import { countOr, isObject } from './json.ts'
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
-const CUT = 'cut'
+/** A name that no provider, and no tool of a client, has for anything. */
+const CUT = 'farebox_cut'
 
 /** Bytes of the string that a condensed text has this value in place of; null = of none. */
 export const cutBytes = (value: unknown): number | null =>
@@ -12,8 +13,8 @@ export const cutBytes = (value: unknown): number | null =>
 
 /**
  * JSON as it comes in pieces, less its long strings: pictures and sounds in base64, which say
- * nothing of usage. Each is `{"cut": <its bytes>}` in what is left, which is parsed in a few
- * milliseconds although megabytes came. Linear in the bytes, whatever the pieces.
+ * nothing of usage. Each is `{"farebox_cut": <its bytes>}` in what is left, which is parsed in a
+ * few milliseconds although megabytes came. Linear in the bytes, whatever the pieces.
  */
 export class Condensed {
   #kept = new HeldBytes()

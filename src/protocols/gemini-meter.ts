@@ -2,7 +2,13 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import { geminiUsage } from './gemini-usage.ts'
 import { arrayOr, countOr, isObject, objectOr, parseJson, textOr } from './json.ts'
 import { makeArraySplitter } from './json-array.ts'
-import { makeOutputText, withUnread, type AddText, type OutputText } from './output-text.ts'
+import {
+  addJson,
+  makeOutputText,
+  withUnread,
+  type AddText,
+  type OutputText,
+} from './output-text.ts'
 import type { MeterReport, RequestView, StreamTap } from './protocol.ts'
 import type { SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
@@ -40,7 +46,7 @@ function extractText(json: unknown, add: AddText): void {
       add(objectOr(executableCode).code)
       const { name, args } = objectOr(functionCall)
       add(name)
-      if (isObject(args)) add(JSON.stringify(args))
+      if (isObject(args)) addJson(args, add)
     }
   }
 }

@@ -26,7 +26,8 @@ const TERMINAL: ReadonlySet<string> = new Set([
 const TELLING: ReadonlySet<string> = new Set([...TERMINAL, 'response.created', 'response.queued'])
 const ITEM_ADDED = 'response.output_item.added'
 const ITEM_DONE = 'response.output_item.done'
-const SEALED = '"encrypted_content":"'
+/** Told, not null: a string, or what is in place of a long one. */
+const SEALED = /"encrypted_content"\s*:\s*["{]/
 const TOOL_ITEM = /"(?:web_search|image_generation)_call"/
 
 interface Facts {
@@ -91,7 +92,8 @@ function extractAnswer(json: unknown, add: AddText): void {
     const { name, arguments: args, input, code, content, summary, ...rest } = objectOr(item)
     for (const text of [name, args, input, code]) add(text)
     add(rest.encrypted_content, 'sealed')
-    for (const part of [...arrayOr(content), ...arrayOr(summary)]) {
+    for (const part of arrayOr(summary)) add(objectOr(part).text, 'reasoning')
+    for (const part of arrayOr(content)) {
       add(objectOr(part).text)
       add(objectOr(part).refusal)
     }
@@ -171,7 +173,7 @@ export function makeResponsesTap(): StreamTap {
     const { data } = each
     const kind = kindOf(each)
     if (data === null) return 'pass'
-    if (hasText(kind) || (kind === ITEM_DONE && data.includes(SEALED))) text.defer(data)
+    if (hasText(kind) || (kind === ITEM_DONE && SEALED.test(data))) text.defer(data)
     if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
       countItem(facts.seen, objectOr(parseJson(data)).item)
     }

@@ -10,6 +10,16 @@ import type { Produced } from './protocol.ts'
  */
 export type AddText = (text: unknown, kind?: 'reasoning' | 'sealed') => void
 
+/** Adds an object as its JSON, and what was cut out of it. */
+export function addJson(value: object, add: AddText): void {
+  const json = JSON.stringify(value, (_, each: unknown) => {
+    if (cutBytes(each) === null) return each
+    add(each)
+    return ''
+  })
+  add(json)
+}
+
 export interface OutputText {
   /**
    * Keeps an event's JSON to be looked through when somebody asks for the text. With

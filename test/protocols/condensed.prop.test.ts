@@ -30,7 +30,7 @@ const isLong = (string: string): boolean => lengthOf(string) > CUT_STRING_BYTES
 /** The same value with what is to be cut out of it. */
 const cut = (json: string): unknown =>
   JSON.parse(json, (_, each: unknown) =>
-    typeof each === 'string' && isLong(each) ? { cut: lengthOf(each) } : each,
+    typeof each === 'string' && isLong(each) ? { farebox_cut: lengthOf(each) } : each,
   )
 
 function condensed(bytes: Buffer, cuts: Iterable<number>): string | null {
@@ -57,7 +57,9 @@ it('what is left of JSON is all but its long strings, whatever the pieces', () =
 
 it('is told of too much by what is left, not by what came', () => {
   const picture = Buffer.from(JSON.stringify({ a: 'x'.repeat(20_000_000), b: 1 }))
-  expect(condensed(picture, randomCuts(picture, 1, 100_000))).toBe('{"a":{"cut":20000000},"b":1}')
+  expect(condensed(picture, randomCuts(picture, 1, 100_000))).toBe(
+    '{"a":{"farebox_cut":20000000},"b":1}',
+  )
   const numbers = Buffer.from(JSON.stringify(new Array(CONDENSED_BYTES_MAX / 2).fill(7)))
   expect(condensed(numbers, randomCuts(numbers, 1, 100_000))).toBeNull()
   expect(condensed(numbers.subarray(0, -1000), randomCuts(numbers, 1, 100_000))).not.toBeNull()

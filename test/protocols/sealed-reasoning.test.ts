@@ -1,4 +1,7 @@
 import { expect, it } from 'vitest'
+import { LOOP_BYTES_MAX } from '../../src/kernel/limits-body.ts'
+import { makeGeminiTap } from '../../src/protocols/gemini-meter.ts'
+import { meterResponsesAnswer } from '../../src/protocols/openai-responses-meter.ts'
 import { protocolOfPath } from '../../src/protocols/registry.ts'
 
 const ASKED = { role: 'user', content: 'Hi' }
@@ -9,12 +12,17 @@ const BODIES = {
 }
 const SEALED = 'A'.repeat(8_000)
 
+function viewOf(path: keyof typeof BODIES) {
+  const view = protocolOfPath(path)?.readBytes(Buffer.from(JSON.stringify(BODIES[path])))
+  if (view?.ok !== true) throw new Error(path)
+  return view
+}
+
 /** What an answer that was cut off is known to have produced. */
 function produced(path: keyof typeof BODIES, ...events: readonly object[]) {
   const protocol = protocolOfPath(path)
-  const view = protocol?.readBytes(Buffer.from(JSON.stringify(BODIES[path])))
-  if (protocol === null || view?.ok !== true) throw new Error(path)
-  const tap = protocol.makeStreamTap(view, { stripUsageChunk: false })
+  if (protocol === null) throw new Error(path)
+  const tap = protocol.makeStreamTap(viewOf(path), { stripUsageChunk: false })
   for (const event of events) tap.push(Buffer.from(`data: ${JSON.stringify(event)}\n\n`))
   const { text, beyond } = tap.report().produced()
   return { text: text.join(''), beyond }
@@ -52,6 +60,38 @@ it('is no more than what is sealed where a summary of it is shown', () => {
   const long = 'x'.repeat(10_000)
   const all = produced('/v1/messages', delta({ type: 'thinking_delta', thinking: long }), signature)
   expect(all).toEqual({ text: long, beyond: 0 })
+})
+
+it('is no more than that in a whole answer either', () => {
+  const summary = [{ type: 'summary_text', text: 'x'.repeat(1_000) }]
+  const answer = { id: 'resp_1', output: [{ ...item, summary }] }
+  const { text, beyond } = meterResponsesAnswer(Buffer.from(JSON.stringify(answer))).produced()
+  expect({ text: text.join(''), beyond }).toEqual({ text: 'x'.repeat(1_000), beyond: 3_000 })
+})
+
+it('counts where there is so much of it that it is cut out', () => {
+  const long = 'A'.repeat(2 * LOOP_BYTES_MAX)
+  const seen = produced('/v1/responses', { ...done, item: { ...item, encrypted_content: long } })
+  expect(seen).toEqual({ text: '', beyond: LOOP_BYTES_MAX })
+})
+
+it('what is cut out of a call counts, wherever it is in it', () => {
+  const args = { path: 'a', files: [{ text: 'w'.repeat(2 * LOOP_BYTES_MAX) }] }
+  const parts = [{ functionCall: { name: 'write', args } }]
+  const event = JSON.stringify({ candidates: [{ content: { parts } }] })
+  const tap = makeGeminiTap({ ...viewOf('/v1/responses'), choices: 1 })
+  tap.push(Buffer.from(`data: ${event}\n\n`))
+  const { text, beyond } = tap.report().produced()
+  expect({ text: text.join(''), beyond }).toEqual({
+    text: 'write{"path":"a","files":[{"text":""}]}',
+    beyond: 2 * LOOP_BYTES_MAX,
+  })
+})
+
+it('what a provider sends is not taken for something that was cut out', () => {
+  const call = { index: 0, function: { name: 'trim', arguments: { cut: 90_000 } } }
+  const seen = produced('/v1/chat/completions', chunk({ tool_calls: [call] }))
+  expect(seen).toEqual({ text: 'trim', beyond: 0 })
 })
 
 it('is not looked for where there is none', () => {

@@ -44,6 +44,14 @@ test.each(['postgres', 'pglite'] as const)('%s: our own migrations apply once', 
   await db.close()
 })
 
+test("tables of others in the same database are nobody's business", async () => {
+  const db = await openPglite({ memory: true })
+  await db.query('CREATE SCHEMA sales')
+  await db.query('CREATE TABLE sales.sheet_music (id integer)')
+  await migrate(db, at)
+  await db.close()
+})
+
 test('two processes migrating at once apply each migration once', async () => {
   await using database = await emptyDatabase()
   const dbs = [0, 1, 2].map(() => openPostgres({ url: database.url, poolMax: 1, log: silentLog }))
