@@ -4,7 +4,7 @@ import type { CreditEngine } from '../credits/commands.ts'
 import type { Loaded, Loads } from '../credits/load.ts'
 import type { Recovery } from '../credits/recovery.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { PAGE_MAX } from '../kernel/limits.ts'
+import { PAGE_MAX, SHUTDOWN_POST_MS_MAX, VERIFY_RETRY_MS } from '../kernel/limits.ts'
 import type { DoctorReport } from '../reconcile/doctor.ts'
 import type { VerifyReport } from '../reconcile/verify.ts'
 
@@ -38,7 +38,7 @@ export interface OperationsDeps {
   readonly accounts: Accounts
   readonly keys: Keys
   readonly loads: Loads
-  readonly recovery: Pick<Recovery, 'sweep'>
+  readonly recovery: Pick<Recovery, 'sweep' | 'pending'>
   readonly engine: Pick<CreditEngine, 'lapsed'>
   readonly clock: Clock
   /** Pause between two renewals, as recovery was given it. */
@@ -92,6 +92,11 @@ export function makeOperations(deps: OperationsDeps): Operations {
       const first = await deps.recovery.sweep()
       await sleep(deps.clock, deps.renewalMs)
       const second = await deps.recovery.sweep()
+      // What was ended is posted and cleared before the answer: a command ends with it.
+      const untilMs = deps.clock.monotonicMs() + SHUTDOWN_POST_MS_MAX
+      while (deps.recovery.pending > 0 && deps.clock.monotonicMs() < untilMs) {
+        await sleep(deps.clock, VERIFY_RETRY_MS)
+      }
       return { ended: first + second, left: (await deps.engine.lapsed()).length }
     },
   }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readScripts, scriptFacts } from '../../src/credits/redis/transport.ts'
 import { oneNode } from '../../src/store/redis-nodes.ts'
+import { micros } from '../../src/kernel/money.ts'
 import { makeDoctor } from '../../src/reconcile/doctor.ts'
 import { makeVerify, type VerifyReport } from '../../src/reconcile/verify.ts'
 import { until } from '../support/until.ts'
@@ -149,6 +150,20 @@ describe('verify', () => {
     expect(reports.at(-1)?.breaches).toMatchObject([{ invariant: 'I7', subject: ref.holdId }])
     expect(await world.operations.recover()).toMatchObject({ ended: 1, left: 0 })
     expect(await verify(customer.accountId)).toMatchObject({ ok: true })
+  })
+
+  it('recover has posted and cleared what it ended when it answers', async () => {
+    const customer = await aCustomer(world)
+    const { holdId, draft } = await openHold(world, customer, 2_000)
+    await world.engine.renew({
+      ...{ accountId: customer.accountId, keyId: customer.keyId, holdId },
+      ...{ micros: micros(2_000), progressMicros: micros(700), tokens: 1 },
+      ...{ day: 0, reservedAtMs: Date.now(), leaseMs: 1, owner: 'gone' },
+      draft: JSON.stringify(draft),
+    })
+    await until(async () => (await world.engine.lapsed()).length > 0)
+    expect(await world.operations.recover()).toEqual({ ended: 1, left: 0 })
+    expect((await world.books.balance(customer.accountId))?.postedMicros).toBe(9_999_300)
   })
 
   it('finds a charge whose receipt says another amount (I9)', async () => {

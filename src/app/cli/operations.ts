@@ -108,7 +108,7 @@ function repairCommands(cli: Cli): void {
     )
   program
     .command('recover')
-    .description('end holds whose gateway is gone, now')
+    .description('end holds whose lease lapsed (holds.lease_ms after their gateway ended), now')
     .action(() =>
       run(async () => {
         const answer = await ask(cli, '/recover', {}, (operations) => operations.recover())
