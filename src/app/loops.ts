@@ -8,8 +8,8 @@ import {
   KEY_POLL_MS,
   LOTS_TURN_MAX,
   PRICES_POLL_MS,
-  RENEW_TICK_MS,
 } from '../kernel/limits.ts'
+import { RENEW_TICK_MS } from '../kernel/limits-holds.ts'
 import {
   ALERT_POLL_MS,
   BILLING_WATCH_MS,
@@ -64,10 +64,7 @@ export function startLoops(deps: {
   loops.start({
     name: 'renew',
     periodMs: RENEW_TICK_MS,
-    run: () => {
-      credits.renewals.tick()
-      return Promise.resolve()
-    },
+    run: () => credits.renewals.tick(),
   })
   loops.start({
     name: 'recover',

@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits.ts'
+import { COMMAND_TRIES_MAX } from '../kernel/limits.ts'
+import { FIRST_PROGRESS_MS } from '../kernel/limits-holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { ZERO, type Micros } from '../kernel/money.ts'
 import { makeUnderWay } from '../kernel/under-way.ts'

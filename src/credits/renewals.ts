@@ -1,4 +1,5 @@
-import type { Clock } from '../kernel/clock.ts'
+import { sleep, type Clock } from '../kernel/clock.ts'
+import { RENEWAL_PAUSE_MS, RENEWAL_TURNS_MAX, RENEWALS_A_TURN } from '../kernel/limits-holds.ts'
 import { makeLine, type Place } from '../kernel/line.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
@@ -31,8 +32,11 @@ export interface Renewable {
 export interface Renewals {
   add(hold: Renewable): void
   remove(hold: Renewable): void
-  /** Starts renewing what is due, without waiting: one slow answer delays no other hold. */
-  tick(): void
+  /**
+   * Starts renewing what is due, without waiting for answers: one slow answer delays no other hold.
+   * A few at a time, so that requests have their turn in between. Resolves when all were started.
+   */
+  tick(): Promise<void>
   /** Never rejects: a renewal that got no answer is due again soon. */
   renew(hold: Renewable): Promise<void>
   readonly count: number
@@ -120,9 +124,15 @@ export function makeRenewals(deps: RenewalsDeps): Renewals {
     },
     remove,
     renew,
-    tick() {
-      const nowMs = deps.clock.monotonicMs()
-      for (const hold of open.all()) if (!hold.ended && nowMs >= hold.dueMs) void renew(hold)
+    async tick() {
+      const isDue = (hold: Renewable): boolean =>
+        !hold.ended && !hold.lost && deps.clock.monotonicMs() >= hold.dueMs
+      const due = open.all().filter(isDue)
+      const atOnce = Math.max(RENEWALS_A_TURN, Math.ceil(due.length / RENEWAL_TURNS_MAX))
+      for (let from = 0; from < due.length; from += atOnce) {
+        if (from > 0) await sleep(deps.clock, RENEWAL_PAUSE_MS)
+        for (const hold of due.slice(from, from + atOnce)) if (isDue(hold)) void renew(hold)
+      }
     },
   }
 }

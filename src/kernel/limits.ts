@@ -73,8 +73,6 @@ export const RECOVERIES_MAX = 512
 export const PARKED_RETRY_MS = 3_600_000
 /** Holds whose lapse one process remembers between two sweeps. */
 export const LAPSED_SEEN_MAX = 100_000
-/** How often the renewing loop looks at its open holds. */
-export const RENEW_TICK_MS = 200
 /** How often changed accounts and keys are looked for. Source: access.ts (within a second). */
 export const CHANGED_SWEEP_MS = 500
 /** Overlap of two such looks: longer than any transaction is open and any two clocks differ. */
@@ -260,8 +258,6 @@ export const CLOCK_SKEW_MS_MAX = 500
 /** What counts as in use when the doctor looks for prices, and how many names it looks at. */
 export const MODELS_IN_USE_MS = 7 * 24 * 3_600_000
 export const MODELS_IN_USE_MAX = 500
-/** First progress is written so long after the upstream's first byte; design §3 allows 1 s. */
-export const FIRST_PROGRESS_MS = 500
 /** Accounts whose lots are activated or expired in one round of the loop. */
 export const LOTS_TURN_MAX = 500
 /** Accounts whose entitlements are resolved again in one round of the loop. */

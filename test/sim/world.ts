@@ -152,10 +152,7 @@ export class World {
     loops.start({
       name: 'renew',
       periodMs: 200,
-      run: async () => {
-        credits.renewals.tick()
-        await Promise.resolve()
-      },
+      run: () => credits.renewals.tick(),
     })
     loops.start({
       name: 'recover',
