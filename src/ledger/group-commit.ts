@@ -67,9 +67,12 @@ export function makePoster(options: PosterOptions): Poster {
     options.on?.deferred?.()
   })
   const idle: (() => void)[] = []
+  const trouble = makeTrouble(options, backlog)
   const steps: BatchSteps = {
     ...options,
+    failed: trouble.began,
     settle(waiting, outcome) {
+      trouble.ended(waiting)
       backlog.done(waiting)
       waiting.resolve(outcome)
       if (backlog.count > 0) return
@@ -107,6 +110,22 @@ export function makePoster(options: PosterOptions): Poster {
         await Promise.race([empty, sleep(options.clock, deadlineMs)])
       }
       return backlog.count
+    },
+  }
+}
+
+/** Posting is in trouble from a failure that no row explains until what failed first is done. */
+function makeTrouble({ clock, log }: PosterOptions, backlog: Backlog) {
+  let first: Waiting | null = null
+  return {
+    began: (batch: readonly Waiting[]): void => {
+      first ??= batch[0] ?? null
+    },
+    ended: (waiting: Waiting): void => {
+      if (waiting !== first) return
+      first = null
+      const after_ms = Math.round(clock.monotonicMs() - waiting.sinceMs)
+      log.info({ receipts: backlog.count, after_ms }, 'posting works again')
     },
   }
 }
@@ -151,6 +170,8 @@ function makeTicket({ on }: PosterOptions, breaker: { readonly isOpen: boolean }
 }
 
 interface BatchSteps extends PosterOptions {
+  /** The batch was not posted, for no fault of a row of it. */
+  failed(batch: readonly Waiting[]): void
   settle(waiting: Waiting, outcome: PostOutcome): void
   requeue(waiting: Waiting): void
   closeBreaker(): void
@@ -186,6 +207,7 @@ async function post(steps: BatchSteps, batch: readonly Waiting[]): Promise<void>
     if (error === null) return
     const fault = faultOf(error)
     if (fault === 'strange') strangeTries += 1
+    if (fault !== 'row') steps.failed(batch)
     log.warn({ fault, size: batch.length, error: describeError(error) }, 'posting failed')
     if (fault === 'row' || strangeTries >= limits.POST_STRANGE_TRIES_MAX) {
       await split(steps, batch, fault, error)

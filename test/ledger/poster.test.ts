@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
 import { InvariantError } from '../../src/kernel/invariant.ts'
 import * as limits from '../../src/kernel/limits.ts'
-import { silentLog } from '../../src/kernel/log.ts'
+import { silentLog, type Log, type LogFields } from '../../src/kernel/log.ts'
 import { makePoster, type PosterOptions } from '../../src/ledger/group-commit.ts'
 import type { PostItem, PostOutcome } from '../../src/ledger/receipt.ts'
 import { makeManualClock, settle } from './memory-clock.ts'
@@ -46,6 +46,13 @@ function makeSetup(options: Partial<PosterOptions> = {}) {
     ...options,
   })
   return { clock, batches, posted, parked, poster, control }
+}
+
+/** A log that keeps what is told of posting that works again. */
+function makeNews(): { log: Log; news: (LogFields & { message: string })[] } {
+  const news: (LogFields & { message: string })[] = []
+  const info: Log['info'] = (fields, message) => news.push({ ...fields, message })
+  return { log: { ...silentLog, info }, news }
 }
 
 const holds = (count: number) => Array.from({ length: count }, (_, i) => item({ holdId: `h${i}` }))
@@ -98,6 +105,42 @@ test('a batch whose outcome is unknown is repeated whole, further and further ap
   expect(new Set(batches.map((batch) => batch.join()))).toEqual(new Set(['h0,h1']))
   const gaps = tries.slice(1).map((ms, i) => ms - (tries[i] ?? 0))
   expect(gaps).toEqual([50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000])
+})
+
+test('when posting works again it is told once, with how long it did not and what waited', async () => {
+  const { log, news } = makeNews()
+  const { poster, control, clock } = makeSetup({ log, batchMax: 2 })
+  control.answer = () => new UnknownOutcomeError('away')
+  for (const one of holds(5)) poster.submit(one)
+  await clock.pass(1_000)
+  expect(news).toEqual([])
+  control.answer = () => null
+  await clock.pass(60_000)
+  const message = 'posting works again'
+  expect(news).toEqual([{ receipts: 5, after_ms: 1_550, message }])
+  for (const one of holds(9).slice(5)) poster.submit(one)
+  await clock.pass(60_000)
+  expect(news).toHaveLength(1)
+})
+
+test('it is told when all failed strangely, and not of a row that alone is bad', async () => {
+  const { log, news } = makeNews()
+  const { poster, control, clock } = makeSetup({ log })
+  control.answer = () => new Error('strange')
+  for (const one of holds(2)) poster.submit(one)
+  await clock.pass(30_000)
+  expect(news).toEqual([])
+  control.answer = () => null
+  await clock.pass(10_000)
+  expect(news).toMatchObject([{ receipts: 2, message: 'posting works again' }])
+  control.answer = () => new InvariantError('bad')
+  poster.submit(item({ holdId: 'bad' }))
+  await settle()
+  control.answer = () => null
+  poster.submit(item({ holdId: 'good' }))
+  await clock.pass(10_000)
+  expect(poster.backlog.count).toBe(0)
+  expect(news).toHaveLength(1)
 })
 
 test('one bad row is parked and every other one is posted', async () => {
