@@ -6,6 +6,8 @@ import type { Receipt, StoredAnswer } from '../ledger/receipt.ts'
 export interface Holds {
   /** One round trip where account and key are loaded. Never throws: an absent store refuses. */
   open(request: HoldRequest): Promise<OpenHold | Refusal>
+  /** Why nothing of an account would be let through now; null = nothing is known. Never throws. */
+  blocked(accountId: string): Promise<Refusal | null>
   /** Holds of this process that are not ended yet. */
   readonly openCount: number
 }

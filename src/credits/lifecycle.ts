@@ -15,7 +15,7 @@ import type { HoldRequest, Holds, LentHold, OpenHold, Settled } from './holds.ts
 import { makeLoads, type LoadReason, type Loads } from './load.ts'
 import { makeRecovery, type Recovery } from './recovery.ts'
 import { makeRenewals, type Renewable, type Renewals } from './renewals.ts'
-import { makeReserving, type Reserved } from './reserving.ts'
+import { makeReserving, refuseBlocked, type Reserved } from './reserving.ts'
 import { settle, type SettlingParts } from './settling.ts'
 
 export interface CreditsDeps {
@@ -90,6 +90,11 @@ export function makeCredits(deps: CreditsDeps): Credits {
   return {
     holds: {
       open,
+      blocked: (accountId) =>
+        engine.viewAccount(accountId).then(
+          (view) => (view === null || view.status === 'active' ? null : refuseBlocked(view.status)),
+          () => null,
+        ),
       get openCount() {
         return renewals.count
       },

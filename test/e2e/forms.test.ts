@@ -213,6 +213,23 @@ describe('a large sound whose model comes before it', () => {
     }
   })
 
+  it('is not refused for a freeze that has ended, as nothing else is', async () => {
+    const { customer, model } = await prepare('gpt-image-1')
+    answering(model, { created: 1, data: [{ b64_json: 'QQ==' }] })
+    const account = `/admin/v1/accounts/${customer.accountId}`
+    const body = form(['model', model], ['prompt', 'a hat'], ['image', SOUND])
+    const sending = (): Sending => send(customer.apiKey, body.length, { path: '/v1/images/edits' })
+    await world.gateway.admin.call('PATCH', account, { status: 'frozen' })
+    const refused = sending()
+    refused.out.write(body.subarray(0, 2 * MB))
+    expect(await refused.answer).toMatchObject({ status: 403 })
+    refused.out.end(body.subarray(2 * MB))
+    await world.gateway.admin.call('PATCH', account, { status: 'active' })
+    const { out, answer } = sending()
+    out.end(body)
+    expect(await answer).toMatchObject({ status: 200 })
+  })
+
   it('that is more tokens than are left of a limit is bounded by all of it', async () => {
     const { model } = await prepare()
     answering(model)

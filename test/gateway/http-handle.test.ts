@@ -57,7 +57,11 @@ it('a request that fails before it is sent leaves no hold', async () => {
   const running = makeRunning()
   const deps = only<HttpDeps>({
     running,
-    holds: { open: () => Promise.resolve(hold), openCount: 0 },
+    holds: {
+      open: () => Promise.resolve(hold),
+      blocked: () => Promise.resolve(null),
+      openCount: 0,
+    },
     prices: only<HttpDeps['prices']>({ find: () => price, boundMicros: () => micros(5) }),
     clock: systemClock,
   })

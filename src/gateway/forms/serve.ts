@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { refuseBlocked } from '../../credits/reserving.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { FORM_DRAIN_BYTES_MAX, FORM_MEMORY_BYTES } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
@@ -86,22 +85,26 @@ async function take(
   const isNamed = coming.headers['idempotency-key'] !== undefined
   const bodyBytesMax = upload.bytes ?? forms.bytesMax
   const begun = upload.isOver || isNamed ? null : forms.begin?.(upload.soFar(), bodyBytesMax)
-  if (begun == null) return (isNamed ? null : barred(deps, coming, upload)) ?? exactly()
+  if (begun == null) return (isNamed ? null : await barred(deps, coming, upload)) ?? exactly()
   const sounds = soundsOf(upload, deps.sounds, coming.caller.accountId)
   const sent = makeSentForm(upload, begun, sounds)
   return { ...coming, view: begun.view, raw: NOTHING, sent, exactly }
 }
 
-/** Why it is refused whatever follows; null = nothing is known against it. */
-function barred(
+/**
+ * Why it is refused whatever follows, in the order in which any request is; null = nothing is known
+ * against it. What is known of the caller may be older than what a reserve goes by: that is asked.
+ */
+async function barred(
   deps: GatewayDeps,
   { protocol, caller, startedAtMs }: Coming,
   upload: Upload,
-): Refusal | null {
+): Promise<Refusal | null> {
   if (upload.isOver) return null
-  if (caller.accountStatus !== 'active') return refuseBlocked(caller.accountStatus)
   const model = modelOf(upload.soFar())
-  return model === null ? null : refuseAtOnce(deps, protocol, caller, model, startedAtMs)
+  const refusal = model === null ? null : refuseAtOnce(deps, protocol, caller, model, startedAtMs)
+  if (refusal !== null || caller.accountStatus === 'active') return refusal
+  return deps.holds.blocked(caller.accountId)
 }
 
 async function takeWhole(
