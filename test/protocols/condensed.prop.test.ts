@@ -1,7 +1,8 @@
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { CONDENSED_BYTES_MAX, CUT_STRING_BYTES } from '../../src/kernel/limits-body.ts'
 import { Condensed } from '../../src/protocols/condensed.ts'
+import { makeSseSplitter } from '../../src/protocols/sse.ts'
 import { everyByte, randomCuts } from './support.ts'
 
 const unit = fc.constantFrom('a', '"', '\\', '\\"', '\n', 'é', '漢', '🜁', '{', ',"x":', '\\\\')
@@ -21,7 +22,13 @@ const value = fc.letrec((tie) => ({
     tie('object'),
   ),
   list: fc.array(tie('any'), { maxLength: 3 }),
-  object: fc.dictionary(fc.constantFrom('a', 'usage', 'say "x"', '\\'), tie('any'), { maxKeys: 3 }),
+  object: fc.dictionary(
+    fc.oneof(fc.constantFrom('a', 'usage', 'say "x"', '\\'), text),
+    tie('any'),
+    {
+      maxKeys: 3,
+    },
+  ),
 })).any
 
 const lengthOf = (string: string): number => Buffer.byteLength(JSON.stringify(string)) - 2
@@ -29,9 +36,15 @@ const isLong = (string: string): boolean => lengthOf(string) > CUT_STRING_BYTES
 
 /** The same value with what is to be cut out of it. */
 const cut = (json: string): unknown =>
-  JSON.parse(json, (_, each: unknown) =>
-    typeof each === 'string' && isLong(each) ? { farebox_cut: lengthOf(each) } : each,
-  )
+  JSON.parse(json, (_, each: unknown): unknown => {
+    if (typeof each === 'string') return isLong(each) ? { farebox_cut: lengthOf(each) } : each
+    if (typeof each !== 'object' || each === null || Array.isArray(each)) return each
+    const named = Object.entries(each).map(([key, value]: [string, unknown]) => [
+      isLong(key) ? 'farebox_key' : key,
+      value,
+    ])
+    return Object.fromEntries(named)
+  })
 
 function condensed(bytes: Buffer, cuts: Iterable<number>): string | null {
   const kept = new Condensed()
@@ -66,8 +79,75 @@ it('is told of too much by what is left, not by what came', () => {
 })
 
 it('is as it was where it is no JSON', () => {
-  for (const text of ['', 'a"', '"\\', '\\"a"b\\\\"', 'event: a"b\ndata: {"x":"y"}\n\n']) {
+  for (const text of [
+    ...['', 'a"', '"\\', '"\\\n"', '\\"a"b\\\\"', '"\r"\n"'],
+    'event: a"b\ndata: {"x":"y"}\n\n',
+  ]) {
     const bytes = Buffer.from(text)
     expect(condensed(bytes, everyByte(bytes))).toBe(text)
   }
+})
+
+/** What beside its data an event may have, with quotes that are no JSON. */
+const odd = fc.constantFrom(
+  'event: a"b',
+  ': say \\"',
+  `: "${'x'.repeat(2 * CUT_STRING_BYTES)}`,
+  'id: "',
+)
+const size = fc.constantFrom(0, CUT_STRING_BYTES, 100_000, CONDENSED_BYTES_MAX)
+const huge = fc
+  .tuple(fc.constantFrom('a', '\\', '"', 'é', '\n'), size, fc.nat(3))
+  .map(([each, length, more]) => each.repeat(length + more))
+const usage = fc.record({ input_tokens: fc.nat(), output_tokens: fc.nat() })
+
+/** JSON as some write it: spaces, and a line of data for each of its own. */
+const written = (json: unknown, indent: number): string =>
+  JSON.stringify(json, null, indent).replace(/(?<=")(?=:|,)/g, indent === 0 ? '' : ' ')
+
+describe('usage of a large event', () => {
+  const data = (bytes: Buffer, cuts: Iterable<number>): string[] => {
+    const found: string[] = []
+    const splitter = makeSseSplitter({
+      event: (event) => (found.push(event.data ?? ''), 'drop'),
+      oversized: () => (found.push('too much of it'), 'drop'),
+    })
+    let from = 0
+    for (const to of [...cuts, bytes.length]) {
+      splitter.push(bytes.subarray(from, to))
+      from = to
+    }
+    return found
+  }
+
+  it('is that of all of it, wherever long strings and keys are, and odd quotes', () => {
+    const members = fc.tuple(huge, huge, huge, huge)
+    const shape = fc.record({ members, usage, lines: fc.array(odd, { maxLength: 2 }) })
+    const pieces = fc.record({ seed: fc.nat(), most: fc.constantFrom(700, 16_384, 300_000) })
+    const ends = fc.constantFrom('\n', '\r', '\r\n')
+    fc.assert(
+      fc.property(
+        shape,
+        pieces,
+        ends,
+        fc.constantFrom(0, 2),
+        (one, { seed, most }, end, indent) => {
+          const [key, text, inner, item] = one.members
+          const json = {
+            [key]: text,
+            a: [item, { [inner]: 1 }],
+            usage: one.usage,
+            [`${key}z`]: item,
+          }
+          const lines = written(json, indent).split('\n')
+          const event = [...one.lines, ...lines.map((line) => `data: ${line}`), '', ''].join(end)
+          const bytes = Buffer.from(event)
+          const [only, ...more] = data(bytes, randomCuts(bytes, seed, most))
+          expect(more).toEqual([])
+          expect(JSON.parse(only ?? '')).toMatchObject({ usage: one.usage })
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
 })
