@@ -146,6 +146,8 @@ export type ClearReply =
  */
 export interface LoadToken {
   readonly token: string
+  /** Somebody had loaded it, if under another incarnation. */
+  readonly wasLoaded: boolean
 }
 export interface LoadReply {
   readonly kind: 'ok' | 'refused'

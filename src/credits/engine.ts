@@ -5,6 +5,7 @@ import type { Log } from '../kernel/log.ts'
 import { INCARNATION_ROUNDS_MAX } from '../kernel/limits.ts'
 import type { CreditEngine, Incarnations } from './commands.ts'
 import { lapsedEverywhere, type Run } from './lapsed.ts'
+import { makeLosses } from './losses.ts'
 import { makeNumbers } from './numbers.ts'
 import { shardOf } from './shard.ts'
 import { NOSCRIPT, type CommandName, type Input, type Reply, type Transport } from './transport.ts'
@@ -14,14 +15,15 @@ export interface EngineParts {
   readonly incarnations: Incarnations
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly ids: Pick<Ids, 'uuid'>
-  readonly log: Pick<Log, 'error'>
+  readonly log: Pick<Log, 'error' | 'warn'>
 }
 
 const REFUSED = { kind: 'refused' } as const
 
 /** Runs commands under the numbers of their nodes. */
-function makeRunner({ transport, incarnations, clock }: EngineParts) {
-  const numbers = makeNumbers({ transport, incarnations, clock })
+function makeRunner({ transport, incarnations, clock, log }: EngineParts) {
+  const losses = makeLosses(log, transport.kind)
+  const numbers = makeNumbers({ transport, incarnations, clock, losses })
   transport.onReconnect(() => {
     numbers.doubt()
   })
@@ -31,6 +33,7 @@ function makeRunner({ transport, incarnations, clock }: EngineParts) {
     const inc = numbers.known(node) ?? (await numbers.read(node))
     const reply = await transport.run(name, shard, input, inc)
     if (reply === NOSCRIPT) await numbers.renew(node, inc)
+    else numbers.answered(node)
     return reply
   }
   const run: Run = async (name, shard, input) => {
@@ -62,6 +65,13 @@ function makeRunner({ transport, incarnations, clock }: EngineParts) {
       }
     },
     fresh: (accountId: string) => numbers.refresh(transport.nodeOf(shardOf(accountId))),
+    /** Before a load of the account, and after one, so that its loss is told. */
+    seen: (accountId: string, when: 'absent' | 'loaded') => {
+      const node = transport.nodeOf(shardOf(accountId))
+      const number = numbers.known(node)
+      if (when === 'loaded') losses.loaded(accountId, number)
+      else losses.absent(node, accountId, number)
+    },
   }
 }
 
@@ -72,7 +82,7 @@ function makeRunner({ transport, incarnations, clock }: EngineParts) {
  */
 export function makeEngine(parts: EngineParts): CreditEngine {
   const { transport, ids } = parts
-  const { runOnce, run, on, fresh } = makeRunner(parts)
+  const { runOnce, run, on, fresh, seen } = makeRunner(parts)
   const load = async <N extends 'load-account' | 'load-key'>(name: N, input: Input<N>) => {
     const reply = await runOnce(name, shardOf(input.accountId), input)
     return reply === NOSCRIPT ? REFUSED : reply
@@ -88,10 +98,16 @@ export function makeEngine(parts: EngineParts): CreditEngine {
     clear: (command) => on('clear', command),
     async beginAccount(accountId) {
       await fresh(accountId)
-      return on('begin-account', { accountId, token: ids.uuid() })
+      const begun = await on('begin-account', { accountId, token: ids.uuid() })
+      if (!begun.wasLoaded) seen(accountId, 'absent')
+      return begun
     },
-    loadAccount: ({ token }, snapshot) =>
-      load('load-account', { accountId: snapshot.accountId, token, snapshot }),
+    async loadAccount({ token }, snapshot) {
+      const { accountId } = snapshot
+      const reply = await load('load-account', { accountId, token, snapshot })
+      if (reply.kind === 'ok') seen(accountId, 'loaded')
+      return reply
+    },
     async beginKey(accountId, keyId) {
       await fresh(accountId)
       return on('begin-key', { accountId, keyId, token: ids.uuid() })

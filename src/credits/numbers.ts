@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { INCARNATION_READ_MS_MIN } from '../kernel/limits.ts'
 import type { Incarnations } from './commands.ts'
+import type { Losses } from './losses.ts'
 import type { Transport } from './transport.ts'
 
 /** The numbers of incarnation as this process believes them. Source: design §4. */
@@ -13,6 +14,8 @@ export interface Numbers {
   refresh(node: string): Promise<void>
   /** The node did not know the scripts of `seen`: takes the newer number, or draws one. */
   renew(node: string, seen: number): Promise<void>
+  /** The node carried out a command: scripts that it does not know later were lost. */
+  answered(node: string): void
   /** Another node may answer now: numbers are read again before the next command. */
   doubt(): void
 }
@@ -21,25 +24,32 @@ interface Known {
   readonly number: number
   readonly readAtMs: number
   inDoubt: boolean
+  hasAnswered: boolean
 }
 
-export function makeNumbers(parts: {
+export interface NumbersParts {
   readonly transport: Pick<Transport, 'loadScripts'>
   readonly incarnations: Incarnations
   readonly clock: Pick<Clock, 'monotonicMs'>
-}): Numbers {
-  const { transport, incarnations, clock } = parts
+  readonly losses: Losses
+}
+
+export function makeNumbers(parts: NumbersParts): Numbers {
+  const { transport, incarnations, clock, losses } = parts
   const all = new Map<string, Known>()
   const renewals = new Map<string, Promise<void>>()
 
   const learn = (node: string, number: number): number => {
-    all.set(node, { number, readAtMs: clock.monotonicMs(), inDoubt: false })
+    const hasAnswered = all.get(node)?.hasAnswered ?? false
+    all.set(node, { number, readAtMs: clock.monotonicMs(), inDoubt: false, hasAnswered })
     return number
   }
   const draw = async (node: string, seen: number): Promise<void> => {
     const { number, drawn } = await incarnations.bump(node, seen)
     learn(node, number)
-    if (drawn) await transport.loadScripts(node, number)
+    if (!drawn) return
+    if (all.get(node)?.hasAnswered === true) losses.scripts(node, number)
+    await transport.loadScripts(node, number)
   }
 
   return {
@@ -70,6 +80,10 @@ export function makeNumbers(parts: {
         renewals.set(node, renewal)
       }
       await renewal
+    },
+    answered(node) {
+      const known = all.get(node)
+      if (known !== undefined) known.hasAnswered = true
     },
     doubt() {
       for (const known of all.values()) known.inDoubt = true

@@ -85,6 +85,8 @@ export const CHANGED_BEFORE_BATCH_MAX = 2_000
 export const REFUSAL_LOOK_MS_MIN = 1_000
 /** Accounts whose last such look is remembered. */
 export const REFUSAL_LOOKS_MAX = 10_000
+/** Accounts that a process remembers to have loaded: traffic meets one of them after a loss. */
+export const LOADED_SEEN_MAX = 1_000
 /** Accounts, keys of one account, and holds of the embedded engine: about 1 kB each. */
 export const EMBEDDED_ACCOUNTS_MAX = 100_000
 export const EMBEDDED_KEYS_MAX = 10_000

@@ -8,12 +8,18 @@ import { sumKey } from './key.ts'
 import * as s from './state.ts'
 
 /** Counterpart of begin.lua. Source: design §4 (load). */
-function begin(place: s.Loading, candidate: string, inc: number, nowMs: number): LoadToken {
+function begin(
+  place: s.Loading & { readonly facts: Facts | null },
+  candidate: string,
+  inc: number,
+  nowMs: number,
+): LoadToken {
   const { token } = place
-  if (token?.inc === inc && nowMs < token.untilMs) return { token: token.text }
+  const wasLoaded = place.facts !== null
+  if (token?.inc === inc && nowMs < token.untilMs) return { token: token.text, wasLoaded }
   place.token = { text: candidate, inc, untilMs: nowMs + LOAD_TOKEN_MS }
   place.seen = 0
-  return { token: candidate }
+  return { token: candidate, wasLoaded }
 }
 
 export function beginAccount(

@@ -14,7 +14,10 @@ const withHolds = (keys: readonly string[], { accountId }: AccountRef, shard: Sh
   shard.holds(accountId),
 ]
 
-const decodeToken = (raw: unknown): LoadToken => ({ token: readReply(raw).text(0) })
+const decodeToken = (raw: unknown): LoadToken => {
+  const reply = readReply(raw)
+  return { token: reply.text(0), wasLoaded: reply.int(1) === 1 }
+}
 const decodeLoad = (raw: unknown): LoadReply => ({
   kind: oneOf(['ok', 'refused'], readReply(raw).text(0)),
 })
