@@ -89,7 +89,7 @@ export interface Arrival {
   readonly caller: Caller
   readonly view: RequestView
   readonly raw: Buffer
-  /** The body in place of `raw`: a form that is too long for memory. */
+  /** The body in place of `raw`: a form, from where it is kept. */
   readonly sent?: SentForm
   /**
    * Reads the rest of a form that was bounded by its beginning, to bound it by all of it. Absent =

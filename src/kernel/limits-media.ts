@@ -4,14 +4,21 @@
 export const FORM_SOUND_BYTES_MAX = 32 * 1024 * 1024
 /** A form with images: two of OpenAI's largest (50 MB), or sixteen of 8 MB. */
 export const FORM_IMAGES_BYTES_MAX = 128 * 1024 * 1024
-/** A form up to here stays in memory and is bounded exactly: two minutes of speech, or an image. */
+/**
+ * A form up to here is bounded exactly, and stays in memory where there is room: two minutes of
+ * speech, or an image.
+ */
 export const FORM_MEMORY_BYTES = 1024 * 1024
 /**
- * All longer forms of one process together: on disk, or in memory where there is no disk. One
- * account alone has half of it: the longest form, at least.
+ * All forms of one process together: on disk; in memory, while they are short or where there is no
+ * disk. One account alone has half of it: the longest form, at least.
  */
 export const FORMS_KEPT_BYTES_MAX = 4 * 1024 * 1024 * 1024
 export const FORMS_KEPT_IN_MEMORY_BYTES_MAX = 256 * 1024 * 1024
+/** What is read of them stays in memory: some kB of a sound, up to 7 MB of 24 images and fields. */
+export const FORMS_READ_BYTES_MAX = 256 * 1024 * 1024
+/** Small pieces of a form in memory become one up to here: each costs some 200 bytes by itself. */
+export const FORM_PIECE_BYTES = 4 * 1024
 /** Read back at once from where a form is kept. */
 export const FORM_READ_BYTES = 256 * 1024
 /** Of a refused form so much is read and forgotten: many clients only listen when all is sent. */

@@ -13,12 +13,16 @@ import type { Form, FormPart } from './form.ts'
 export interface FormScan {
   /** Bytes that end a form: without them no reader has the whole of it. */
   readonly endBytes: number
+  /** Memory that it keeps by now. */
+  readonly keptBytes: number
   /** null = nothing is wrong so far. After a refusal nothing more is read. */
   push(chunk: Buffer): Refusal | null
   /** The body is over. */
   end(): Form | Refusal
   /** The parts so far: fields that are whole, and files, of which the last one may go on. */
   soFar(): Form
+  /** Keeps nothing any more. Nothing may follow. */
+  forget(): void
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n')
@@ -34,11 +38,17 @@ class Gathering {
   #kept = NOTHING
   #keptBytes = 0
   #keepBytesMax: number
+  #headBytes: number
 
-  constructor(head: PartHead, at: number, keepBytesMax: number) {
+  constructor(head: PartHead, at: number, keepBytesMax: number, headBytes: number) {
     this.head = head
     this.at = at
     this.#keepBytesMax = keepBytesMax
+    this.#headBytes = headBytes
+  }
+
+  get memoryBytes(): number {
+    return this.#headBytes + this.#kept.length
   }
 
   take(data: Buffer): void {
@@ -88,7 +98,8 @@ class Gathered {
     if (isFile) this.#files += 1
     if (this.#files > FORM_FILES_MAX) return wrong(`it has more than ${FORM_FILES_MAX} files`)
     const keepBytes = isFile ? this.#fileHeadBytes : FORM_FIELD_BYTES_MAX
-    this.parts.push(new Gathering(read, at, keepBytes))
+    const headBytes = 2 * head.length // its names are parts of this text
+    this.parts.push(new Gathering(read, at, keepBytes, headBytes))
     this.#skip = 2
     return null
   }
@@ -105,6 +116,10 @@ class Gathered {
     }
     if (this.#fieldBytes <= FORM_FIELDS_BYTES_MAX) return null
     return wrong(`its fields may have up to ${FORM_FIELDS_BYTES_MAX} bytes together`)
+  }
+
+  get memoryBytes(): number {
+    return this.parts.reduce((sum, part) => sum + part.memoryBytes, 0)
   }
 
   form(): Form {
@@ -143,6 +158,15 @@ class Scan implements FormScan {
     this.#delimiter = Buffer.from(`\r\n--${boundary}`)
     this.endBytes = this.#delimiter.length + 4
     this.#gathered = new Gathered(fileHeadBytes)
+  }
+
+  get keptBytes(): number {
+    return this.#gathered.memoryBytes
+  }
+
+  forget(): void {
+    this.#gathered = new Gathered(0)
+    this.#carry = NOTHING
   }
 
   #start(bytes: Buffer, at: number): number | Refusal {

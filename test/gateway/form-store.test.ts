@@ -11,6 +11,7 @@ import { receiveForm, type Upload } from '../../src/gateway/forms/upload.ts'
 import { FORM_MEMORY_BYTES } from '../../src/kernel/limits-media.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { makeFormScan } from '../../src/protocols/form-scan.ts'
+import { formsKept, TELLS_FILES } from '../e2e/support/forms.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'farebox-forms-'))
 afterAll(() => {
@@ -83,11 +84,70 @@ it('forms kept in memory are so many bytes together, and give their room back', 
   for (const store of stores.slice(0, 8)) await store.append(one)
   const [first, last] = [stores.at(0), stores.at(-1)]
   await expect(last?.append(one)).rejects.toMatchObject({ name: 'NoRoomForForms', of: 'all' })
-  const small = diskless.open('last')
-  await small.append(one.subarray(0, FORM_MEMORY_BYTES)) // what is small needs no room
+  const short = diskless.open('last')
+  const none = { name: 'NoRoomForForms', of: 'all' }
+  await expect(short.append(one.subarray(0, 1))).rejects.toMatchObject(none)
   await first?.close()
   await last?.append(one)
   await Promise.all(stores.map((store) => store.close()))
+})
+
+const filesKept = (): number => formsKept({ pid: process.pid })
+
+/** Short forms of one account, as many as may stay in memory, and one piece more. */
+async function shortOnes(stores: FormStores) {
+  const short = one.subarray(0, FORM_MEMORY_BYTES)
+  const all = Array.from({ length: 128 }, () => stores.open('many'))
+  for (const store of all) await store.append(short)
+  return { all, more: stores.open('many'), short }
+}
+
+const close = (stores: readonly FormStore[]) => Promise.all(stores.map((store) => store.close()))
+
+describe('short forms that are under way together', () => {
+  it('go to disk where the memory of their account is full, and give it back', async () => {
+    const { all, more, short } = await shortOnes(onDisk)
+    const open = filesKept()
+    await more.append(short.subarray(0, 70_000))
+    expect(filesKept()).toBe(TELLS_FILES ? open + 1 : 0)
+    await more.append(short.subarray(70_000))
+    expect((await readFrom(more, 0, 50_000)).equals(short)).toBe(true)
+    await all[0]?.close()
+    const last = onDisk.open('many')
+    await last.append(short)
+    expect(filesKept()).toBe(TELLS_FILES ? open + 1 : 0)
+    await close([...all, more, last])
+    expect(filesKept()).toBe(0)
+  })
+
+  it('are refused beyond it where there is no disk', async () => {
+    const { all, more, short } = await shortOnes(diskless)
+    await expect(more.append(short)).rejects.toMatchObject({ name: 'NoRoomForForms', of: 'own' })
+    await all[0]?.close()
+    await more.append(short)
+    await close([...all, more])
+  })
+
+  it('count what is read of them too, wherever they are kept', async () => {
+    const stores = [onDisk.open('many'), onDisk.open('many')]
+    for (const store of stores) store.countRead(64 * MB)
+    for (const store of stores) store.countRead(60 * MB) // was counted
+    expect(() => {
+      stores[0]?.countRead(64 * MB + 1)
+    }).toThrow('own')
+    await stores[1]?.close()
+    stores[0]?.countRead(128 * MB)
+    await close(stores)
+  })
+
+  it('are few pieces, also where they come byte by byte', async () => {
+    const store = onDisk.open('drop by drop')
+    for (let at = 0; at < 100_000; at++) await store.append(BYTES.subarray(at, at + 1))
+    expect((await store.read(0, MB)).length).toBeGreaterThan(4_000)
+    const { bytes } = store
+    expect((await readFrom(store, 0, MB)).equals(BYTES.subarray(0, bytes))).toBe(true)
+    await store.close()
+  })
 })
 
 const FORM = Buffer.concat([

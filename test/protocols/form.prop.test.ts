@@ -198,6 +198,9 @@ describe('a form that comes in pieces', () => {
     expect(sound?.bytes).toBeGreaterThan(1_990_000)
     scan.push(raw.subarray(2_000_000))
     expect(scan.end()).toMatchObject({ ok: true, parts: [{}, { bytes: file.length }] })
+    expect([scan.keptBytes > 1_000, scan.keptBytes < 2_000]).toEqual([true, true])
+    scan.forget()
+    expect(scan.keptBytes).toBe(0)
   })
 
   it('tells a field only when all of it has come', () => {

@@ -5,7 +5,7 @@ import { FORM_READ_BYTES } from '../../kernel/limits-media.ts'
 import type { BegunForm, FormSounds, SoundReader } from '../../protocols/protocol.ts'
 import type { Upload } from './upload.ts'
 
-/** The body of a request that is a form and too long for memory. */
+/** The body of a request that is a form, from where it is kept. */
 export interface SentForm {
   /** null = not known yet. */
   readonly bytes: number | null

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { FORM_DRAIN_BYTES_MAX, FORM_MEMORY_BYTES } from '../../kernel/limits-media.ts'
+import { FORM_DRAIN_BYTES_MAX } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import { makeFormScan, type FormScan } from '../../protocols/form-scan.ts'
 import { modelOf } from '../../protocols/form.ts'
@@ -28,7 +28,7 @@ function scanOf({ headers }: IncomingMessage, forms: FormReader): FormScan | Ref
 }
 
 /**
- * Takes a form. One up to FORM_MEMORY_BYTES is read whole. Of a longer one the price is bounded by
+ * Takes a form. One up to FORM_MEMORY_BYTES is taken whole. Of a longer one the price is bounded by
  * its beginning where that is enough, and it goes on while it comes; else it is kept until it has
  * come whole, as is one with an idempotency key, which stands for all of its bytes, and one whose
  * account does not pay for the worst that may follow. Source: design §2.2.
@@ -118,11 +118,5 @@ async function takeWhole(
   const sounds = soundsOf(upload, deps.sounds, coming.caller.accountId)
   const view = await forms.read(form, sounds)
   if (!view.ok) return view
-  const bytes = upload.bytes ?? 0
-  if (bytes > FORM_MEMORY_BYTES) {
-    return { ...coming, view, raw: NOTHING, sent: makeSentForm(upload, null, sounds) }
-  }
-  const raw = await upload.whole()
-  upload.close()
-  return { ...coming, view, raw }
+  return { ...coming, view, raw: NOTHING, sent: makeSentForm(upload, null, sounds) }
 }

@@ -3,8 +3,10 @@ import { open, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   FORM_MEMORY_BYTES,
+  FORM_PIECE_BYTES,
   FORMS_KEPT_BYTES_MAX,
   FORMS_KEPT_IN_MEMORY_BYTES_MAX,
+  FORMS_READ_BYTES_MAX,
 } from '../../kernel/limits-media.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import { makeRoom, type NoRoom, type Room } from '../../kernel/room.ts'
@@ -14,6 +16,8 @@ export interface FormStore {
   readonly bytes: number
   /** One at a time. Rejects where there is no room. */
   append(chunk: Buffer): Promise<void>
+  /** Counts so many bytes that are kept of it elsewhere, in memory, by now. Throws as `append`. */
+  countRead(bytes: number): void
   /** Some of the bytes from `at`, at most `bytesMax` and at least one where there are any. */
   read(at: number, bytesMax: number): Promise<Buffer>
   close(): Promise<void>
@@ -39,6 +43,7 @@ export class NoRoomForForms extends Error {
 interface Rooms {
   readonly onDisk: Room
   readonly inMemory: Room
+  readonly read: Room
 }
 
 /** A file without a name: nobody else can open it, and nothing is left of it after a crash. */
@@ -56,6 +61,12 @@ class Chunks {
   #bytes = 0
 
   add(chunk: Buffer): void {
+    const tail = this.all.at(-1)
+    if (tail !== undefined && tail.length + chunk.length <= FORM_PIECE_BYTES) {
+      this.all[this.all.length - 1] = Buffer.concat([tail, chunk])
+      this.#bytes += chunk.length
+      return
+    }
     this.all.push(chunk)
     this.#starts.push(this.#bytes)
     this.#bytes += chunk.length
@@ -90,7 +101,7 @@ class Store implements FormStore {
   #file: FileHandle | null = null
   #isDiskless = false
   #isClosed = false
-  #taken = { onDisk: 0, inMemory: 0 }
+  #taken = { onDisk: 0, inMemory: 0, read: 0 }
 
   constructor(owner: string, rooms: Rooms, openFile: () => Promise<FileHandle | null>) {
     this.#owner = owner
@@ -99,16 +110,14 @@ class Store implements FormStore {
   }
 
   async append(chunk: Buffer): Promise<void> {
-    const bytes = this.bytes + chunk.length
-    if (bytes > FORM_MEMORY_BYTES && this.#file === null && !this.#isDiskless) await this.#spill()
-    if (this.#file !== null) {
-      this.#take('onDisk', chunk.length)
-      await writeAll(this.#file, chunk, this.bytes)
-    } else {
-      if (this.#isDiskless) this.#take('inMemory', chunk.length)
-      this.#chunks.add(chunk)
-    }
-    this.bytes = bytes
+    const file = await this.#placeFor(chunk)
+    if (file === null) this.#chunks.add(chunk)
+    else await writeAll(file, chunk, this.bytes)
+    this.bytes += chunk.length
+  }
+
+  countRead(bytes: number): void {
+    if (bytes > this.#taken.read) this.#take('read', bytes - this.#taken.read)
   }
 
   async read(at: number, bytesMax: number): Promise<Buffer> {
@@ -123,23 +132,45 @@ class Store implements FormStore {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#rooms.onDisk.give(this.#owner, this.#taken.onDisk)
-    this.#rooms.inMemory.give(this.#owner, this.#taken.inMemory)
+    for (const where of ['onDisk', 'inMemory', 'read'] as const) this.#give(where)
     this.#chunks = new Chunks()
     await this.#file?.close()
   }
 
-  #take(where: keyof Rooms, bytes: number): void {
+  /** Takes room for a chunk: in the file, or in memory (null). */
+  async #placeFor(chunk: Buffer): Promise<FileHandle | null> {
+    if (this.#file === null && this.#takeShort(chunk)) return null
+    if (this.#file === null && !this.#isDiskless) await this.#spill()
+    this.#take(this.#file === null ? 'inMemory' : 'onDisk', chunk.length)
+    return this.#file
+  }
+
+  /** Takes memory for a chunk of a form that is short by now; false = there is none for it. */
+  #takeShort(chunk: Buffer): boolean {
+    if (this.bytes + chunk.length > FORM_MEMORY_BYTES) return false
+    return this.#tryTake('inMemory', chunk.length) === null
+  }
+
+  #tryTake(where: keyof Rooms, bytes: number): NoRoom | null {
     if (this.#isClosed) throw new Error('a form was closed while it came')
     const none = this.#rooms[where].take(this.#owner, bytes)
+    if (none === null) this.#taken[where] += bytes
+    return none
+  }
+
+  #take(where: keyof Rooms, bytes: number): void {
+    const none = this.#tryTake(where, bytes)
     if (none !== null) throw new NoRoomForForms(none)
-    this.#taken[where] += bytes
+  }
+
+  #give(where: keyof Rooms): void {
+    this.#rooms[where].give(this.#owner, this.#taken[where])
+    this.#taken[where] = 0
   }
 
   async #spill(): Promise<void> {
     const file = await this.#openFile()
     if (file === null) {
-      this.#take('inMemory', this.bytes)
       this.#isDiskless = true
       return
     }
@@ -157,13 +188,15 @@ class Store implements FormStore {
     }
     this.#file = file
     this.#chunks = new Chunks()
+    this.#give('inMemory')
   }
 }
 
 /**
- * Keeps forms that come: in memory up to FORM_MEMORY_BYTES, then in a file without a name in
- * `directory`; in memory all the same where no file can be made there. Bounded for the process by
- * FORMS_KEPT_BYTES_MAX and FORMS_KEPT_IN_MEMORY_BYTES_MAX, which owners share.
+ * Keeps forms that come: in memory up to FORM_MEMORY_BYTES and while there is room, then in a file
+ * without a name in `directory`; in memory all the same where no file can be made there. Bounded
+ * for the process by FORMS_KEPT_BYTES_MAX, FORMS_KEPT_IN_MEMORY_BYTES_MAX and FORMS_READ_BYTES_MAX,
+ * which owners share.
  */
 export function makeFormStores(deps: {
   readonly directory: string
@@ -172,6 +205,7 @@ export function makeFormStores(deps: {
   const rooms: Rooms = {
     onDisk: makeRoom(FORMS_KEPT_BYTES_MAX),
     inMemory: makeRoom(FORMS_KEPT_IN_MEMORY_BYTES_MAX),
+    read: makeRoom(FORMS_READ_BYTES_MAX),
   }
   const openFile = async (): Promise<FileHandle | null> => {
     try {

@@ -19,8 +19,6 @@ export interface Upload {
   readonly received: number
   /** Its parts so far. */
   soFar(): Form
-  /** A copy of the whole body. */
-  whole(): Promise<Buffer>
   /** A copy of a part's bytes, all of which have come. */
   bytesOf(part: FormPart): Promise<Uint8Array<ArrayBuffer>>
   /**
@@ -51,10 +49,10 @@ export interface UploadParts {
 
 const BROKEN = refuse('request_timeout', 'The body ended before its declared length.')
 const ENDED = refuse('internal_error', 'The request has ended.')
-const FULL = refuse('gateway_unavailable', 'Too many large forms are under way. Try again.')
+const FULL = refuse('gateway_unavailable', 'Too many forms are under way. Try again.')
 const SHARE_FULL = refuse(
   'rate_limit_exceeded',
-  'Too many large forms of this account are under way. Try again when some have ended.',
+  'Too many forms of this account are under way. Try again when some have ended.',
 )
 const UNKEPT = refuse('gateway_unavailable', 'The form cannot be kept right now. Try again.')
 
@@ -102,9 +100,10 @@ class Progress {
       return
     }
     try {
+      store.countRead(scan.keptBytes)
       await store.append(chunk)
     } catch (error) {
-      this.conclude(unkept(log, error))
+      if (this.end === null) this.conclude(unkept(log, error))
     }
     if (store.bytes > FORM_MEMORY_BYTES) this.begun.resolve(undefined)
     this.news.tell()
@@ -135,11 +134,11 @@ export function receiveForm(parts: UploadParts): Upload {
       return store.bytes
     },
     soFar: () => scan.soFar(),
-    whole: async () => Buffer.from((await bytesOf(store, { at: 0, bytes: store.bytes })).buffer),
     bytesOf: (part) => bytesOf(store, part),
     send: (gate, stopped) => send({ store, progress, endBytes: scan.endBytes, gate, stopped }),
     close() {
       progress.conclude(ENDED)
+      scan.forget()
       store.close().catch((error: unknown) => {
         parts.log.warn({ error: describeError(error) }, 'the file of a form was not closed')
       })
