@@ -34,20 +34,24 @@ export interface TokenCounter {
   count(texts: readonly string[], model: string): Promise<number | null>
 }
 
+export interface RequestDone {
+  readonly protocol: string
+  readonly upstream: string
+  readonly status: number
+  readonly stream: boolean
+  readonly estimated: boolean
+  /** Our own time before the upstream was called and after it ended, ms; null = not reached. */
+  readonly beforeMs: number | null
+  readonly afterMs: number | null
+}
+
+/** passed_on: another upstream was called instead. kept_away: its breaker was open. */
+export type CallResult = 'answered' | 'failed' | 'passed_on' | 'kept_away'
+
 /** What operations want to know of each request. Labels are bounded by the configuration. */
 export interface GatewayHooks {
-  requestDone(event: {
-    readonly protocol: string
-    readonly upstream: string
-    readonly status: number
-    readonly stream: boolean
-    readonly estimated: boolean
-    /** Our own time before the upstream was called and after it ended, ms; null = not reached. */
-    readonly beforeMs: number | null
-    readonly afterMs: number | null
-  }): void
-  /** passed_on: another upstream was called instead. kept_away: its breaker was open. */
-  upstreamCalled(upstream: string, result: 'answered' | 'failed' | 'passed_on' | 'kept_away'): void
+  requestDone(event: RequestDone): void
+  upstreamCalled(upstream: string, result: CallResult): void
   clientGone(upstream: string): void
 }
 

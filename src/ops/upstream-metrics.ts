@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { GatewayHooks } from '../gateway/context.ts'
+import type { CallResult, GatewayHooks } from '../gateway/context.ts'
 import { makeLabelCap } from './labels.ts'
+import { makeTally, type Tally } from './tally.ts'
 
 /** Upstreams by name, and whether their breaker keeps calls away. */
 export type BreakerStates = readonly { readonly name: string; readonly open: boolean }[]
@@ -15,22 +16,38 @@ export interface UpstreamMetrics extends Pick<GatewayHooks, 'upstreamCalled'> {
 export function makeUpstreamMetrics(registers: Registry[]): UpstreamMetrics {
   const cap = makeLabelCap()
   let read: () => BreakerStates = () => []
-  const calls = new Counter({
+  const called: Readonly<Record<CallResult, Tally>> = {
+    ...{ answered: makeTally(), failed: makeTally() },
+    ...{ passed_on: makeTally(), kept_away: makeTally() },
+  }
+  const [revenue, cost] = [makeTally(), makeTally()]
+  new Counter({
     name: 'farebox_upstream_calls_total',
     help: 'Calls of upstreams: answered, failed, passed on to another, kept away by the breaker.',
     labelNames: ['upstream', 'result'] as const,
     registers,
+    collect() {
+      for (const [result, tally] of Object.entries(called)) {
+        for (const [upstream, count] of tally.take()) this.inc({ upstream, result }, count)
+      }
+    },
   })
   const of = { labelNames: ['upstream'] as const, registers }
-  const revenue = new Counter({
+  new Counter({
     ...of,
     name: 'farebox_revenue_usd_total',
     help: 'Posted charges that promo credits did not pay and nobody owes, in dollars.',
+    collect() {
+      for (const [upstream, usd] of revenue.take()) this.inc({ upstream }, usd)
+    },
   })
-  const cost = new Counter({
+  new Counter({
     ...of,
     name: 'farebox_provider_cost_usd_total',
     help: 'What providers take for posted requests, in dollars, as far as it is known.',
+    collect() {
+      for (const [upstream, usd] of cost.take()) this.inc({ upstream }, usd)
+    },
   })
   new Gauge({
     name: 'farebox_upstream_breaker_open',
@@ -44,11 +61,12 @@ export function makeUpstreamMetrics(registers: Registry[]): UpstreamMetrics {
   })
   return {
     upstreamCalled(upstream, result) {
-      calls.inc({ upstream: cap('upstream', upstream), result })
+      called[result].add(cap('upstream', upstream), 1)
     },
     earned(upstream, revenueUsd, costUsd) {
-      revenue.inc({ upstream: cap('upstream', upstream) }, revenueUsd)
-      cost.inc({ upstream: cap('upstream', upstream) }, costUsd)
+      const name = cap('upstream', upstream)
+      revenue.add(name, revenueUsd)
+      cost.add(name, costUsd)
     },
     watchBreakers(given) {
       read = given
