@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { describeError } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
@@ -13,8 +13,8 @@ import { httpApisPlugin } from './http/plugin.ts'
 import { registerModels, type ModelList } from './models.ts'
 import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
-import { endWith } from './reply.ts'
-import { takeBody } from './take-body.ts'
+import { endWith, sendRefusal } from './reply.ts'
+import { ENDED_EARLY, takeBody, TOO_LARGE } from './take-body.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
 
@@ -33,31 +33,16 @@ export interface GatewayPluginOptions {
   readonly models: ModelList
 }
 
-/** Bodies arrive as raw bytes, once. */
-function takeBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', takeBody)
-}
-
-/** Forms are left to their readers, where there are any. */
-function registerForms(app: FastifyInstance, deps: GatewayDeps, protocols: readonly Protocol[]) {
-  app.addContentTypeParser('multipart/form-data', (_request, _payload, done) => {
-    done(null)
-  })
-  for (const protocol of protocols) {
-    app.post(protocol.path, (request, reply) => {
-      serve(deps, protocol, request, reply)
-    })
-  }
-}
-
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,
- * then `handle`. Bodies arrive as raw bytes once.
+ * then `handle`. Bodies are left to who serves the route.
  */
 export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOptions): void {
   const { deps } = options
-  takeBodies(app)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null)
+  })
   app.decorateRequest('caller', null)
   app.decorateRequest('startedMonoMs', 0)
   app.addHook('onRequest', (request, reply, next) => {
@@ -73,26 +58,9 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     if (caller instanceof Promise) caller.then(take, next)
     else take(caller)
   })
-  const takesForms = (protocol: Protocol): boolean => protocol.forms !== undefined
-  app.register(async (below) => {
-    registerForms(below, deps, options.protocols.filter(takesForms))
-    await Promise.resolve()
-  })
-  for (const protocol of options.protocols.filter((each) => !takesForms(each))) {
-    app.post(protocol.path, (request, reply) => {
-      serve(deps, protocol, request, reply)
-    })
-  }
-  for (const [paths, route] of options.pathProtocols.flatMap((each) =>
-    each.routes.map((route) => [each, route] as const),
-  )) {
-    app.post(route, (request, reply) => {
-      const protocol = paths.protocolOf(request.url)
-      if (protocol === null) {
-        const refusal = refuseUnknown(request.method, request.url, request.headers)
-        endWith(request, reply, familyOfPath(request.url), refusal)
-      } else serve(deps, protocol, request, reply)
-    })
+  for (const protocol of options.protocols) post(app, deps, protocol.path, () => protocol)
+  for (const paths of options.pathProtocols) {
+    for (const route of paths.routes) post(app, deps, route, (url) => paths.protocolOf(url))
   }
   storedResponsesPlugin(app, deps)
   registerModels(app, deps, options.models)
@@ -117,6 +85,27 @@ function callerOf(
   return found instanceof Promise ? found.then(act) : act(found)
 }
 
+/**
+ * A metered route. It is served where the framework would begin to read the body: its own way from
+ * there to a handler costs as much as reading and bounding most requests.
+ */
+function post(
+  app: FastifyInstance,
+  deps: GatewayDeps,
+  path: string,
+  protocolOf: (url: string) => Protocol | null,
+): void {
+  const onRequest = (request: FastifyRequest, reply: FastifyReply): void => {
+    const protocol = protocolOf(request.url)
+    if (protocol === null) {
+      const refusal = refuseUnknown(request.method, request.url, request.headers)
+      endWith(request, reply, familyOfPath(request.url), refusal)
+    } else serve(deps, protocol, request, reply)
+  }
+  app.post(path, { onRequest }, () => undefined)
+}
+
+const BROKEN = refuse('internal_error', 'Something went wrong here. Try again.')
 const FORM = /^multipart\/form-data\s*(?:;|$)/i
 
 function serve(
@@ -125,7 +114,7 @@ function serve(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { body, caller, headers } = request
+  const { caller, headers } = request
   const query = splitQuery(request.url)?.query ?? ''
   const odd = refuseQuery(protocol.family, query)
   if (caller === null || odd !== null) {
@@ -139,27 +128,34 @@ function serve(
     startedAtMs: deps.clock.now(),
     startedMonoMs: request.startedMonoMs,
   }
+  reply.hijack()
   const { forms } = protocol
   if (forms !== undefined && FORM.test(headers['content-type'] ?? '')) {
-    reply.hijack()
     serveForm(deps, forms, coming, request.raw)
     return
   }
-  const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  takeBody(request.raw, (raw) => {
+    if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
+    else sendRefusal(coming.out, protocol.family, coming.id, raw)
+  })
+}
+
+function serveBody(deps: GatewayDeps, coming: Coming, raw: Buffer): void {
+  const { id, out, protocol } = coming
   const begin = (view: RequestView | Refusal): void => {
-    if (!view.ok) {
-      endWith(request, reply, protocol.family, view)
-      return
-    }
-    reply.hijack()
-    handle(deps, { ...coming, view, raw })
+    if (view.ok) handle(deps, { ...coming, view, raw })
+    else sendRefusal(out, protocol.family, id, view)
   }
-  const view = readBody(deps.bodies, coming, raw)
-  if (!(view instanceof Promise)) begin(view)
-  else {
-    view.then(begin).catch((error: unknown) => {
-      reply.send(error)
-    })
+  const fail = (error: unknown): void => {
+    deps.log.error({ request_id: id, error: describeError(error) }, 'request failed')
+    sendRefusal(out, protocol.family, id, BROKEN)
+  }
+  try {
+    const view = readBody(deps.bodies, coming, raw)
+    if (view instanceof Promise) view.then(begin).catch(fail)
+    else begin(view)
+  } catch (error) {
+    fail(error)
   }
 }
 
@@ -167,17 +163,15 @@ function serve(
 export function refusalOf(error: FastifyError): Refusal {
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return refuse('request_too_large', `Bodies may have up to ${REQUEST_BODY_BYTES_MAX} bytes.`)
-    case 'NO_MEMORY_FOR_BODY':
-      return refuse('gateway_unavailable', 'There is no room for a large body now. Try again.')
+      return TOO_LARGE
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refuse('invalid_request', 'Send the body as application/json.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'ECONNRESET':
-      return refuse('request_timeout', 'The body ended before its declared length.')
+      return ENDED_EARLY
     default:
       return (error.statusCode ?? 500) < 500
         ? refuse('invalid_request', 'The request could not be read.')
-        : refuse('internal_error', 'Something went wrong here. Try again.')
+        : BROKEN
   }
 }

@@ -1,29 +1,24 @@
 import type { IncomingMessage } from 'node:http'
-import { errorCodes, type FastifyRequest } from 'fastify'
+import { refuse, type Refusal } from '../kernel/errors.ts'
 import { LOOP_BYTES_MAX, TAKEN_TURN_BYTES } from '../kernel/limits-body.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 
-/** There is no memory for a large body now. */
-export class NoMemoryForBody extends Error {
-  override readonly name = 'NoMemoryForBody'
-  readonly statusCode = 503
-  readonly code = 'NO_MEMORY_FOR_BODY'
-}
+export const TOO_LARGE = refuse(
+  'request_too_large',
+  `Bodies may have up to ${REQUEST_BODY_BYTES_MAX} bytes.`,
+)
+export const ENDED_EARLY = refuse('request_timeout', 'The body ended before its declared length.')
+const NO_MEMORY = refuse('gateway_unavailable', 'There is no room for a large body now. Try again.')
 
 /**
  * Takes a body as it comes: a small one is one buffer, a large one is gathered where a thread can
- * read it, so that it is never copied whole. Fails as the framework's own readers of bodies do, and
- * with NoMemoryForBody.
+ * read it, so that it is never copied whole. Tells it once, or why it could not be taken.
  */
-export function takeBody(
-  { headers }: FastifyRequest,
-  payload: IncomingMessage,
-  done: (error: Error | null, body?: Buffer) => void,
-): void {
-  const declared = Number(headers['content-length'] ?? NaN)
+export function takeBody(payload: IncomingMessage, done: (body: Buffer | Refusal) => void): void {
+  const declared = Number(payload.headers['content-length'] ?? NaN)
   if (declared > REQUEST_BODY_BYTES_MAX) {
-    done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+    done(TOO_LARGE)
     return
   }
   const chunks: Buffer[] = []
@@ -32,16 +27,16 @@ export function takeBody(
   let turnFrom = 0
   let isOver = false
 
-  const end = (error: Error | null, body?: Buffer): void => {
+  const end = (body: Buffer | Refusal): void => {
     isOver = true
     payload.off('data', take).off('end', finish).off('error', fail)
-    done(error, body)
+    done(body)
   }
   const gather = (chunk: Buffer): void => {
     if (large === null) {
       large = SharedBytes.claim(Number.isNaN(declared) ? REQUEST_BODY_BYTES_MAX : declared)
       if (large === null) {
-        end(new NoMemoryForBody())
+        end(NO_MEMORY)
         return
       }
       for (const earlier of chunks.splice(0)) large.add(earlier)
@@ -56,17 +51,17 @@ export function takeBody(
   }
   function take(chunk: Buffer): void {
     size += chunk.length
-    if (size > REQUEST_BODY_BYTES_MAX) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+    if (size > REQUEST_BODY_BYTES_MAX) end(TOO_LARGE)
     else if (size > LOOP_BYTES_MAX) gather(chunk)
     else chunks.push(chunk)
   }
   function finish(): void {
     if (!Number.isNaN(declared) && size !== declared) {
-      end(new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH())
-    } else end(null, large?.bytes() ?? Buffer.concat(chunks, size))
+      end(ENDED_EARLY)
+    } else end(large?.bytes() ?? Buffer.concat(chunks, size))
   }
-  function fail(error: Error): void {
-    end(Object.assign(error, { statusCode: 400 }))
+  function fail(): void {
+    end(ENDED_EARLY)
   }
   payload.on('data', take).on('end', finish).on('error', fail)
   payload.resume()

@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { makeServer } from '../../src/app/server.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import { sendRefusal } from '../../src/gateway/reply.ts'
 import { takeBody } from '../../src/gateway/take-body.ts'
 import { opsPlugin } from '../../src/ops/plugin.ts'
 import { withoutMemory } from '../support/memory.ts'
@@ -21,9 +22,15 @@ beforeAll(async () => {
   const health = { ready: () => Promise.resolve({ status: 'not_ready' as const, checks: [] }) }
   const metrics = { text: () => Promise.resolve('a 1\n'), contentType: 'text/plain' }
   opsPlugin(server, { health, metrics, version: '1.2.3' })
-  server.addContentTypeParser('application/json', takeBody)
   server.get('/v1/models', () => ({ served: true }))
-  server.post('/v1/messages', () => ({ served: true }))
+  const onRequest = ({ id, raw }: FastifyRequest, reply: FastifyReply): void => {
+    reply.hijack()
+    takeBody(raw, (body) => {
+      if ('code' in body) sendRefusal(reply.raw, 'anthropic', id, body)
+      else reply.raw.end('{"served":true}')
+    })
+  }
+  server.post('/v1/messages', { onRequest }, () => undefined)
   await server.listen({ host: '127.0.0.1', port: 0 })
   port = z.object({ port: z.number() }).parse(server.server.address()).port
 })
