@@ -1,6 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { retryHeaders } from './retry-after.ts'
 
+/** Header names of which one direction remembers whether they pass. */
+const HEADER_NAMES_MAX = 256
+
 /** Headers of the client that never reach an upstream. Source: providers.md §3. */
 const INBOUND_DROPPED = new Set([
   'authorization',
@@ -70,10 +73,30 @@ const OURS = 'x-farebox-'
 
 const OUTBOUND_DROPPED_PREFIXES = [OURS, 'x-ratelimit-', 'anthropic-ratelimit-', 'cf-']
 
-function hasDroppedPrefix(name: string): boolean {
-  for (const prefix of OUTBOUND_DROPPED_PREFIXES) if (name.startsWith(prefix)) return true
-  return false
+/** Names that were judged, for each direction: few come again and again. */
+function remembered(judge: (name: string) => boolean): (name: string) => boolean {
+  const known = new Map<string, boolean>()
+  return (name) => {
+    const before = known.get(name)
+    if (before !== undefined) return before
+    const judged = judge(name)
+    if (known.size < HEADER_NAMES_MAX) known.set(name, judged)
+    return judged
+  }
 }
+
+const isPassedIn = remembered(
+  (name) =>
+    !INBOUND_DROPPED.has(name) &&
+    !name.startsWith(OURS) &&
+    (!name.startsWith(GOOGLES) || name === GOOGLES_PASSED),
+)
+
+const isPassedOut = remembered(
+  (name) =>
+    !OUTBOUND_DROPPED.has(name) &&
+    !OUTBOUND_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix)),
+)
 
 /** Names that this message's own Connection header declares hop-by-hop. */
 function namedByConnection(headers: IncomingHttpHeaders): ReadonlySet<string> | null {
@@ -94,9 +117,7 @@ export function upstreamHeaders(
   const hop = namedByConnection(incoming)
   const list: string[] = ['accept-encoding', 'identity', ...own]
   for (const name in incoming) {
-    if (INBOUND_DROPPED.has(name) || ownNames.has(name) || hop?.has(name) === true) continue
-    if (name.startsWith(OURS)) continue
-    if (name.startsWith(GOOGLES) && name !== GOOGLES_PASSED) continue
+    if (!isPassedIn(name) || ownNames.has(name) || hop?.has(name) === true) continue
     const value = incoming[name]
     if (value === undefined) continue
     list.push(name, Array.isArray(value) ? value.join(', ') : value)
@@ -115,8 +136,7 @@ export function clientHeaders(
   const hop = namedByConnection(upstream)
   const headers: OutgoingHeaders = { 'x-farebox-request-id': requestId, [idHeader]: requestId }
   for (const name in upstream) {
-    if (OUTBOUND_DROPPED.has(name) || hop?.has(name) === true) continue
-    if (hasDroppedPrefix(name)) continue
+    if (!isPassedOut(name) || hop?.has(name) === true) continue
     const value = upstream[name]
     if (value !== undefined) headers[name] = value
   }

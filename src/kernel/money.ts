@@ -47,7 +47,9 @@ export function parseCredits(text: string): Micros | null {
 export function formatCredits(amount: Micros): string {
   const sign = amount < 0 ? '-' : ''
   const digits = String(Math.abs(amount)).padStart(7, '0')
-  const fraction = digits.slice(-6).replace(/0+$/, '')
+  let end = digits.length
+  while (digits[end - 1] === '0' && end > digits.length - 6) end -= 1
+  const fraction = digits.slice(digits.length - 6, end)
   return `${sign}${digits.slice(0, -6)}${fraction === '' ? '' : `.${fraction}`}`
 }
 

@@ -19,6 +19,7 @@ const FILLED_BY: readonly (readonly BucketName[])[] = [
 ]
 
 const SEARCH = indexOf('web_search')
+const REQUEST = indexOf('request')
 
 /**
  * A bound is linear in the output: (fixed + output × rate) ÷ den micros. `floor` is what flat
@@ -55,7 +56,7 @@ function isAbsent(index: number, absent: readonly BucketName[] | undefined): boo
 }
 
 const COUNTED = [
-  ['requests', indexOf('request')],
+  ['requests', REQUEST],
   ['images', indexOf('image')],
   ['seconds', indexOf('second')],
   ['characters', indexOf('character')],
@@ -69,13 +70,15 @@ function otherUnits(
   { unitsMax, webSearchesMax }: Bound,
   rateOf: (index: number) => bigint,
 ): bigint {
-  let sum = 0n
+  const searches = webSearchesMax > 0 ? partsOf(webSearchesMax) * rateOf(SEARCH) : 0n
+  // Requests count once where the bound names none.
+  if (unitsMax === undefined) return searches + FRACTION_PARTS * rateOf(REQUEST)
+  let sum = searches
   for (const [name, index] of COUNTED) {
-    // Requests count once where the bound names none.
-    const most = unitsMax?.[name] ?? (name === 'requests' ? 1 : 0)
+    const most = unitsMax[name] ?? (index === REQUEST ? 1 : 0)
     if (most > 0) sum += partsOf(most) * rateOf(index)
   }
-  return webSearchesMax > 0 ? sum + partsOf(webSearchesMax) * rateOf(SEARCH) : sum
+  return sum
 }
 
 function tokenLine(book: RateBook, bound: Bound): Line {
@@ -125,9 +128,11 @@ export function boundOf(books: readonly RateBook[], bound: Bound): bigint {
   const limit = Math.ceil(Math.max(0, bound.outputTokensMax))
   const output = BigInt(Math.min(limit, Number.MAX_SAFE_INTEGER))
   let most = 0n
-  for (const { fixed, rate, den } of books.flatMap((book) => linesOf(book, bound))) {
-    const value = roundUp({ num: fixed + output * rate, den })
-    if (value > most) most = value
+  for (const book of books) {
+    for (const { fixed, rate, den } of linesOf(book, bound)) {
+      const value = roundUp({ num: fixed + output * rate, den })
+      if (value > most) most = value
+    }
   }
   return most
 }
