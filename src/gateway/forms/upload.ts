@@ -80,6 +80,7 @@ function makeNews() {
 /** How far an upload has come; it is concluded once. */
 class Progress {
   end: Form | Refusal | null = null
+  received = 0
   readonly begun = Promise.withResolvers<undefined>()
   readonly over = Promise.withResolvers<Form | Refusal>()
   readonly news = makeNews()
@@ -131,7 +132,7 @@ export function receiveForm(parts: UploadParts): Upload {
     begun: progress.begun.promise,
     over: progress.over.promise,
     get received() {
-      return store.bytes
+      return progress.received
     },
     soFar: () => scan.soFar(),
     bytesOf: (part) => bytesOf(store, part),
@@ -158,11 +159,10 @@ function unkept(log: Log, error: unknown): Refusal {
  */
 async function read(parts: UploadParts, progress: Progress): Promise<Refusal | null> {
   const { request, bytesMax, cutOff } = parts
-  let bytes = 0
   const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false })
   for await (const chunk of chunks) {
-    bytes += chunk.length
-    if (bytes > bytesMax) {
+    progress.received += chunk.length
+    if (progress.received > bytesMax) {
       cutOff()
       request.resume()
       return tooLarge(bytesMax)
