@@ -51,6 +51,7 @@ async function load(engine: CreditEngine, accountId: string, keyId: string): Pro
     budgetPeriod: null,
     periodStartDay: 0,
     spendMicros: ZERO,
+    lastDay: 0,
     requestsPerMinute: null,
     tokensPerMinute: null,
     maxConcurrency: null,

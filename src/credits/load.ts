@@ -21,7 +21,10 @@ export interface Loads {
 }
 
 export interface LoadsDeps {
-  readonly engine: CreditEngine
+  readonly engine: Pick<
+    CreditEngine,
+    'beginAccount' | 'loadAccount' | 'beginKey' | 'loadKey' | 'timeMs'
+  >
   readonly ledger: Pick<PostingLedger, 'snapshotAccount' | 'snapshotKey'>
   readonly time: EngineTime
   readonly clock: Clock
@@ -99,7 +102,11 @@ export function makeLoads(deps: LoadsDeps): Loads {
           const token = await engine.beginKey(accountId, keyId)
           const today = dayOf(await deps.time.now())
           const snapshot = await ledger.snapshotKey(accountId, keyId, today)
-          return snapshot === null ? null : engine.loadKey(token, accountId, snapshot)
+          if (snapshot === null) return null
+          const reply = await engine.loadKey(token, accountId, snapshot)
+          // It may be of a day that the engine's clock has gone back from.
+          if (reply.kind === 'refused') deps.time.learn(await engine.timeMs())
+          return reply
         }),
       ),
   }

@@ -31,6 +31,8 @@ export interface KeySnapshot {
   readonly periodStartDay: number
   /** Posted spend of the period: Σ key_spend over days ≥ periodStartDay. */
   readonly spendMicros: Micros
+  /** The last UTC day with posted spend, later than `today` where a clock went back; 0 = none. */
+  readonly lastDay: number
   readonly requestsPerMinute: number | null
   readonly tokensPerMinute: number | null
   readonly maxConcurrency: number | null

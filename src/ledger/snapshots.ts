@@ -74,6 +74,7 @@ const readKey = (row: Row) => ({
   budgetPeriod: orNull(row, 'budget_period', readPeriod),
   periodStartDay: numberOf(row, 'start_day'),
   spendMicros: microsOf(row, 'spend_micros'),
+  lastDay: numberOf(row, 'last_day'),
   ...readRates(row),
   version: numberOf(row, 'version'),
   changeSeq: numberOf(row, 'change_seq'),

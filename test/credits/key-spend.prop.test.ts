@@ -8,8 +8,8 @@ import { startTwins, TwinAccount, type Twins } from './twins.ts'
 
 /**
  * What a key has spent of its budget is what was posted in the period and what its live holds count
- * in it: over midnights, loads that take their time, losses of the credit state and renewals that
- * put holds back. Both engines are held against books that are kept here.
+ * in it: over midnights, forth and back, loads that take their time, losses of the credit state and
+ * renewals that put holds back. Both engines are held against books that are kept here.
  */
 const MIDNIGHT_MS = Date.UTC(2026, 1, 1) // a Sunday; a day and a month begin
 const DAY_MS = 86_400_000
@@ -89,6 +89,7 @@ class Story extends TwinAccount {
       ...{ accountId, keyId: KEY, status: 'active' as const, expiresAtMs: null },
       ...{ budgetMicros: FAR_MICROS, budgetPeriod: this.#period, periodStartDay },
       ...{ spendMicros: micros(this.posted(periodStartDay)), version: this.#version },
+      lastDay: Math.max(0, ...this.requests.flatMap((r) => (r.version > 0 ? [r.day] : []))),
       ...{ requestsPerMinute: null, tokensPerMinute: TOKENS, maxConcurrency: 1_000, changeSeq: 0 },
     }
     const reply = await this.both('load-key', { accountId, keyId: KEY, token, snapshot })
@@ -194,8 +195,15 @@ class Story extends TwinAccount {
     expect(account.openHolds).toBe(view.openHolds)
   }
 
+  /** What the key says that it has spent, micros. */
+  async spent(): Promise<number | null> {
+    const view = await this.both('view-key', { accountId: this.account, keyId: KEY })
+    return view === 'noscript' || view === null ? null : view.spendMicros
+  }
+
   /** Everything ends. What lasts of tokens per minute is full again after two minutes. */
   async quiet(): Promise<void> {
+    await this.reserve(1) // where the clock went back rates fill from the next reserve on
     for (const one of this.in('open')) await this.settle(one, one.micros)
     for (const one of this.in('settled')) this.post(one)
     await this.clear(this.in('posted'))
@@ -248,6 +256,14 @@ const op = fc.oneof(
           story.time(story.nowMs + ms),
     ),
   },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(500, 1_000, 20_000, 600_000).map(
+      (ms): Op =>
+        (story) =>
+          story.time(story.nowMs - ms),
+    ),
+  },
 )
 
 test('what a key has spent is what was posted and what its live holds count', async () => {
@@ -287,4 +303,34 @@ test('a hold of a period that has not begun by this clock counts in it when it h
   await story.judge()
   await story.clear([early])
   await story.judge()
+})
+
+test('a clock that goes back over midnight forgets nothing that was counted for the new day', async () => {
+  const story = new Story('day', MIDNIGHT_MS + 100)
+  const reserved = async (want: number) => {
+    expect(await story.reserve(want)).toMatchObject({ kind: 'ok' })
+    await story.judge()
+    const last = story.requests.at(-1)
+    if (last === undefined) throw new Error('nothing is held')
+    return last
+  }
+  const charged = async (want: number) => {
+    const of = await reserved(want)
+    await story.settle(of, want - 1)
+    story.post(of)
+    await story.clear([of])
+    await story.judge()
+  }
+  await story.time(story.nowMs)
+  await story.incarnation(1)
+  await charged(40)
+  await story.time(MIDNIGHT_MS - 500)
+  await charged(7)
+  const open = await reserved(3)
+  await story.load()
+  await story.time(MIDNIGHT_MS + 100)
+  await charged(5)
+  await story.settle(open, 2)
+  await story.judge()
+  expect(await story.spent()).toBe(39 + 4)
 })

@@ -57,7 +57,7 @@ async function load(): Promise<void> {
   })
   await engine.loadKey(await engine.beginKey(accountId, 'key_1'), accountId, {
     ...{ keyId: 'key_1', accountId, status: 'active', expiresAtMs: null, budgetMicros: null },
-    ...{ budgetPeriod: null, periodStartDay: 0, spendMicros: ZERO },
+    ...{ budgetPeriod: null, periodStartDay: 0, spendMicros: ZERO, lastDay: 0 },
     ...none,
     ...since,
   })

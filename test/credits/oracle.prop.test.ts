@@ -248,6 +248,7 @@ const limits = fc.record({
   period: fc.constantFrom<BudgetPeriod>('day', 'week', 'month', 'total'),
   startShift: fc.constantFrom(0, 0, 0, -1, 1),
   spend: fc.integer({ min: 0, max: 500 }),
+  lastShift: fc.constantFrom(0, 0, -1, 1, 7),
   rpm: fc.constantFrom(null, 1, 7, 600),
   tpm: fc.constantFrom(null, 100, 1_000),
   concurrency: fc.constantFrom(null, 1, 3),
@@ -284,7 +285,7 @@ function snapshotOf(
   const facts = { keyId, accountId: world.account, version: at, changeSeq }
   const none = { requestsPerMinute: null, tokensPerMinute: null, maxConcurrency: null }
   const unlimited = { ...none, budgetMicros: null, budgetPeriod: null, expiresAtMs: null }
-  const spend = { periodStartDay: 0, spendMicros: micros(0) }
+  const spend = { periodStartDay: 0, spendMicros: micros(0), lastDay: 0 }
   if (r.keyId === 'plain') return { ...facts, ...unlimited, ...spend, status: 'active' }
   const l = r.limits
   const today = Math.floor(world.nowMs / 86_400_000)
@@ -303,6 +304,7 @@ function snapshotOf(
     budgetPeriod: l.budgetMicros === null ? null : l.period,
     periodStartDay: Math.max(0, starts[l.period] + l.startShift),
     spendMicros: micros(l.spend),
+    lastDay: today + l.lastShift,
     requestsPerMinute: l.rpm,
     tokensPerMinute: l.tpm,
     maxConcurrency: l.concurrency,
@@ -390,6 +392,7 @@ test('rates go on filling after the clock went back, from then on', async () => 
     snapshot: {
       ...{ ...facts, accountId, keyId: 'limited', status: 'active', expiresAtMs: null },
       ...{ budgetMicros: null, budgetPeriod: null, periodStartDay: 0, spendMicros: micros(0) },
+      lastDay: 0,
       tokensPerMinute: null,
     },
   })

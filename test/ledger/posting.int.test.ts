@@ -299,6 +299,7 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
       budgetPeriod: 'week',
       periodStartDay: monday,
       spendMicros: 20,
+      lastDay: monday + 3,
       requestsPerMinute: 60,
       tokensPerMinute: null,
       maxConcurrency: null,

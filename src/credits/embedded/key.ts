@@ -37,18 +37,22 @@ export function moveKey(
   moveLimits(facts, move)
 }
 
-/** Live holds of one key: what counts from `startDay`, what of it is held, how many are held. */
+/**
+ * Live holds of one key: what counts from `startDay`, what of it is held, how many are held, and
+ * the last day that one counts in.
+ */
 export function sumKey(
   account: Account,
   keyId: string,
   startDay: number,
-): { spend: number; held: number; open: number } {
-  const sum = { spend: 0, held: 0, open: 0 }
+): { spend: number; held: number; open: number; lastDay: number } {
+  const sum = { spend: 0, held: 0, open: 0, lastDay: 0 }
   for (const hold of account.holds.values()) {
     if (hold.keyId !== keyId) continue
     if (hold.state === 'held') sum.open += 1
     if (hold.day < startDay) continue
     sum.spend += hold.micros
+    sum.lastDay = Math.max(sum.lastDay, hold.day)
     if (hold.state === 'held') sum.held += hold.micros
   }
   return sum

@@ -128,6 +128,7 @@ export function loadKey(state: s.State, command: t.LoadKey, inc: number, nowMs: 
     },
     ...limitsOf(snapshot, before, sum.open, nowMs),
     periodStartDay: startDay,
+    lastDay: Math.max(snapshot.lastDay, sum.lastDay),
     changeSeq: snapshot.changeSeq,
     loadVersion: snapshot.version,
   }

@@ -19,7 +19,8 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
   const place = loaded(state, command.accountId, inc)
   if (place === null) return { kind: 'stale', what: 'account' }
   const { account, facts } = place
-  const key = keyOf(account, command, inc)
+  const day = dayOf(nowMs)
+  const key = keyOf(account, command, inc, day)
   for (const limits of [facts, key]) if (limits !== null) anchor(limits, nowMs)
   const before = account.holds.get(command.holdId)
   if (before !== undefined) {
@@ -30,7 +31,6 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
   if (facts.status !== 'active') return { kind: 'account_blocked', status: facts.status }
   if (key.status !== 'active') return { kind: 'key_invalid' }
   if (key.expiresAtMs !== null && nowMs >= key.expiresAtMs) return { kind: 'key_invalid' }
-  const day = dayOf(nowMs)
   const budget = budgetNow(account, command.keyId, key, day)
   const spendable = Math.min(facts.available + facts.limit, Number.MAX_SAFE_INTEGER)
   const share = Math.floor(Math.min(spendable, budget.left) / command.fitShares)
@@ -72,10 +72,25 @@ export function reserve(state: State, command: Reserve, inc: number, nowMs: numb
   return granted(amount, day, nowMs, nowMs, facts.available)
 }
 
-/** null = it is not loaded, or from before its last change. */
-function keyOf(account: Account, { keyId, keySeq }: Reserve, inc: number): KeyFacts | null {
+/** null = it is not loaded, from before its last change, or not for the budget period of `day`. */
+function keyOf(
+  account: Account,
+  { keyId, keySeq }: Reserve,
+  inc: number,
+  day: number,
+): KeyFacts | null {
   const key = loadedKey(account, keyId, inc)
-  return key === null || key.changeSeq < keySeq ? null : key
+  return key === null || key.changeSeq < keySeq || isUnknownPeriod(key, day) ? null : key
+}
+
+/**
+ * A budget period that nothing was counted in yet begins here. Where the clock goes back to an
+ * earlier one, or comes again to a later one, only Postgres knows what was posted in it.
+ */
+function isUnknownPeriod({ budget, lastDay }: KeyFacts, day: number): boolean {
+  if (budget === null) return false
+  const startDay = periodStart(budget.period, day)
+  return startDay < budget.startDay || (startDay > budget.startDay && startDay <= lastDay)
 }
 
 function granted(
@@ -108,7 +123,7 @@ function budgetNow(account: Account, keyId: string, key: KeyFacts, day: number):
   const { budget } = key
   if (budget === null) return { startDay: 0, spend: 0, held: 0, left: Infinity }
   const startDay = periodStart(budget.period, day)
-  if (startDay <= budget.startDay) return { ...budget, left: budget.limit - budget.spend }
+  if (startDay === budget.startDay) return { ...budget, left: budget.limit - budget.spend }
   const { spend, held } = sumKey(account, keyId, startDay)
   return { startDay, spend, held, left: budget.limit - spend }
 }

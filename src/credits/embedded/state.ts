@@ -79,6 +79,8 @@ export interface KeyFacts extends Limits {
   readonly expiresAtMs: number | null
   readonly budget: Budget | null
   readonly periodStartDay: number
+  /** The last day that anything was counted in when it was loaded. */
+  readonly lastDay: number
   readonly changeSeq: number
   /** 0 = a new period has begun since: nothing posted is in the spend. */
   loadVersion: number

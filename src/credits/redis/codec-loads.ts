@@ -74,6 +74,7 @@ export const loadKey: Codec<'load-key'> = {
     s.maxConcurrency ?? '',
     s.version,
     s.changeSeq,
+    s.lastDay,
   ],
   decode: decodeLoad,
 }

@@ -4,7 +4,8 @@
 -- KEYS  1 key  2 holds
 -- ARGV  1 token  2 key id  3 status  4 expires (Unix ms)  5 budget micros  6 period
 --       7 first day of the period  8 spend micros  9 requests a minute  10 tokens a minute
---       11 concurrency  12 version  13 change_seq    ('' = none in 4, 5, 6, 9, 10, 11)
+--       11 concurrency  12 version  13 change_seq  14 last day with posted spend, 0 = none
+--       ('' = none in 4, 5, 6, 9, 10, 11)
 -- Reply {'ok'}   {'refused'}: begin again
 -- Cost  O(holds of the account)
 -- @include numbers hold bucket period
@@ -27,7 +28,7 @@ end
 
 local rlvl, rat = load_level(ARGV[9], a[5] == INC, a[8], a[9], a[10], now)
 local tlvl, tat = load_level(ARGV[10], a[5] == INC, a[11], a[12], a[13], now)
-local spend, held, open = sum_key(redis.call('HGETALL', KEYS[2]), ARGV[2], start)
+local spend, held, open, last = sum_key(redis.call('HGETALL', KEYS[2]), ARGV[2], start)
 local plain = ARGV[3] == 'active' and ARGV[4] == '' and not budgeted and ARGV[9] == ''
   and ARGV[10] == '' and ARGV[11] == ''
 -- Small hashes are searched from the front: what every command needs comes first.
@@ -37,5 +38,6 @@ redis.call('HSET', KEYS[1], 'inc', INC, 'plain', plain and '1' or '0', 'chg', AR
   'expires', ARGV[4], 'budget', ARGV[5], 'period', ARGV[6], 'start', ARGV[7],
   'spend', int(budgeted and ARGV[8] + spend or 0), 'held', int(budgeted and held or 0),
   'rpm', ARGV[9], 'rlvl', rlvl, 'rat', rat, 'tpm', ARGV[10], 'tlvl', tlvl, 'tat', tat,
-  'conc', ARGV[11], 'open', int(ARGV[11] ~= '' and open or 0), 'tok', '', 'ltok', ARGV[1])
+  'conc', ARGV[11], 'open', int(ARGV[11] ~= '' and open or 0), 'tok', '', 'ltok', ARGV[1],
+  'last', int(math.max(last, tonumber(ARGV[14]))))
 return { 'ok' }

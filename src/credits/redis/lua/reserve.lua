@@ -36,6 +36,8 @@ local function level_now(name, at_field, level, at, rate)
 end
 
 -- The key as it is now: false = not loaded. A plain one has no limits and is not read further.
+-- A budget period that nothing was counted in yet begins here. Where the clock goes back to an
+-- earlier one, or comes again to a later one, only Postgres knows what was posted in it.
 local function read_key(name, holds, id, least_seq)
   local flat = redis.call('HMGET', name, 'inc', 'plain', 'chg')
   if flat[1] ~= INC or flat[3] - least_seq < 0 then return false end
@@ -47,8 +49,10 @@ local function read_key(name, holds, id, least_seq)
   key.valid = f[1] == 'active' and (f[2] == '' or now < tonumber(f[2]))
   if key.budget then
     key.spend, key.held = tonumber(f[6]), tonumber(f[7])
-    local start = period_start(f[4], day)
-    if start > tonumber(f[5]) then
+    local start, was = period_start(f[4], day), tonumber(f[5])
+    if start ~= was then
+      local last = tonumber(redis.call('HGET', name, 'last') or 0)
+      if start < was or start <= last then return false end
       key.spend, key.held = sum_key(redis.call('HGETALL', holds), id, start)
       key.start = start
     end

@@ -42,18 +42,18 @@ local function write_hold(h)
 end
 
 -- Σ of the account's live holds of one key that count in a budget period: all, held only, and how
--- many are held at all. O(holds of the account).
+-- many are held at all; the last day that one counts in. O(holds of the account).
 local function sum_key(records, key, start)
-  local spend, held, open = 0, 0, 0
+  local spend, held, open, last = 0, 0, 0, 0
   for i = 2, #records, 2 do
     local h = read_hold(records[i])
     if h.key == key then
       if h.state == 'H' then open = open + 1 end
       if h.day >= start then
-        spend = spend + h.micros
+        spend, last = spend + h.micros, math.max(last, h.day)
         if h.state == 'H' then held = held + h.micros end
       end
     end
   end
-  return spend, held, open
+  return spend, held, open, last
 end
