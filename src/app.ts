@@ -40,6 +40,7 @@ import type { Reconcile } from './reconcile/run.ts'
 import { makePortalSurface, PORTAL_PREFIX, portalPlugin } from './portal/plugin.ts'
 import { makeTokenizer, type Tokenizer } from './pricing/tokenizer.ts'
 import { METERED } from './protocols/registry.ts'
+import { migrate } from './store/migrate.ts'
 
 export interface AppOptions {
   readonly environment: Environment
@@ -88,7 +89,7 @@ interface Parts extends AppOptions {
 /** Opens the stores and wires everything. The only place where parts meet. */
 export async function makeApp(options: AppOptions): Promise<App> {
   const { config, clock, log } = options
-  const stores = await openStores(options)
+  const stores = await openStores(options, (db) => migrate(db, options))
   const prices = await openPrices(stores.db, config, clock)
   const metrics = makeMetrics(options.environment.worker)
   options.control.shows(metrics.text)

@@ -19,7 +19,7 @@ import { makeBooks, type BooksOptions } from '../ledger/ledger-books.ts'
 import type { Poster } from '../ledger/poster.ts'
 import { makePostingLedger, type PostingLedgerOptions } from '../ledger/posting-ledger.ts'
 import type { Metrics } from '../ops/metrics.ts'
-import { makeDoctor } from '../reconcile/doctor.ts'
+import { makeDoctor, type DoctorDeps } from '../reconcile/doctor.ts'
 import type { CachedCopy } from '../reconcile/access.ts'
 import { makeVerify } from '../reconcile/verify.ts'
 import { migrationNames } from '../store/migrate.ts'
@@ -126,9 +126,30 @@ const posterHooks = (metrics: CoreDeps['metrics']): PosterHooks => ({
   deferred: metrics.deferred,
 })
 
+type DoctorParts = Pick<CoreDeps, 'stores' | 'environment' | 'config' | 'adminToken' | 'clock'>
+
+/** hasPrice: whether a model has a price now. */
+export function doctorOf(
+  parts: DoctorParts,
+  hasPrice: DoctorDeps['hasPrice'],
+): Operations['doctor'] {
+  const { db, engine, redis } = parts.stores
+  return makeDoctor({
+    db,
+    engine,
+    redis,
+    ...(redis !== null && { scripts: scriptFacts(readScripts()) }),
+    clock: parts.clock,
+    adminToken: parts.adminToken,
+    hasPrice,
+    migrations: migrationNames(),
+    stripe: stripeExpected(parts),
+  })
+}
+
 export function makeCore(deps: CoreDeps): Core {
   const { stores, prices, config, clock, ids, log, metrics } = deps
-  const { db, engine, redis } = stores
+  const { db, engine } = stores
   const ledger = makeLedger(deps)
   const postWaitMs = config.post_wait_ms
   const poster = makePoster({ ledger, clock, log, postWaitMs, on: posterHooks(metrics) })
@@ -146,23 +167,14 @@ export function makeCore(deps: CoreDeps): Core {
   })
   const { accounts, keys, ...plans } = makeAccess(deps)
   const cached: CachedAccess = { of: () => [] }
-  const doctor = makeDoctor({
-    db,
-    engine,
-    redis,
-    ...(redis !== null && { scripts: scriptFacts(readScripts()) }),
-    clock,
-    adminToken: deps.adminToken,
-    hasPrice: (upstream, model) => prices.book.explain({ upstream, model }, clock.now()) !== null,
-    migrations: migrationNames(),
-    stripe: stripeExpected(deps),
-  })
+  const hasPrice = (upstream: string, model: string) =>
+    prices.book.explain({ upstream, model }, clock.now()) !== null
   const operations = makeOperations({
     verify: makeVerify({
       ...{ db, engine, clock, sweepMs: leaseMs / 3 },
       access: { read: plans.entitle.read, cached: (id) => cached.of(id) },
     }),
-    doctor,
+    doctor: doctorOf(deps, hasPrice),
     ...{ accounts, keys, engine, clock },
     loads: credits.loads,
     recovery: credits.recovery,

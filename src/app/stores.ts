@@ -11,12 +11,11 @@ import type { Ids } from '../kernel/ids.ts'
 import { POSTGRES_POOL_MAX } from '../kernel/limits.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Db } from '../store/db.ts'
-import { migrate } from '../store/migrate.ts'
 import { openPglite } from '../store/pglite.ts'
 import { openPostgres } from '../store/postgres.ts'
 import { openRedisNodes, type RedisNodes } from '../store/redis-nodes.ts'
 
-/** The two stores, migrated and ready: Postgres or PGlite, Redis or the embedded engine. */
+/** The two stores: Postgres or PGlite, Redis or the embedded engine. */
 export interface Stores {
   readonly db: Db
   readonly engine: CreditEngine
@@ -44,14 +43,17 @@ export async function openDatabase(options: StoreOptions): Promise<Db> {
 }
 
 /**
- * Opens and migrates. Throws where a store cannot be reached or migrated: a gateway that cannot
- * see the truth does not start.
+ * Opens both. `prepare` is what comes before all else, such as migrating: throws what it throws. A
+ * gateway that cannot see the truth does not start.
  */
-export async function openStores(options: StoreOptions): Promise<Stores> {
+export async function openStores(
+  options: StoreOptions,
+  prepare: (db: Db) => Promise<unknown>,
+): Promise<Stores> {
   const { environment, clock, ids, log } = options
   const db = await openDatabase(options)
   try {
-    await migrate(db, { clock, log })
+    await prepare(db)
   } catch (error) {
     await db.close()
     throw error

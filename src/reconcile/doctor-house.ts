@@ -1,19 +1,15 @@
 import { z } from 'zod'
 import { ADMIN_TOKEN_CHARS_MIN, MODELS_IN_USE_MAX, MODELS_IN_USE_MS } from '../kernel/limits.ts'
+import { appliedMigrations } from '../store/migrate.ts'
 import { loadSql } from '../store/sql.ts'
 import { fail, fine, warn } from './advice.ts'
 import type { Advice, DoctorDeps } from './doctor.ts'
 import { firstIdOf } from './hold-id.ts'
 
-const sql = loadSql(new URL('./sql/', import.meta.url), [
-  'applied-migrations',
-  'models-in-use',
-  'open-findings',
-])
+const sql = loadSql(new URL('./sql/', import.meta.url), ['models-in-use', 'open-findings'])
 
 export async function checkMigrations(deps: DoctorDeps): Promise<Advice[]> {
-  const rows = await deps.db.query(sql['applied-migrations'])
-  const applied = new Set(rows.map((row) => String(row.name)))
+  const applied = new Set(await appliedMigrations(deps.db))
   const missing = deps.migrations.filter((name) => !applied.has(name))
   const newer = [...applied].filter((name) => !deps.migrations.includes(name))
   if (missing.length > 0) {

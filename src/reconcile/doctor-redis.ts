@@ -83,7 +83,7 @@ async function checkNode({ name, store }: RedisNode): Promise<Advice[]> {
 }
 
 /** Which scripts this version runs on a node, under which number. Source: design §4. */
-async function checkScripts(deps: DoctorDeps, { name, store }: RedisNode): Promise<Advice[]> {
+async function checkScriptsOn(deps: DoctorDeps, { name, store }: RedisNode): Promise<Advice[]> {
   const { scripts } = deps
   if (scripts === undefined) return []
   const rows = await deps.db.query(sql['incarnations-of-node'], [`${name}:`])
@@ -114,6 +114,11 @@ export async function checkRedis(deps: DoctorDeps): Promise<Advice[]> {
     return [fail('redis', 'no node of the cluster answers', 'Look at REDIS_URL and the cluster.')]
   }
   const found = await Promise.all(nodes.map(checkNode))
-  const scripts = await Promise.all(nodes.map((node) => checkScripts(deps, node)))
-  return [...found.flat(), ...scripts.flat(), ...(await checkNodeClocks(nodes))]
+  return [...found.flat(), ...(await checkNodeClocks(nodes))]
+}
+
+/** Which scripts run where. */
+export async function checkScripts(deps: DoctorDeps): Promise<Advice[]> {
+  const nodes = deps.redis?.all() ?? []
+  return (await Promise.all(nodes.map((node) => checkScriptsOn(deps, node)))).flat()
 }

@@ -29,6 +29,7 @@ interface Migration {
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'lock-migrations',
+  'find-migrations',
   'create-migrations',
   'read-migrations',
   'insert-migration',
@@ -62,6 +63,14 @@ function finish(applied: string[], newer: string[], log: Log): Migrated {
     log.warn({ newer: newer.join(' ') }, 'the database is newer than this program')
   }
   return { applied, newer }
+}
+
+/** Names of the migrations that this database has, in order. Changes nothing. */
+export async function appliedMigrations(db: Db): Promise<readonly string[]> {
+  const [found] = await db.query(sql['find-migrations'], [])
+  if (found?.is_there !== true) return []
+  const rows = await db.query(sql['read-migrations'], [])
+  return rows.map(({ name }) => String(name))
 }
 
 /** Names of the migrations that came with this program, in order. */

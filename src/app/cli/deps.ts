@@ -3,28 +3,43 @@ import { systemClock } from '../../kernel/clock.ts'
 import { makeIds } from '../../kernel/ids.ts'
 import { makeLog } from '../../ops/log.ts'
 import { makeMetrics } from '../../ops/metrics.ts'
-import { migrate } from '../../store/migrate.ts'
-import { makeCore } from '../credits.ts'
+import { appliedMigrations, migrate, migrationNames } from '../../store/migrate.ts'
+import { doctorOf, makeCore } from '../credits.ts'
 import { openPrices } from '../prices.ts'
 import { replayHere } from '../replay.ts'
 import { DATA_DIR, readQuickstart } from '../quickstart.ts'
 import { programVersion, serve } from '../serve.ts'
 import { setUp } from '../stripe-setup.ts'
 import { openDatabase, openStores } from '../stores.ts'
+import { RefusedError } from './client.ts'
 import type { CliDeps, LocalOperations } from './context.ts'
 
 const clock = systemClock
 
-/** The stores that the environment names, opened by the command itself: no server runs. */
+/**
+ * The stores that the environment names, opened by the command itself: no server runs. Nothing is
+ * migrated: that is for `serve` and `migrate`, not for a command that checks.
+ */
 async function openLocal(environment: Environment): Promise<LocalOperations> {
   const ids = makeIds(clock)
   const log = makeLog({ level: 'error' })
   const config = loadConfig(environment)
-  const stores = await openStores({ environment, dataDir: DATA_DIR, clock, ids, log })
-  const prices = await openPrices(stores.db, config, clock)
+  let due: readonly string[] = []
+  const options = { environment, dataDir: DATA_DIR, clock, ids, log }
+  const stores = await openStores(options, async (db) => {
+    const applied = await appliedMigrations(db)
+    due = migrationNames().filter((name) => !applied.includes(name))
+  })
   const { adminToken } = environment
-  const shared = { stores, prices, environment, config, adminToken, clock, ids, log }
-  const core = makeCore({ ...shared, metrics: makeMetrics() })
+  const shared = { stores, environment, config, adminToken, clock, ids, log }
+  if (due.length > 0) {
+    const told = `The database lacks ${due.join(', ')}. Run "farebox migrate" first.`
+    const refuse = () => Promise.reject(new RefusedError(told))
+    const operations = { verify: refuse, rebuild: refuse, recover: refuse }
+    return { operations: { ...operations, doctor: doctorOf(shared, () => true) }, ...stores }
+  }
+  const prices = await openPrices(stores.db, config, clock)
+  const core = makeCore({ ...shared, prices, metrics: makeMetrics() })
   return {
     operations: core.operations,
     async close() {
