@@ -20,6 +20,7 @@ import { makeServer } from './app/server.ts'
 import { costsOf, reconciliationOf } from './app/reconcile.ts'
 import { makeReadiness } from './app/readiness.ts'
 import { makeUsageOut, type UsageOut } from './app/reporting.ts'
+import type { Starting } from './app/starting.ts'
 import { stopInOrder } from './app/stop.ts'
 import { openStores, type Stores } from './app/stores.ts'
 import { scrapedBy, type Control } from './app/workers/worker.ts'
@@ -52,6 +53,7 @@ export interface AppOptions {
   readonly ids: Ids
   readonly log: Log
   readonly control: Pick<Control, 'metrics' | 'shows'>
+  readonly migrates: Starting['migrates']
 }
 
 /** A gateway process, composed and not yet listening. */

@@ -8,6 +8,7 @@ import { makeLog } from '../ops/log.ts'
 import { startDemos, type Demos } from './demos.ts'
 import { DATA_DIR, prepareQuickstart, quickstartText, readQuickstart } from './quickstart.ts'
 import { customersOf, quickstartSetup } from './quickstart-setup.ts'
+import { makeStarting } from './starting.ts'
 import { supervise } from './workers/supervisor.ts'
 import { signalControl, workerControl, type Control } from './workers/worker.ts'
 
@@ -61,7 +62,13 @@ export async function serve(real: Environment): Promise<number> {
   const level = quickstart && real.logLevel === 'info' ? 'warn' : real.logLevel
   const log = makeLog({ level })
   const control = isWorker ? workerControl(clock) : signalControl()
+  let demosHere: Demos | null = null
+  const starting = makeStarting(control, (code) => {
+    demosHere?.stop()
+    process.exit(code)
+  })
   const demos = await startDemos(real, quickstart)
+  demosHere = demos
   const { environment } = demos
   try {
     const config = demos.configure(loadConfig(environment))
@@ -70,9 +77,20 @@ export async function serve(real: Environment): Promise<number> {
       environment.adminToken ??
       (quickstart ? (readQuickstart(DATA_DIR)?.admin_token ?? ids.secret(32)) : null)
     const version = programVersion()
-    const options = { environment, config, adminToken, version, clock, ids, log, control }
+    const options = {
+      environment,
+      config,
+      adminToken,
+      version,
+      clock,
+      ids,
+      log,
+      control,
+      ...starting,
+    }
     const app = await makeApp({ ...options, dataDir: DATA_DIR })
     const url = await listen(app, environment)
+    const stopped = untilStopped({ app, environment, config, log, demos, control })
     if (!isWorker) process.stdout.write(`Farebox ${version} is listening on ${url}\n`)
     if (quickstart && adminToken !== null) {
       const made = await prepareQuickstart(DATA_DIR, url, adminToken, quickstartSetup(app))
@@ -80,7 +98,7 @@ export async function serve(real: Environment): Promise<number> {
       const shop = demos.stripe?.thanksUrl ?? null
       process.stdout.write(quickstartText(made, 'gpt-4o-mini', demos.names, shop))
     }
-    return await untilStopped({ app, environment, config, log, demos, control })
+    return await stopped
   } finally {
     demos.stop()
     control.leave()

@@ -11,6 +11,8 @@ export interface MigrateOptions {
   readonly log: Log
   /** Default: the migrations that came with this program. */
   readonly dir?: URL
+  /** Called when one begins that is due; what it answers is called when it is over. */
+  readonly migrates?: () => () => void
 }
 
 export interface Migrated {
@@ -49,9 +51,15 @@ export async function migrate(db: Db, options: MigrateOptions): Promise<Migrated
   const known = readMigrations(dir)
   const applied: string[] = []
   for (;;) {
-    const step = await db.tx((tx) => applyNext(tx, known, options.clock), {
-      statementMs: MIGRATION_MS_MAX,
-    })
+    let over = (): void => undefined
+    const begins = (): void => {
+      over = options.migrates?.() ?? over
+    }
+    const step = await db
+      .tx((tx) => applyNext(tx, known, options.clock, begins), { statementMs: MIGRATION_MS_MAX })
+      .finally(() => {
+        over()
+      })
     if (step.name === null) return finish(applied, step.newer, options.log)
     applied.push(step.name)
     options.log.info({ migration: step.name }, 'migrated')
@@ -93,6 +101,7 @@ async function applyNext(
   tx: Tx,
   known: readonly Migration[],
   clock: Clock,
+  begins: () => void,
 ): Promise<{ name: string | null; newer: string[] }> {
   await tx.query(sql['lock-migrations'], [])
   await tx.query(sql['create-migrations'], [])
@@ -100,6 +109,7 @@ async function applyNext(
   const newer = compare(known, done)
   const next = known.find(({ name }) => !done.has(name))
   if (next === undefined) return { name: null, newer }
+  begins()
   await tx.query(`SET LOCAL lock_timeout = ${MIGRATION_LOCK_MS_MAX}`)
   await tx.query(next.text)
   await tx.query(next.check)

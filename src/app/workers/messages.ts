@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /** What supervisor and workers say to each other. Everything else on the channel is not ours. */
 const message = z.discriminatedUnion('farebox', [
-  /** To a worker: stop in order; said again: at once. */
+  /** To a worker: stop in order. */
   z.object({ farebox: z.literal('stop') }),
   /** To a worker: read the configuration again. */
   z.object({ farebox: z.literal('reload') }),

@@ -109,7 +109,9 @@ class Supervisor {
     if (slot === undefined) return
     slot.worker = null
     if (this.#isStopping) {
-      if (code !== 0) this.#code = Math.max(this.#code, 1)
+      // Only before it hears us does a worker heed signals, which may go to the whole group.
+      const isYoung = signal === 'SIGTERM' || signal === 'SIGINT'
+      if (code !== 0 && !isYoung) this.#code = Math.max(this.#code, 1)
       if (this.#slots.every((one) => one.worker === null)) this.#resolve(this.#code)
     } else if (this.#isUp) {
       this.#startLater(slot, code, signal)

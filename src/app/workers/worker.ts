@@ -5,6 +5,7 @@ import { readMessage, type Message } from './messages.ts'
 
 /** Who tells this process to stop or to read its configuration again, and who else serves. */
 export interface Control {
+  /** In the place of the listener before. */
   onStop(listener: () => void): void
   onReload(listener: () => void): void
   /** Where this process's metrics are had from. */
@@ -18,13 +19,18 @@ export interface Control {
 /** A process of its own listens to signals. */
 export function signalControl(): Control {
   let own: () => Promise<string> = () => Promise.resolve('')
+  let stop = (): void => undefined
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stop()
+    })
+  }
   return {
     shows(given) {
       own = given
     },
     onStop(listener) {
-      process.on('SIGTERM', listener)
-      process.on('SIGINT', listener)
+      stop = listener
     },
     onReload(listener) {
       process.on('SIGHUP', listener)
@@ -49,12 +55,19 @@ export function workerControl(clock: Clock): Control {
   let own: () => Promise<string> = () => Promise.resolve('')
   let asked = 0
   let isStopping = false
+  const stop = (): void => {
+    if (isStopping) return
+    isStopping = true
+    listeners.stop()
+  }
+  // The supervisor lets go right after it has said so; what came before this process heard is lost.
+  process.on('disconnect', stop)
   process.on('message', (value: unknown) => {
     const said = readMessage(value)
     if (said === null) return
-    if (said.farebox === 'stop') isStopping = true
-    if (said.farebox === 'metrics') waiting.get(said.id)?.(said.text)
-    else if (said.farebox !== 'ask-metrics') listeners[said.farebox]()
+    if (said.farebox === 'stop') stop()
+    else if (said.farebox === 'metrics') waiting.get(said.id)?.(said.text)
+    else if (said.farebox === 'reload') listeners.reload()
     else {
       const { id } = said
       own().then(
@@ -68,6 +81,7 @@ export function workerControl(clock: Clock): Control {
   return {
     onStop(listener) {
       listeners.stop = listener
+      if (!process.connected) stop()
     },
     onReload(listener) {
       listeners.reload = listener
@@ -84,7 +98,9 @@ export function workerControl(clock: Clock): Control {
       }
     },
     leave() {
-      if (!isStopping) cluster.worker?.disconnect() // else the supervisor lets go, and only once
+      if (isStopping) return // the supervisor lets go, and only once
+      isStopping = true
+      cluster.worker?.disconnect()
     },
     shows(given) {
       own = given
