@@ -88,6 +88,7 @@ export async function serve(real: Environment): Promise<number> {
       control,
       ...starting,
     }
+    if (!quickstart && (real.worker ?? 1) === 1) tellOfQuickstart(log, environment, config)
     const app = await makeApp({ ...options, dataDir: DATA_DIR })
     const url = await listen(app, environment)
     const stopped = untilStopped({ app, environment, config, log, demos, control })
@@ -103,6 +104,18 @@ export async function serve(real: Environment): Promise<number> {
     demos.stop()
     control.leave()
   }
+}
+
+/** Where an earlier start was a quickstart: who configures something sees what that replaced. */
+function tellOfQuickstart(log: Log, environment: Environment, config: Config): void {
+  if (readQuickstart(DATA_DIR) === null) return
+  const used = {
+    upstreams: Object.keys(config.upstreams).join(', ') || 'none',
+    data: environment.databaseUrl === null ? DATA_DIR : 'DATABASE_URL',
+    admin_api: environment.adminToken === null ? 'off' : 'on',
+  }
+  const gone = "the demo's upstreams, its Stripe and its admin token are not in use"
+  log.info(used, `not a quickstart any more: ${gone}`)
 }
 
 async function listen(app: App, { host, port }: Environment): Promise<string> {

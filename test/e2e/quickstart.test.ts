@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -116,6 +116,35 @@ describe('quickstart', () => {
     const before = await posted()
     await buy({ pack: 'starter' })
     await until(async () => (await posted()) === before + 1_000_000_000)
+  })
+
+  it('says what is used instead where something is configured', async () => {
+    const configured = mkdtempSync(join(tmpdir(), 'farebox-configured-'))
+    const left = 'not a quickstart any more'
+    const plain = await startGateway({ dir: configured, config: {} })
+    expect(plain.output()).not.toContain(left)
+    expect(await plain.end()).toBe(0)
+    writeFileSync(join(configured, '.farebox/quickstart.json'), JSON.stringify(file()))
+    const openai = { protocol: 'openai', base_url: 'http://127.0.0.1:9/v1' }
+    const ruled = await startGateway({ dir: configured, config: { upstreams: { openai } } })
+    const lines = ruled
+      .output()
+      .split('\n')
+      .filter((line) => line.includes(left))
+    expect(lines).toHaveLength(1)
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      upstreams: 'openai',
+      data: '.farebox',
+      admin_api: 'on',
+      msg: `${left}: the demo's upstreams, its Stripe and its admin token are not in use`,
+    })
+    expect(await ruled.end()).toBe(0)
+    const bare = await startGateway({
+      ...{ dir: configured, config: {}, env: { FAREBOX_ADMIN_TOKEN: '' } },
+    })
+    expect(bare.output()).toContain('"upstreams":"none","data":".farebox","admin_api":"off"')
+    expect(await bare.end()).toBe(0)
+    rmSync(configured, { recursive: true, force: true })
   })
 
   it('says so where the port is taken', async () => {
