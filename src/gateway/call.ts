@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { errors } from 'undici'
-import { sleep } from '../kernel/clock.ts'
+import { sleep, type Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import {
   PASSED_ON_BYTES_MAX,
+  PASSED_ON_MS_MAX,
   UPSTREAM_CONNECT_RETRY_MS,
   UPSTREAM_CONNECT_TRIES_MAX,
 } from '../kernel/limits.ts'
@@ -67,16 +68,20 @@ function againOf(call: Call, failure: Error): Call | null {
   return { ...call, tries: call.tries + 1 }
 }
 
-/** Reads what is small to its end, so that the connection stays good, and forgets it. */
-export function discard(flow: Flow): BodySink {
+/**
+ * Reads what is small and comes soon to its end, so that the connection stays good, and forgets
+ * it.
+ */
+export function discard(clock: Clock, flow: Flow): BodySink {
   let bytes = 0
+  const cancel = clock.after(PASSED_ON_MS_MAX, flow.abort)
   return {
     data(chunk) {
       bytes += chunk.length
       if (bytes > PASSED_ON_BYTES_MAX) flow.abort()
     },
-    end: () => undefined,
-    fail: () => undefined,
+    end: cancel,
+    fail: cancel,
   }
 }
 
@@ -132,7 +137,7 @@ export function callUpstream(deps: GatewayDeps, call: Call, handlers: CallHandle
       if (next !== null) {
         hooks.upstreamCalled(name, 'passed_on')
         carryOn(deps, next, handlers)
-        return discard(flow)
+        return discard(clock, flow)
       }
       hooks.upstreamCalled(name, isFailure ? 'failed' : 'answered')
       return handlers.open(exchange, status, headers, flow)

@@ -118,8 +118,9 @@ export const UPSTREAM_CONNECT_MS_MAX = 10_000
 /** One more try to connect where there is no other upstream, after this pause: a lost SYN. */
 export const UPSTREAM_CONNECT_TRIES_MAX = 2
 export const UPSTREAM_CONNECT_RETRY_MS = 100
-/** What an overloaded upstream may still send before its connection is given up. */
+/** What may still come of an answer that nobody reads before its connection is given up. */
 export const PASSED_ON_BYTES_MAX = 64 * 1024
+export const PASSED_ON_MS_MAX = 2_000
 /** Calls of an upstream that its breaker looks back at, ms. */
 export const BREAKER_WINDOW_MS = 10_000
 /** A trial call may take minutes; after this another one may try beside it. */

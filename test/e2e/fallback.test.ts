@@ -112,6 +112,21 @@ describe('a request whose upstream does no work', () => {
     expect(call?.json.max_tokens).toBeUndefined()
   })
 
+  it('is served by the next while the first one trickles on, which is cut off soon', async () => {
+    const model = 'm-trickle'
+    first.on(model, ({ out }) => {
+      out.writeHead(429, { 'content-type': 'application/json' })
+      out.write('{')
+      const timer = setInterval(() => out.write(' '), 50)
+      out.on('close', () => {
+        clearInterval(timer)
+      })
+    })
+    serves(second, model)
+    expect((await ask(model)).status).toBe(200)
+    await until(() => first.calls(model)[0]?.cut)
+  })
+
   it('goes to the next where nobody listens, streams too', async () => {
     serves(second, 'u-1')
     const response = await ask('u-1')

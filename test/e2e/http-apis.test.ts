@@ -335,6 +335,14 @@ describe('time and units', () => {
     expect(Number(cut.usage.seconds)).toBeLessThan(4)
   })
 
+  it('an error that goes on past the limit of seconds is cut too, and costs nothing', async () => {
+    const { apiKey } = await gateway.admin.customer('10')
+    const response = await call('clock/drip/500', { key: apiKey })
+    expect(response.status).toBe(502)
+    await until(() => api.last('/base/drip/500').cut)
+    expect(await balanceOf(apiKey)).toEqual({ available: 10_000_000, held: 0 })
+  })
+
   it.each([
     ['counted/json?{"usage":{"units":3}}', 3, false, 300_000],
     ['counted/json?{"usage":{"units":2.5}}', 2.5, false, 250_000],

@@ -80,6 +80,29 @@ describe('an answer that trickles on for nobody is cut', () => {
     await expectSpent(world, customer, GRANT, 0)
   })
 
+  it('an error of a named API, and is free', async () => {
+    const api = { protocol: 'http', base_url: world.upstream.url, seconds_max: 86_400 }
+    const { url } = await world.join({
+      upstreams: { api },
+      prices: [{ upstream: 'api', per_request_usd: '0.01' }],
+    })
+    const model = newModel()
+    const customer = await world.customer(String(GRANT))
+    const client = new AbortController()
+    const left = fetch(`${url}/up/api/x`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${customer.apiKey}` },
+      body: JSON.stringify({ model }),
+      signal: client.signal,
+    }).catch(() => 'left')
+    const call = await world.upstream.call(model)
+    trickle(call, 500, 'application/json', '{"error":{"message":"', 'x')
+    client.abort()
+    expect(await left).toBe('left')
+    await until(() => call.cut)
+    await expectSpent(world, customer, GRANT, 0)
+  })
+
   it('not while its client waits', async () => {
     const [waited, model] = [newModel(), newModel()]
     const customer = await world.customer(String(GRANT))

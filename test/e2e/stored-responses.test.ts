@@ -166,11 +166,13 @@ describe('a stored response', () => {
     const gone = await call(customer, 'GET', `${PATH}/${id}`)
     expect([gone.status, await gone.json()]).toEqual([404, { error: { message: 'gone' } }])
     world.upstream.on('', (seen) => {
-      answerJson(seen, { error: { message: 'Incorrect API key provided: sk-oper' } }, 401)
+      // and goes on for ever
+      seen.out.writeHead(401).write('{"error":{"message":"Incorrect API key provided: sk-oper')
     })
     const trouble = await call(customer, 'GET', `${PATH}/${id}`)
     expect(trouble.status).toBe(503)
     expect(await trouble.text()).not.toContain('sk-oper')
+    await until(() => world.upstream.all.at(-1)?.cut)
   })
 })
 

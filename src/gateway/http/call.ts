@@ -103,7 +103,7 @@ export function callApi(deps: HttpDeps, call: ApiCall, handlers: ApiCallHandlers
       if (next !== null) {
         hooks.upstreamCalled(api.name, 'passed_on')
         carryOn(deps, next, handlers)
-        return discard(flow)
+        return discard(clock, flow)
       }
       hooks.upstreamCalled(api.name, isFailure ? 'failed' : 'answered')
       return handlers.open(exchange, { status, headers, flow })

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { boundedOnceLeft } from '../bounded-once-left.ts'
 import { gatherError } from '../error-sink.ts'
 import type { BodySink, Flow } from '../forward.ts'
 import { clientHeaders } from '../headers.ts'
@@ -12,7 +13,10 @@ const OPERATOR_TROUBLE = new Set([401, 402, 407])
 const NOT_AVAILABLE = refuse('upstream_unavailable', 'This API is not available here right now.')
 const TOO_LARGE = refuse('upstream_error', 'The API sent an error that is too large.')
 
-/** An error of an API that does not charge for errors: passed on as it came, nothing is charged. */
+/**
+ * An error of an API that does not charge for errors: passed on as it came, nothing is charged. It
+ * has its API's seconds to come, as any answer.
+ */
 export function makeHttpErrorSink(
   deps: HttpDeps,
   exchange: HttpExchange,
@@ -20,7 +24,7 @@ export function makeHttpErrorSink(
   done: (status: number) => void,
 ): BodySink {
   const { status, headers, flow } = answer
-  const { out, id, times } = exchange
+  const { api, out, id, times } = exchange
   const isTrouble = OPERATOR_TROUBLE.has(status)
   const finish = async (body: Buffer, refusal: Refusal | null): Promise<void> => {
     times.endedMs = deps.clock.monotonicMs()
@@ -29,10 +33,14 @@ export function makeHttpErrorSink(
     else sendRefusal(out, 'openai', id, refusal)
     done(out.statusCode)
   }
-  return gatherError(flow, TOO_LARGE, (body, failed) => {
+  const leftMs = api.secondsMax * 1_000 - (deps.clock.monotonicMs() - times.calledMs)
+  const cancelLimit = deps.clock.after(Math.max(0, leftMs), flow.abort)
+  const sink = gatherError(flow, TOO_LARGE, (body, failed) => {
+    cancelLimit()
     if (isTrouble) {
       deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
     }
     own(deps, exchange, finish(body, failed ?? (isTrouble ? NOT_AVAILABLE : null)))
   })
+  return boundedOnceLeft(deps.clock, out, flow, sink)
 }

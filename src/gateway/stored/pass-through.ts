@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { refuse } from '../../kernel/errors.ts'
+import { discard } from '../call.ts'
 import { makeClientSide } from '../client-side.ts'
 import type { GatewayDeps } from '../context.ts'
-import { dispatch, upstreamFailure, type BodySink } from '../forward.ts'
+import { dispatch, upstreamFailure } from '../forward.ts'
 import { clientHeaders, upstreamHeaders } from '../headers.ts'
 import { sendRefusal } from '../reply.ts'
 import type { Upstream } from '../upstreams.ts'
@@ -24,7 +25,6 @@ const NOT_AVAILABLE = refuse(
   'upstream_unavailable',
   'The model provider is not available here right now.',
 )
-const swallow: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 
 /** Headers that speak of a body, which is not sent on. */
 const withoutBody = (headers: IncomingHttpHeaders): IncomingHttpHeaders => ({
@@ -62,7 +62,7 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
         if (OPERATOR_TROUBLE.has(status)) {
           sendRefusal(out, 'openai', requestId, NOT_AVAILABLE)
           resolve(null)
-          return swallow
+          return discard(deps.clock, flow)
         }
         const client = makeClientSide(out, flow, deps.clock, () => {
           flow.abort()

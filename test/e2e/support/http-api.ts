@@ -62,6 +62,7 @@ function answer(
       setTimeout(() => out.end('slow'), Number(value))
       return
     case 'drip': {
+      out.statusCode = Number(value || 200)
       const timer = setInterval(() => out.write('.'), 100)
       out.on('close', () => {
         clearInterval(timer)
