@@ -362,6 +362,15 @@ describe('time and units', () => {
     expect([receipt.estimated, receipt.cost.micros]).toEqual([estimated, micros])
   })
 
+  it.each([200_000, 2_900_000])('units of an answer of %i bytes', async (bytes) => {
+    const text = JSON.stringify({ rows: 'x'.repeat(bytes), usage: { units: 3 } })
+    api.answer(`large${bytes}`, text)
+    const response = await call(`counted/large${bytes}`)
+    expect(await response.text()).toBe(text)
+    const receipt = await receiptOf(response)
+    expect(receipt).toMatchObject({ estimated: false, cost: { micros: 300_000 } })
+  })
+
   it.each([
     ['gzip', 'application/json|{"usage":{"units":3}}'],
     ['br', 'text/event-stream|data: {"usage":{"units":1}}\n\ndata: {"usage":{"units":3}}\n\n'],

@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import zlib from 'node:zlib'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import type { Flow } from '../../src/gateway/forward.ts'
 import { makeGates } from '../../src/gateway/http/gates.ts'
 import { makeUnitsTap } from '../../src/gateway/http/units-tap.ts'
+import { makeBodyReader } from '../../src/gateway/reading/body-reader.ts'
+import { LOOP_BYTES_MAX } from '../../src/kernel/limits-body.ts'
+import { ANSWER_METER_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { withoutMemory } from '../support/memory.ts'
+
+const reader = makeBodyReader({ clock: systemClock })
+afterAll(() => reader.close())
 
 const ENCODERS: Readonly<Record<string, (plain: Buffer) => Buffer>> = {
   gzip: (plain) => zlib.gzipSync(plain),
@@ -33,7 +41,7 @@ function flowOf(): Flow & { paused: boolean; pauses: number } {
 function open(type: string, encoding?: string, flow: Flow = flowOf()) {
   const source = { kind: 'json' as const, path: ['n'] }
   const coded = encoding === undefined ? {} : { 'content-encoding': encoding }
-  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow)
+  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow, reader)
 }
 
 const pieces = (whole: Buffer, bytes: number): Buffer[] =>
@@ -92,7 +100,7 @@ it('an encoding that is not known is not read, nor is what is not asked for', as
   const tap = open('application/json', 'compress')
   tap.data(Buffer.from('{"n":4}'))
   expect(await tap.end(true)).toEqual({ named: 4, isSure: true }) // it was none after all
-  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf())
+  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf(), reader)
   none.data(Buffer.from('anything'))
   expect(await none.end(false)).toEqual({ named: 0, isSure: true })
 })
@@ -108,4 +116,37 @@ it('a flow that several steer runs while none of them holds it back', () => {
   expect(flow.paused).toBe(true)
   two.resume()
   expect(flow.paused).toBe(false)
+})
+
+describe('a large answer that is JSON', () => {
+  const whole = (bytes: number): Buffer => {
+    const rest = JSON.stringify({ filling: '', n: 5 }).length
+    return Buffer.from(JSON.stringify({ filling: 'x'.repeat(bytes - rest), n: 5 }))
+  }
+  const read = (bytes: number, piece: number) => {
+    const tap = open('application/json')
+    const parse = vi.spyOn(JSON, 'parse')
+    for (const each of pieces(whole(bytes), piece)) tap.data(each)
+    return tap.end(true).then((named) => ({ named, parsedHere: parse.mock.calls.length > 0 }))
+  }
+  afterEach(() => {
+    vi.restoreAllMocks()
+    vi.unstubAllGlobals()
+  })
+
+  it.each([
+    [LOOP_BYTES_MAX, 5, true],
+    [LOOP_BYTES_MAX + 1, 5, false],
+    [ANSWER_METER_BYTES_MAX, 5, false],
+    [ANSWER_METER_BYTES_MAX + 1, null, false],
+  ])('of %i bytes is read in a thread, or not at all', async (bytes, n, parsedHere) => {
+    const expected = { named: { named: n, isSure: n !== null }, parsedHere }
+    expect(await read(bytes, 65_536)).toEqual(expected)
+    expect(await read(bytes, 3_000)).toEqual(expected)
+  })
+
+  it('is unread where there is no memory for it', async () => {
+    withoutMemory()
+    expect(await read(1_000_000, 65_536)).toEqual({ named: UNREAD, parsedHere: false })
+  })
 })

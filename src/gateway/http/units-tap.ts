@@ -1,10 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Transform } from 'node:stream'
+import { LOOP_BYTES_MAX } from '../../kernel/limits-body.ts'
 import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits.ts'
 import { DECODED_EVENTS_BYTES_MAX } from '../../kernel/limits-media.ts'
 import { makeSseSplitter } from '../../protocols/sse.ts'
 import { decoderOf } from '../decode.ts'
 import type { Flow } from '../forward.ts'
+import { Gathered } from '../gathered.ts'
+import { isHeavy, type BodyReader } from '../reading/body-reader.ts'
 import { countAt, countOf, type JsonPath, type UnitsSource } from './units.ts'
 
 /** Named by the answer; null = it names none. `isSure`: it was read to its end, and all of it. */
@@ -26,7 +29,7 @@ export interface UnitsTap {
 interface PlainTap {
   data(chunk: Buffer): void
   readonly soFar: number | null
-  end(isWhole: boolean): Named
+  end(isWhole: boolean): Named | Promise<Named>
 }
 
 const NOT_ASKED: PlainTap = {
@@ -35,25 +38,37 @@ const NOT_ASKED: PlainTap = {
   end: () => ({ named: 0, isSure: true }),
 }
 
+const UNREAD: Named = { named: null, isSure: false }
+
 function headerTap(value: unknown): PlainTap {
   const named = countOf(value)
   return { data: () => undefined, soFar: named, end: () => ({ named, isSure: named !== null }) }
 }
 
-/** A body that is JSON as a whole; one beyond ANSWER_METER_BYTES_MAX is not read. */
-function jsonTap(path: JsonPath): PlainTap {
-  let kept: Buffer[] | null = []
+/**
+ * A body that is JSON as a whole, read in a thread where that takes long; one beyond
+ * ANSWER_METER_BYTES_MAX is not read.
+ */
+function jsonTap(path: JsonPath, bodies: Pick<BodyReader, 'count'>): PlainTap {
+  let parts: Buffer[] = []
+  let large: Gathered | null = null
   let bytes = 0
   return {
     data(chunk) {
       bytes += chunk.length
-      if (bytes > ANSWER_METER_BYTES_MAX) kept = null
-      else kept?.push(chunk)
+      parts.push(chunk)
+      if (bytes <= LOOP_BYTES_MAX) return
+      large ??= new Gathered()
+      large.add(parts, bytes)
+      parts = []
     },
     soFar: null,
-    end(isWhole) {
-      const body = isWhole && kept !== null ? Buffer.concat(kept) : null
-      const named = body === null ? null : countAt(body.toString('utf8'), path)
+    async end(isWhole) {
+      if (!isWhole || large?.isGivenUp === true) return UNREAD
+      const body = large?.bytes() ?? Buffer.concat(parts)
+      const named = isHeavy(body)
+        ? await bodies.count(body, path)
+        : countAt(body.toString('utf8'), path)
       return { named, isSure: named !== null }
     },
   }
@@ -101,7 +116,7 @@ const asItIs = (tap: PlainTap): UnitsTap => ({
   get soFar() {
     return tap.soFar
   },
-  end: (isWhole) => Promise.resolve(tap.end(isWhole)),
+  end: async (isWhole) => tap.end(isWhole),
 })
 
 /**
@@ -161,11 +176,12 @@ export function makeUnitsTap(
   source: UnitsSource | null,
   headers: IncomingHttpHeaders,
   flow: Flow,
+  bodies: Pick<BodyReader, 'count'>,
 ): UnitsTap {
   if (source === null) return asItIs(NOT_ASKED)
   if (source.kind === 'header') return asItIs(headerTap(headers[source.name]))
   const isEvents = isEventStream(headers)
-  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path)
+  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path, bodies)
   const makeDecoder = decoderOf(headers)
   if (makeDecoder === null) return asItIs(tap)
   const bytesMax = isEvents ? DECODED_EVENTS_BYTES_MAX : ANSWER_METER_BYTES_MAX

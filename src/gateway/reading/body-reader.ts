@@ -17,10 +17,11 @@ import {
 } from '../../kernel/limits-body.ts'
 import { programFile } from '../../kernel/program-file.ts'
 import { shared } from '../../kernel/shared-bytes.ts'
-import { makeThreadPool, type Done } from '../../kernel/thread-pool.ts'
+import { makeThreadPool, type Done, type ThreadPool } from '../../kernel/thread-pool.ts'
 import { shapeOf } from '../../protocols/json-scan.ts'
 import type { MeterReport, Protocol, RequestView } from '../../protocols/protocol.ts'
-import type { PackedTexts, ReadAnswer, ReadTask } from './read-apart.ts'
+import type { JsonPath } from '../http/units.ts'
+import type { CountTask, PackedTexts, ProtocolTask, ReadAnswer } from './read-apart.ts'
 
 const WORKER_URL = programFile('./read-worker', import.meta.url)
 
@@ -44,6 +45,8 @@ export interface BodyReader {
   view(protocol: Protocol, raw: Buffer, read: ReadFor): Promise<RequestView | Refusal>
   /** As `protocol.meterAnswer` meters it; null = it was not read. */
   meter(protocol: Protocol, body: Buffer): Promise<MeterReport | null>
+  /** As `countAt` of an answer; null = there is no count, or it was not read. */
+  count(body: Buffer, at: JsonPath): Promise<number | null>
   /** What is under way is not read. */
   close(): Promise<void>
 }
@@ -81,8 +84,8 @@ export interface BodyReaderDeps {
   readonly workerUrl?: URL
 }
 
-export function makeBodyReader({ clock, workerUrl }: BodyReaderDeps): BodyReader {
-  const pool = makeThreadPool<ReadAnswer>({
+const threadsOf = ({ clock, workerUrl }: BodyReaderDeps): ThreadPool<ReadAnswer> =>
+  makeThreadPool<ReadAnswer>({
     clock,
     url: workerUrl ?? WORKER_URL,
     threads: READ_THREADS,
@@ -94,16 +97,19 @@ export function makeBodyReader({ clock, workerUrl }: BodyReaderDeps): BodyReader
     workMsMax: READ_MS_MAX,
   })
 
+export function makeBodyReader(deps: BodyReaderDeps): BodyReader {
+  const pool = threadsOf(deps)
+
   /** `owner` null = an answer: its request is paid for, and holds credits until it is read. */
   function run(
-    kind: ReadTask['kind'],
+    kind: ProtocolTask['kind'],
     { path }: Protocol,
     raw: Buffer,
     { owner, digest }: { readonly owner: string | null; readonly digest: boolean },
   ): Promise<Done<ReadAnswer>> {
     const bytes = shared(raw)
     if (bytes === null) return Promise.resolve(BEYOND_MEMORY)
-    const task: ReadTask = { kind, path, bytes, digest }
+    const task: ProtocolTask = { kind, path, bytes, digest }
     const prepare = () => ({ message: task, transfer: [] })
     return owner === null
       ? pool.run({ prepare, urgent: true })
@@ -134,6 +140,16 @@ export function makeBodyReader({ clock, workerUrl }: BodyReaderDeps): BodyReader
       if (!done.ok || done.answer.kind !== 'answer') return null
       const { report, produced } = done.answer
       return { ...report, produced: () => produced }
+    },
+    async count(body, at) {
+      const bytes = shared(body)
+      if (bytes === null) return null
+      const task: CountTask = { kind: 'count', at, bytes }
+      const done = await pool.run({
+        prepare: () => ({ message: task, transfer: [] }),
+        urgent: true,
+      })
+      return done.ok && done.answer.kind === 'count' ? done.answer.count : null
     },
     close: () => pool.close(),
   }

@@ -8,9 +8,12 @@ import { runEnd } from '../../pricing/token-runs.ts'
 import { outlineOf } from '../../protocols/json-outline.ts'
 import type { MeterReport, Produced, Protocol, RequestView } from '../../protocols/protocol.ts'
 import { protocolOfPath } from '../../protocols/registry.ts'
+import { countAt, type JsonPath } from '../http/units.ts'
 
 /** What a thread is asked of the bytes of one body. */
-export interface ReadTask {
+export type ReadTask = ProtocolTask | CountTask
+
+export interface ProtocolTask {
   /** view: what a request asks for. text: its text, for a count. answer: what it says of usage. */
   readonly kind: 'view' | 'text' | 'answer'
   /** Names the protocol. */
@@ -18,6 +21,13 @@ export interface ReadTask {
   readonly bytes: SharedView
   /** Of a view: whether the digest is wanted that names a repeated request. */
   readonly digest: boolean
+}
+
+/** The number at a path of an answer's JSON. */
+export interface CountTask {
+  readonly kind: 'count'
+  readonly at: JsonPath
+  readonly bytes: SharedView
 }
 
 /** A view without what is no data. */
@@ -32,6 +42,7 @@ export interface PackedTexts {
 export type ReadAnswer =
   | { readonly kind: 'view'; readonly view: PlainView | Refusal }
   | { readonly kind: 'text'; readonly texts: PackedTexts }
+  | { readonly kind: 'count'; readonly count: number | null }
   | {
       readonly kind: 'answer'
       readonly report: Omit<MeterReport, 'produced'>
@@ -105,10 +116,14 @@ function pack(texts: readonly string[]): PackedTexts {
 }
 
 /** Does one task, in whatever thread it is called. */
-export function readApart({ kind, path, bytes, digest }: ReadTask): ReadAnswer {
+export function readApart(task: ReadTask): ReadAnswer {
+  const raw = seen(task.bytes)
+  if (task.kind === 'count') {
+    return { kind: task.kind, count: countAt(raw.toString('utf8'), task.at) }
+  }
+  const { kind, path, digest } = task
   const protocol = protocolOfPath(path)
   if (protocol === null) throw new Error(`no protocol has the path ${path}`)
-  const raw = seen(bytes)
   switch (kind) {
     case 'view':
       return { kind, view: viewOf(protocol, raw, digest) }
