@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { LAPSED_SEEN_MAX, PARKED_RETRY_MS, RECOVERIES_MAX } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Poster } from '../ledger/poster.ts'
-import type { PostItem } from '../ledger/receipt.ts'
+import type { PostItem, PostOutcome } from '../ledger/receipt.ts'
 import type { Clearing } from './clearing.ts'
 import type { CreditEngine, LapsedHold, RecoverReply } from './commands.ts'
 import { finishPosted } from './finish.ts'
@@ -69,8 +69,30 @@ async function ask({ engine, loads }: RecoveryDeps, hold: LapsedHold): Promise<R
   return engine.recover(hold)
 }
 
+/** How holds ended since that was last told: after a loss of Redis there are thousands. */
+interface Tally {
+  add(end: 'released' | PostOutcome['kind']): void
+  tell(): void
+}
+
+function makeTally(log: Log): Tally {
+  const none = { released: 0, new: 0, noop: 0, parked: 0 }
+  let counts = { ...none }
+  return {
+    add(end) {
+      counts[end] += 1
+    },
+    tell() {
+      const { released, new: posted, noop: posted_before, parked } = counts
+      if (released + posted + posted_before + parked === 0) return
+      counts = { ...none }
+      log.info({ released, posted, posted_before, parked }, 'holds recovered')
+    },
+  }
+}
+
 async function post(
-  deps: RecoveryDeps,
+  deps: Parts,
   seen: Seen,
   reply: RecoverReply & { kind: 'post' },
 ): Promise<void> {
@@ -78,7 +100,8 @@ async function post(
   const item: PostItem = { receipt: recoveredReceipt(reply), unbacked: false, answer: null }
   const outcome = await deps.poster.submit(item).outcome
   deps.onRecovered('posted')
-  deps.log.info({ request_id: hold.holdId, outcome: outcome.kind }, 'hold recovered and posted')
+  deps.tally.add(outcome.kind)
+  deps.log.debug({ request_id: hold.holdId, outcome: outcome.kind }, 'hold recovered and posted')
   if (outcome.kind === 'parked') seen.notBeforeMs = deps.clock.monotonicMs() + PARKED_RETRY_MS
   await finishPosted(deps, item, outcome, true)
 }
@@ -88,13 +111,12 @@ type Posting = Set<string>
 
 const hasRoom = (posting: Posting): boolean => posting.size < RECOVERIES_MAX
 
+interface Parts extends RecoveryDeps {
+  readonly tally: Tally
+}
+
 /** Ends one hold. `asked` is called once the engine has answered: the post may take long. */
-async function end(
-  deps: RecoveryDeps,
-  seen: Seen,
-  posting: Posting,
-  asked: () => void,
-): Promise<void> {
+async function end(deps: Parts, seen: Seen, posting: Posting, asked: () => void): Promise<void> {
   const { loads, log } = deps
   const { accountId, keyId, holdId } = seen.hold
   try {
@@ -107,6 +129,7 @@ async function end(
     if (isPosted) await post(deps, seen, reply)
     if (reply.kind === 'released') {
       deps.onRecovered('released')
+      deps.tally.add('released')
       await loads.account(accountId, 'drift')
       await loads.key(accountId, keyId, 'drift')
     }
@@ -119,6 +142,8 @@ async function end(
 }
 
 export function makeRecovery(deps: RecoveryDeps): Recovery {
+  const tally = makeTally(deps.log)
+  const parts: Parts = { ...deps, tally }
   const note = makeNotes(deps.clock, deps.renewalMs)
   const busy = new Set<string>()
   const posting: Posting = new Set()
@@ -126,7 +151,7 @@ export function makeRecovery(deps: RecoveryDeps): Recovery {
   const take = (seen: Seen): Promise<void> =>
     new Promise((asked) => {
       busy.add(seen.hold.holdId)
-      void end(deps, seen, posting, asked).finally(() => busy.delete(seen.hold.holdId))
+      void end(parts, seen, posting, asked).finally(() => busy.delete(seen.hold.holdId))
     })
 
   return {
@@ -134,6 +159,7 @@ export function makeRecovery(deps: RecoveryDeps): Recovery {
       return busy.size
     },
     async sweep() {
+      tally.tell() // with what the posts of the sweep before came to
       const due = note(await deps.engine.lapsed()).filter(({ hold }) => !busy.has(hold.holdId))
       let taken = 0
       // Who was never asked comes first: it may be a plain release, which needs no Postgres.

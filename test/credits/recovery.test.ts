@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { LapsedHold, RecoverReply } from '../../src/credits/commands.ts'
 import { makeRecovery } from '../../src/credits/recovery.ts'
 import { PARKED_RETRY_MS, RECOVERIES_MAX } from '../../src/kernel/limits.ts'
-import { silentLog } from '../../src/kernel/log.ts'
+import { silentLog, type LogFields } from '../../src/kernel/log.ts'
 import { micros } from '../../src/kernel/money.ts'
 import type { PostOutcome } from '../../src/ledger/receipt.ts'
 import { makeManualClock } from '../ledger/memory-clock.ts'
@@ -38,6 +38,7 @@ function world(owing: number, plain: number, outcome: Promise<PostOutcome>) {
   for (let n = 0; n < owing; n++) lapsed.set(`post-${n}`, hold(`post-${n}`))
   for (let n = 0; n < plain; n++) lapsed.set(`plain-${n}`, hold(`plain-${n}`))
   const asked: string[] = []
+  const told: LogFields[] = []
   const submitted: string[] = []
   const answer = ({ holdId }: { holdId: string }): RecoverReply => {
     asked.push(holdId)
@@ -62,7 +63,7 @@ function world(owing: number, plain: number, outcome: Promise<PostOutcome>) {
     loads: { account: () => Promise.resolve('loaded'), key: () => Promise.resolve('loaded') },
     clearing: { clear: () => Promise.resolve(), flush: () => Promise.resolve() },
     clock,
-    log: silentLog,
+    log: { ...silentLog, info: (fields) => void told.push(fields) },
     renewalMs: RENEWAL_MS,
     onRecovered: () => undefined,
   })
@@ -70,7 +71,7 @@ function world(owing: number, plain: number, outcome: Promise<PostOutcome>) {
     await recovery.sweep()
     await clock.pass(RENEWAL_MS)
   }
-  return { clock, recovery, asked, submitted, lapsed, sweep }
+  return { clock, recovery, asked, submitted, lapsed, told, sweep }
 }
 
 const away = new Promise<PostOutcome>(() => undefined)
@@ -88,6 +89,18 @@ describe('recovery while Postgres is away', () => {
     for (let round = 0; round < 5; round++) await sweep()
     expect(submitted).toHaveLength(RECOVERIES_MAX)
     expect(asked).toHaveLength(RECOVERIES_MAX + 10)
+  })
+})
+
+describe('what recovery came to', () => {
+  it('is told once a sweep, in numbers', async () => {
+    const posted = Promise.resolve({ holdId: 'post', kind: 'noop' as const, version: 1 })
+    const { sweep, told, lapsed } = world(30, 20, posted)
+    await sweep()
+    await sweep()
+    lapsed.clear()
+    for (let round = 0; round < 3; round++) await sweep()
+    expect(told).toEqual([{ released: 20, posted: 0, posted_before: 30, parked: 0 }])
   })
 })
 

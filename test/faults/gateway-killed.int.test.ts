@@ -9,7 +9,7 @@ import { blockPosting, startFaultWorld, type FaultWorld } from './support/world.
 
 let world: FaultWorld
 beforeAll(async () => {
-  world = await startFaultWorld()
+  world = await startFaultWorld({ env: { LOG_LEVEL: 'debug' } })
 })
 afterAll(() => world.end())
 
