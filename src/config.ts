@@ -55,10 +55,10 @@ function wholeNumber(name: string, value: string | undefined, fallback: number):
 }
 
 function workersOf(value: string | undefined): number {
-  const workers = value === 'auto' ? availableParallelism() : wholeNumber('WORKERS', value, 1)
-  if (workers >= 1 && workers <= 1_024) return workers
+  const workers = value === 'auto' ? availableParallelism() : Number(orNull(value) ?? 1)
+  if (Number.isInteger(workers) && workers >= 1 && workers <= 1_024) return workers
   throw new ConfigError(
-    `WORKERS must be "auto" or a whole number from 1 to 1024, not "${workers}".`,
+    `WORKERS must be "auto" or a whole number from 1 to 1024, not "${value ?? workers}".`,
   )
 }
 

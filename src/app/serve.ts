@@ -3,6 +3,7 @@ import { makeApp, type App } from '../app.ts'
 import { ConfigError, loadConfig, type Config, type Environment } from '../config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { makeIds } from '../kernel/ids.ts'
+import { ADMIN_TOKEN_CHARS_MIN } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { makeLog } from '../ops/log.ts'
 import { startDemos, type Demos } from './demos.ts'
@@ -76,6 +77,7 @@ export async function serve(real: Environment): Promise<number> {
     const adminToken =
       environment.adminToken ??
       (quickstart ? (readQuickstart(DATA_DIR)?.admin_token ?? ids.secret(32)) : null)
+    tellAdminToken(adminToken, real.worker, log)
     const version = programVersion()
     const options = {
       environment,
@@ -116,6 +118,18 @@ function tellOfQuickstart(log: Log, environment: Environment, config: Config): v
   }
   const gone = "the demo's upstreams, its Stripe and its admin token are not in use"
   log.info(used, `not a quickstart any more: ${gone}`)
+}
+
+/** Operators' routes refuse without one: told at start, by the first worker for all. */
+export function tellAdminToken(
+  token: string | null,
+  worker: number | null,
+  log: Pick<Log, 'warn'>,
+): void {
+  if ((token?.length ?? 0) >= ADMIN_TOKEN_CHARS_MIN || (worker ?? 1) > 1) return
+  const why = token === null ? 'is not set' : 'is too short'
+  const message = `FAREBOX_ADMIN_TOKEN ${why}: the admin API is off`
+  log.warn({ characters_min: ADMIN_TOKEN_CHARS_MIN }, message)
 }
 
 async function listen(app: App, { host, port }: Environment): Promise<string> {

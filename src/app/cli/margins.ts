@@ -17,9 +17,10 @@ const options = z.object({
 })
 
 /** Dollars to the hundredth of a cent, cut: a person reads columns, a program the exact digits. */
-function short(usd: string): string {
+export function short(usd: string): string {
   const [whole = '', fraction = ''] = usd.split('.')
-  return `${whole}.${fraction.slice(0, 4).padEnd(4, '0')}`
+  const cut = `${whole}.${fraction.slice(0, 4).padEnd(4, '0')}`
+  return cut === '-0.0000' ? '0.0000' : cut
 }
 
 const line = (name: string, of: Sums): (string | number | null)[] => [
