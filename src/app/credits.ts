@@ -128,10 +128,9 @@ const posterHooks = (metrics: CoreDeps['metrics']): PosterHooks => ({
 
 type DoctorParts = Pick<CoreDeps, 'stores' | 'environment' | 'config' | 'adminToken' | 'clock'>
 
-/** hasPrice: whether a model has a price now. */
 export function doctorOf(
   parts: DoctorParts,
-  hasPrice: DoctorDeps['hasPrice'],
+  priced: Pick<DoctorDeps, 'hasPrice' | 'unpriced'>,
 ): Operations['doctor'] {
   const { db, engine, redis } = parts.stores
   return makeDoctor({
@@ -141,7 +140,7 @@ export function doctorOf(
     ...(redis !== null && { scripts: scriptFacts(readScripts()) }),
     clock: parts.clock,
     adminToken: parts.adminToken,
-    hasPrice,
+    ...priced,
     migrations: migrationNames(),
     stripe: stripeExpected(parts),
   })
@@ -167,14 +166,17 @@ export function makeCore(deps: CoreDeps): Core {
   })
   const { accounts, keys, ...plans } = makeAccess(deps)
   const cached: CachedAccess = { of: () => [] }
-  const hasPrice = (upstream: string, model: string) =>
-    prices.book.explain({ upstream, model }, clock.now()) !== null
+  const priced = {
+    hasPrice: (upstream: string, model: string) =>
+      prices.book.explain({ upstream, model }, clock.now()) !== null,
+    unpriced: () => prices.unpriced(clock.now()),
+  }
   const operations = makeOperations({
     verify: makeVerify({
       ...{ db, engine, clock, sweepMs: leaseMs / 3 },
       access: { read: plans.entitle.read, cached: (id) => cached.of(id) },
     }),
-    doctor: doctorOf(deps, hasPrice),
+    doctor: doctorOf(deps, priced),
     ...{ accounts, keys, engine, clock },
     loads: credits.loads,
     recovery: credits.recovery,

@@ -12,6 +12,8 @@ export interface Prices {
   readonly table: PricesTable
   /** Credits a dollar, as the configuration in force has it. */
   readonly perUsd: () => string
+  /** Upstreams of the configuration of which no model has a price now, Unix ms. */
+  unpriced(nowMs: number): readonly string[]
   /** Takes a new configuration. */
   configure(config: Config): void
   /** Takes what the admin API changed, here or in another process. */
@@ -38,17 +40,27 @@ function sourcesOf(catalogue: Catalogue, config: Config): Omit<BookSources, 'adm
   }
 }
 
+/** A pattern that a price names is such a model itself; an entry may name limits alone. */
+const isPriced = (book: ManagedPriceBook, upstream: string, nowMs: number): boolean =>
+  book
+    .list()
+    .filter((row) => row.kind !== 'sell' && (row.upstream ?? upstream) === upstream)
+    .some(({ model }) => book.explain({ upstream, model }, nowMs) !== null)
+
 export async function openPrices(db: Db, config: Config, clock: Clock): Promise<Prices> {
   const catalogue = await loadCatalogue()
   const table = makePricesTable(db)
   let admin = await table.load()
+  let { upstreams } = config
   let perUsd = config.credits.per_usd
   const book = makePriceBook({ catalogue, sources: { ...sourcesOf(catalogue, config), admin } })
   return {
     book,
     table,
     perUsd: () => perUsd,
+    unpriced: (nowMs) => Object.keys(upstreams).filter((name) => !isPriced(book, name, nowMs)),
     configure(next) {
+      ;({ upstreams } = next)
       perUsd = next.credits.per_usd
       book.replace(sourcesOf(catalogue, next))
     },

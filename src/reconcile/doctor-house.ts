@@ -24,17 +24,26 @@ export async function checkMigrations(deps: DoctorDeps): Promise<Advice[]> {
 
 const inUse = z.object({ upstream: z.string(), model: z.string(), requests: z.number() })
 
+function checkUpstreams({ unpriced }: DoctorDeps): Advice[] {
+  const fix = "Add prices for its models to farebox.yaml, or name its provider's `catalogue` there."
+  return unpriced().map((upstream) =>
+    warn('prices', `no model of the upstream ${upstream} has one: its requests are refused`, fix),
+  )
+}
+
 export async function checkPrices(deps: DoctorDeps): Promise<Advice[]> {
   const since = firstIdOf(deps.clock.now() - MODELS_IN_USE_MS)
   const rows = await deps.db.query(sql['models-in-use'], [since, MODELS_IN_USE_MAX])
   const models = rows.map((row) => inUse.parse(row))
   const priceless = models.filter(({ upstream, model }) => !deps.hasPrice(upstream, model))
+  const unpriced = checkUpstreams(deps)
   if (priceless.length === 0) {
+    if (unpriced.length > 0) return unpriced
     return [fine('prices', `all ${models.length} models of the last 7 days have one`)]
   }
   const names = priceless.map(({ upstream, model }) => `${upstream}/${model}`).join(', ')
   const fix = 'Add them to prices in farebox.yaml or with PUT /admin/v1/prices.'
-  return [warn('prices', `no price any more, so refused: ${names}`, fix)]
+  return [warn('prices', `no price any more, so refused: ${names}`, fix), ...unpriced]
 }
 
 const counted = z.object({ urgent: z.number(), open: z.number() })

@@ -32,6 +32,8 @@ export interface DoctorDeps {
   readonly adminToken: string | null
   /** Whether a model has a price now. */
   readonly hasPrice: (upstream: string, model: string) => boolean
+  /** Configured upstreams of which no model has a price. */
+  readonly unpriced: () => readonly string[]
   /** Names of the migrations this program brings. */
   readonly migrations: readonly string[]
   /** null = no Stripe key is set. */

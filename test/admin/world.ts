@@ -124,7 +124,7 @@ export async function makeWorld(notify: z.input<typeof notifyConfigSchema> = {})
   const hasPrice = (upstream: string, model: string) =>
     book.explain({ upstream, model }, clock.now()) !== null
   const doctor = makeDoctor({
-    ...{ db, engine, redis: oneNode(redis), clock, hasPrice },
+    ...{ db, engine, redis: oneNode(redis), clock, hasPrice, unpriced: () => [] },
     adminToken: ADMIN_TOKEN,
     migrations: ['0001-core'],
     stripe: null,

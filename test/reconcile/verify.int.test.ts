@@ -193,6 +193,7 @@ describe('doctor', () => {
       ...world,
       stripe: null,
       hasPrice: () => true,
+      unpriced: () => [],
       adminToken: 'kD93-mfQ0aLx7_eWz2TbVn81sYc4RuHj',
       migrations: ['0001-core'],
       redis: null,
@@ -259,6 +260,13 @@ describe('doctor', () => {
     const migrations = ['0001-core', '0002-next']
     const finding = await of('migrations', { migrations })
     expect(finding?.status).toBe('fail')
+  })
+
+  it('tells upstreams of which no model has a price', async () => {
+    expect(await of('prices', { unpriced: () => ['local'] })).toMatchObject({
+      status: 'warn',
+      detail: 'no model of the upstream local has one: its requests are refused',
+    })
   })
 
   it('tells models in use that lost their price', async () => {

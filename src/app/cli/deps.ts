@@ -36,7 +36,8 @@ async function openLocal(environment: Environment): Promise<LocalOperations> {
     const told = `The database lacks ${due.join(', ')}. Run "farebox migrate" first.`
     const refuse = () => Promise.reject(new RefusedError(told))
     const operations = { verify: refuse, rebuild: refuse, recover: refuse }
-    return { operations: { ...operations, doctor: doctorOf(shared, () => true) }, ...stores }
+    const doctor = doctorOf(shared, { hasPrice: () => true, unpriced: () => [] })
+    return { operations: { ...operations, doctor }, ...stores }
   }
   const prices = await openPrices(stores.db, config, clock)
   const core = makeCore({ ...shared, prices, metrics: makeMetrics() })
