@@ -82,7 +82,9 @@ async function lane(engine: CreditEngine, at: number, untilMs: number): Promise<
     const notAfterMs = Date.now() + 60_000
     const reply = await engine.reserve({ ...command, notAfterMs })
     if (reply.kind !== 'ok') throw new Error(`reserve: ${reply.kind}`)
-    await engine.settle({ ...ref, holdId, micros: micros(780), rev: 2, tokens: 22, receipt })
+    const amounts = { micros: micros(780), rev: 2 as const, tokens: 22 }
+    const ended = await engine.settle({ ...ref, holdId, ...amounts, receipt })
+    if (ended.kind !== 'ok') throw new Error(`settle: ${ended.kind}`)
     settled.push({ holdId, keyId: ref.keyId, rev: 2, version: settled.length + 2 })
   }
   return settled
