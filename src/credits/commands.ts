@@ -148,6 +148,8 @@ export interface LoadToken {
   readonly token: string
   /** Somebody had loaded it, if under another incarnation. */
   readonly wasLoaded: boolean
+  /** The clock of the node that has it, Unix ms: nodes of a cluster may differ. */
+  readonly nowMs: number
 }
 export interface LoadReply {
   readonly kind: 'ok' | 'refused'

@@ -59,7 +59,7 @@ const FULL = refuse('gateway_unavailable', 'Charges cannot be written right now.
 export function makeCredits(deps: CreditsDeps): Credits {
   const { engine, ledger, clock, log, leaseMs, owner } = deps
   const time = makeEngineTime(engine, clock)
-  const loads = makeLoads({ engine, ledger, time, clock, log, onLoad: deps.on.loaded })
+  const loads = makeLoads({ engine, ledger, clock, log, onLoad: deps.on.loaded })
   const changes = makeChanges({ engine, ledger, loads, clock })
   const clearing = makeClearing({ engine, loads, clock, log })
   const retryMs = Math.min(1_000, leaseMs / 10)

@@ -3,7 +3,6 @@ import * as limits from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { CreditEngine, LoadReply } from './commands.ts'
-import type { EngineTime } from './engine-time.ts'
 import { dayOf } from '../ledger/periods.ts'
 
 export type LoadReason = 'missing' | 'changed' | 'drift'
@@ -21,12 +20,8 @@ export interface Loads {
 }
 
 export interface LoadsDeps {
-  readonly engine: Pick<
-    CreditEngine,
-    'beginAccount' | 'loadAccount' | 'beginKey' | 'loadKey' | 'timeMs'
-  >
+  readonly engine: Pick<CreditEngine, 'beginAccount' | 'loadAccount' | 'beginKey' | 'loadKey'>
   readonly ledger: Pick<PostingLedger, 'snapshotAccount' | 'snapshotKey'>
-  readonly time: EngineTime
   readonly clock: Clock
   readonly log: Log
   readonly onLoad: (what: 'account' | 'key', reason: LoadReason) => void
@@ -100,13 +95,8 @@ export function makeLoads(deps: LoadsDeps): Loads {
       share(`${accountId} ${keyId}`, () =>
         repeat('key', reason, async () => {
           const token = await engine.beginKey(accountId, keyId)
-          const today = dayOf(await deps.time.now())
-          const snapshot = await ledger.snapshotKey(accountId, keyId, today)
-          if (snapshot === null) return null
-          const reply = await engine.loadKey(token, accountId, snapshot)
-          // It may be of a day that the engine's clock has gone back from.
-          if (reply.kind === 'refused') deps.time.learn(await engine.timeMs())
-          return reply
+          const snapshot = await ledger.snapshotKey(accountId, keyId, dayOf(token.nowMs))
+          return snapshot === null ? null : engine.loadKey(token, accountId, snapshot)
         }),
       ),
   }

@@ -14,7 +14,6 @@ import { configSchema } from '../../src/config-schema.ts'
 import { makeChanges } from '../../src/credits/changes.ts'
 import { makeEmbeddedStore } from '../../src/credits/embedded/store.ts'
 import { makeEngine } from '../../src/credits/engine.ts'
-import { makeEngineTime } from '../../src/credits/engine-time.ts'
 import { makeIncarnations } from '../../src/credits/incarnations.ts'
 import { makeLoads } from '../../src/credits/load.ts'
 import { systemClock, type Clock } from '../../src/kernel/clock.ts'
@@ -67,10 +66,9 @@ function makeHotPath(db: Db, clock: Clock) {
   const transport = makeEmbeddedStore({ clock }).connect()
   const incarnations = makeIncarnations({ db, clock })
   const engine = makeEngine({ transport, incarnations, clock, ids, log: silentLog })
-  const time = makeEngineTime(engine, clock)
   const ledger = makePostingLedger({ db, ids })
   const onLoad = () => undefined
-  const loads = makeLoads({ engine, ledger, time, clock, log: silentLog, onLoad })
+  const loads = makeLoads({ engine, ledger, clock, log: silentLog, onLoad })
   return { engine, loads, changes: makeChanges({ engine, ledger, loads, clock }) }
 }
 

@@ -16,10 +16,10 @@ function begin(
 ): LoadToken {
   const { token } = place
   const wasLoaded = place.facts !== null
-  if (token?.inc === inc && nowMs < token.untilMs) return { token: token.text, wasLoaded }
+  if (token?.inc === inc && nowMs < token.untilMs) return { token: token.text, wasLoaded, nowMs }
   place.token = { text: candidate, inc, untilMs: nowMs + LOAD_TOKEN_MS }
   place.seen = 0
-  return { token: candidate, wasLoaded }
+  return { token: candidate, wasLoaded, nowMs }
 }
 
 export function beginAccount(

@@ -16,7 +16,7 @@ const withHolds = (keys: readonly string[], { accountId }: AccountRef, shard: Sh
 
 const decodeToken = (raw: unknown): LoadToken => {
   const reply = readReply(raw)
-  return { token: reply.text(0), wasLoaded: reply.int(1) === 1 }
+  return { token: reply.text(0), wasLoaded: reply.int(1) === 1, nowMs: reply.int(2) }
 }
 const decodeLoad = (raw: unknown): LoadReply => ({
   kind: oneOf(['ok', 'refused'], readReply(raw).text(0)),
