@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { RENEWAL_PAUSE_MS, RENEWAL_TURNS_MAX, RENEWALS_A_TURN } from '../kernel/limits-holds.ts'
+import { RENEWAL_PAUSE_MS, RENEWALS_A_TURN, RENEWALS_SPREAD_MS } from '../kernel/limits-holds.ts'
 import { makeLine, type Place } from '../kernel/line.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
@@ -127,11 +127,16 @@ export function makeRenewals(deps: RenewalsDeps): Renewals {
     async tick() {
       const isDue = (hold: Renewable): boolean =>
         !hold.ended && !hold.lost && deps.clock.monotonicMs() >= hold.dueMs
+      const startMs = deps.clock.monotonicMs()
       const due = open.all().filter(isDue)
-      const atOnce = Math.max(RENEWALS_A_TURN, Math.ceil(due.length / RENEWAL_TURNS_MAX))
-      for (let from = 0; from < due.length; from += atOnce) {
+      let from = 0
+      while (from < due.length) {
         if (from > 0) await sleep(deps.clock, RENEWAL_PAUSE_MS)
-        for (const hold of due.slice(from, from + atOnce)) if (isDue(hold)) void renew(hold)
+        // As many as it takes to keep pace: on a slow event loop pauses are long.
+        const pace = (deps.clock.monotonicMs() - startMs) / RENEWALS_SPREAD_MS
+        const to = Math.max(from + RENEWALS_A_TURN, Math.ceil(due.length * pace))
+        for (const hold of due.slice(from, to)) if (isDue(hold)) void renew(hold)
+        from = to
       }
     },
   }

@@ -8,5 +8,8 @@ export const FIRST_PROGRESS_MS = 500
 export const RENEWALS_A_TURN = 8
 /** Pause after them. */
 export const RENEWAL_PAUSE_MS = 1
-/** Turns until all that are due were renewed: where they are very many, more have one turn. */
-export const RENEWAL_TURNS_MAX = 200
+/**
+ * All that are due are renewed in this time: where they are very many, or the event loop is slow,
+ * more have one turn. First progress keeps its second, even where it just missed a tick.
+ */
+export const RENEWALS_SPREAD_MS = 125

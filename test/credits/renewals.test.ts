@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { CreditEngine, Renew } from '../../src/credits/commands.ts'
 import type { Loads } from '../../src/credits/load.ts'
 import { makeRenewals, type Renewable } from '../../src/credits/renewals.ts'
-import { RENEWALS_A_TURN, RENEWAL_TURNS_MAX } from '../../src/kernel/limits-holds.ts'
+import { RENEWALS_A_TURN, RENEWALS_SPREAD_MS } from '../../src/kernel/limits-holds.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { makeManualClock } from '../ledger/memory-clock.ts'
@@ -23,8 +23,8 @@ const holdOf = (holdId: string): Renewable => ({
   ...{ ended: false, lost: false, renewing: null, place: null },
 })
 
-/** `count` holds that came at once, and when each was renewed. */
-function world(count: number) {
+/** `count` holds that came at once, and when each was renewed. Timers come `lagMs` late. */
+function world(count: number, lagMs = 0) {
   const clock = makeManualClock(0)
   const renewedMs = new Map<string, number>()
   const renew = ({ holdId }: Renew) => {
@@ -32,7 +32,8 @@ function world(count: number) {
     return Promise.resolve({ kind: 'ok', putBack: false } as const)
   }
   const renewals = makeRenewals({
-    ...{ engine: { renew } as unknown as CreditEngine, loads: {} as Loads, log: silentLog, clock },
+    ...{ engine: { renew } as unknown as CreditEngine, loads: {} as Loads, log: silentLog },
+    clock: { ...clock, after: (ms, run) => clock.after(ms + lagMs, run) },
     ...{ owner: 'o', leaseMs: LEASE_MS, retryMs: 1_000 },
   })
   const holds = Array.from({ length: count }, (_, n) => holdOf(`h${n}`))
@@ -52,20 +53,21 @@ describe('renewals', () => {
     const { clock, renewals, renewedMs } = world(1_000)
     await clock.pass(LEASE_MS / 3)
     const ticking = renewals.tick()
-    await clock.pass(RENEWAL_TURNS_MAX * 2)
+    await clock.pass(RENEWALS_SPREAD_MS * 2)
     await ticking
     expect(renewedMs.size).toBe(1_000)
     expect(Math.max(...perTurn(renewedMs))).toBe(RENEWALS_A_TURN)
   })
 
-  it('come in time however many there are', async () => {
-    const { clock, renewals, renewedMs } = world(20_000)
+  it.each([0, 20])('come in time however many there are: timers %d ms late', async (lagMs) => {
+    const { clock, renewals, renewedMs } = world(20_000, lagMs)
     await clock.pass(LEASE_MS / 3)
     const ticking = renewals.tick()
-    await clock.pass(RENEWAL_TURNS_MAX * 2)
+    await clock.pass(10_000)
     await ticking
     expect(renewedMs.size).toBe(20_000)
-    expect(perTurn(renewedMs).length).toBeLessThanOrEqual(RENEWAL_TURNS_MAX)
+    const lastMs = Math.max(...renewedMs.values()) - LEASE_MS / 3
+    expect(lastMs).toBeLessThanOrEqual(RENEWALS_SPREAD_MS + lagMs)
   })
 
   it('leave out what ended, was lost or was renewed while others had their turn', async () => {
