@@ -37,3 +37,5 @@ process.stdout.write(`${JSON.stringify(ready)}\n`)
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))
 process.stdin.on('error', () => process.exit(0))
+// Who started this is gone before it heard the port.
+process.stdout.on('error', () => process.exit(0))

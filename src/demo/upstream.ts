@@ -151,3 +151,5 @@ server.listen(portFrom(process.argv), '127.0.0.1', () => {
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))
 process.stdin.on('error', () => process.exit(0))
+// Who started this is gone before it heard the port.
+process.stdout.on('error', () => process.exit(0))
