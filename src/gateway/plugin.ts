@@ -86,8 +86,8 @@ function callerOf(
 }
 
 /**
- * A metered route. It is served where the framework would begin to read the body: its own way from
- * there to a handler costs as much as reading and bounding most requests.
+ * A metered route. It is served where the framework would begin to read the body: its parsers by
+ * content type, and an async resource for each request, are not needed here.
  */
 function post(
   app: FastifyInstance,

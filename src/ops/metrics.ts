@@ -41,7 +41,7 @@ export interface Metrics
 const OVERHEAD_S = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2]
 const POST_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const BATCH = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
-/** Requests that wait to be counted: together they cost a third of what they do one by one. */
+/** Requests that wait to be counted: in a row they cost less than one by one amid other work. */
 const UNCOUNTED_MAX = 128
 
 interface RequestMetrics extends Omit<GatewayHooks, 'upstreamCalled'>, Pick<Metrics, 'deferred'> {
