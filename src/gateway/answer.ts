@@ -3,6 +3,7 @@ import { ANSWER_BUFFER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
 import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
 import { formatCredits } from '../kernel/money.ts'
+import { makeRow } from '../kernel/rows.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import { producedBeyond } from '../protocols/output-text.ts'
@@ -18,6 +19,15 @@ import { sendRefusal, sendWhole } from './reply.ts'
 import { answerToKeep, own, settle, type Charged } from './settle.ts'
 
 const NO_BYTES = Buffer.alloc(0)
+
+/** Answers that came to their end. */
+const ends = makeRow()
+
+function ownInRow(deps: GatewayDeps, exchange: Exchange, finish: () => Promise<void>): void {
+  ends(() => {
+    own(deps, exchange, finish())
+  })
+}
 
 /** What is known of an answer whose body is not at hand: everything must be estimated. */
 export const unknownReport = (chars: number): MeterReport => ({
@@ -57,7 +67,7 @@ export function makeAnswerSink(
   exchange.hold.watch(() =>
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
-  const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
+  const bothEnds = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
   let large: Gathered | null = null
   let client: ClientSide | null = null
   const passOn = (): void => {
@@ -72,7 +82,7 @@ export function makeAnswerSink(
   const finish = async (failure: Error | null): Promise<void> => {
     const whole = bytes <= keepBytesMax
     const answer = answerToKeep(exchange, status, headers, whole && !failure ? parts : null)
-    const told = reportOf(deps, exchange, large, parts, ends)
+    const told = reportOf(deps, exchange, large, parts, bothEnds)
     const report = told instanceof Promise ? await told : told
     const charged = await settle(deps, exchange, report, status, answer)
     await charged.settled.posted
@@ -83,7 +93,7 @@ export function makeAnswerSink(
   }
   const over = (failure: Error | null): void => {
     times.endedMs = deps.clock.monotonicMs()
-    own(deps, exchange, finish(failure))
+    ownInRow(deps, exchange, () => finish(failure))
   }
   return {
     data(chunk) {
@@ -91,7 +101,7 @@ export function makeAnswerSink(
       bytes += chunk.length
       if (bytes > LOOP_BYTES_MAX) (large ??= new Gathered()).add(parts, bytes)
       if (bytes <= keepBytesMax) return
-      for (const part of ends.size === 0 ? parts : [chunk]) ends.add(part)
+      for (const part of bothEnds.size === 0 ? parts : [chunk]) bothEnds.add(part)
       passOn()
     },
     end: () => {

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
+import { makeRow } from '../kernel/rows.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
@@ -33,6 +34,9 @@ export interface GatewayPluginOptions {
   readonly models: ModelList
 }
 
+/** What is done with each is done in a row. */
+const [arrivals, bodies] = [makeRow(), makeRow()]
+
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,
  * then `handle`. Bodies are left to who serves the route.
@@ -47,16 +51,9 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
   app.decorateRequest('startedMonoMs', 0)
   app.addHook('onRequest', (request, reply, next) => {
     request.startedMonoMs = deps.clock.monotonicMs()
-    const take = (caller: Caller | Refusal): void => {
-      if ('ok' in caller) endWith(request, reply, familyOfPath(request.url), caller)
-      else {
-        request.caller = caller
-        next()
-      }
-    }
-    const caller = callerOf(deps, request)
-    if (caller instanceof Promise) caller.then(take, next)
-    else take(caller)
+    arrivals(() => {
+      admit(deps, request, reply, next)
+    })
   })
   for (const protocol of options.protocols) post(app, deps, protocol.path, () => protocol)
   for (const paths of options.pathProtocols) {
@@ -68,6 +65,25 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
     httpApisPlugin(below, deps)
     await Promise.resolve()
   })
+}
+
+/** Lets a request on whose caller is known, and ends any other. */
+function admit(
+  deps: GatewayDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  next: (error?: Error) => void,
+): void {
+  const take = (caller: Caller | Refusal): void => {
+    if ('ok' in caller) endWith(request, reply, familyOfPath(request.url), caller)
+    else {
+      request.caller = caller
+      next()
+    }
+  }
+  const caller = callerOf(deps, request)
+  if (caller instanceof Promise) caller.then(take, next)
+  else take(caller)
 }
 
 /** Who is calling and for whom; without a promise where both are cached. */
@@ -135,8 +151,10 @@ function serve(
     return
   }
   takeBody(request.raw, (raw) => {
-    if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
-    else sendRefusal(coming.out, protocol.family, coming.id, raw)
+    bodies(() => {
+      if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
+      else sendRefusal(coming.out, protocol.family, coming.id, raw)
+    })
   })
 }
 

@@ -41,3 +41,5 @@ export const COUNTED_TEXT_BYTES_MAX = 8 * 1024 * 1024
 export const CUT_STRING_BYTES = 16 * 1024
 /** What is left of a large event then: parsed in a few milliseconds, whatever it is. */
 export const CONDENSED_BYTES_MAX = 512 * 1024
+/** Work of one kind done in a row before the event loop has its turn. */
+export const ROW_MS_MAX = 2

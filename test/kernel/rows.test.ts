@@ -1,0 +1,65 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, expect, test, vi } from 'vitest'
+import { ROW_MS_MAX } from '../../src/kernel/limits-body.ts'
+import { makeRow } from '../../src/kernel/rows.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+test('work is done in its order, behind the turn in which it came', async () => {
+  const row = makeRow()
+  const done: number[] = []
+  for (const each of [1, 2, 3]) row(() => done.push(each))
+  expect(done).toEqual([])
+  await turn()
+  expect(done).toEqual([1, 2, 3])
+})
+
+test('work that comes while a row is under way is done too', async () => {
+  const row = makeRow()
+  const done: string[] = []
+  row(() => {
+    done.push('first')
+    row(() => done.push('second'))
+  })
+  await turn()
+  await turn()
+  expect(done).toEqual(['first', 'second'])
+})
+
+test('a row that takes long lets the event loop have its turn in between', async () => {
+  let nowMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+  const row = makeRow()
+  const done: number[] = []
+  for (const each of [1, 2, 3]) {
+    row(() => {
+      nowMs += ROW_MS_MAX * 0.6
+      done.push(each)
+    })
+  }
+  await turn()
+  expect(done).toEqual([1, 2])
+  await turn()
+  expect(done).toEqual([1, 2, 3])
+})
+
+test('what throws keeps none of the others back', async () => {
+  const thrown: unknown[] = []
+  const listeners = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.once('uncaughtException', (error) => thrown.push(error))
+  const row = makeRow()
+  const fault = new Error('a fault')
+  const done: number[] = []
+  row(() => {
+    throw fault
+  })
+  row(() => done.push(2))
+  await turn()
+  await turn()
+  for (const listener of listeners) process.on('uncaughtException', listener)
+  expect(thrown).toEqual([fault])
+  expect(done).toEqual([2])
+})
