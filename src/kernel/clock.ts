@@ -4,7 +4,10 @@ export interface Clock {
   now(): number
   /** Milliseconds that only grow. Use it for durations and deadlines inside this process. */
   monotonicMs(): number
-  /** Calls `run` once after `delayMs`. The returned function cancels. Keeps no process alive. */
+  /**
+   * Calls `run` once after `delayMs`, never before. The returned function cancels. Keeps no process
+   * alive.
+   */
   after(delayMs: number, run: () => void): () => void
 }
 
@@ -12,8 +15,18 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs)
-    timer.unref()
+    const dueMs = performance.now() + delayMs
+    let timer: NodeJS.Timeout
+    const wait = (leftMs: number): void => {
+      timer = setTimeout(check, leftMs).unref()
+    }
+    // A timer drops fractions of both its delay and the time it counts from: it may be early.
+    const check = (): void => {
+      const leftMs = dueMs - performance.now()
+      if (leftMs > 0) wait(leftMs)
+      else run()
+    }
+    wait(delayMs)
     return () => {
       clearTimeout(timer)
     }
