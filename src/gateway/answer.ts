@@ -3,7 +3,6 @@ import { ANSWER_BUFFER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
 import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
 import { formatCredits } from '../kernel/money.ts'
-import { makeRow } from '../kernel/rows.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import { producedBeyond } from '../protocols/output-text.ts'
@@ -19,15 +18,6 @@ import { sendRefusal, sendWhole } from './reply.ts'
 import { answerToKeep, own, settle, type Charged } from './settle.ts'
 
 const NO_BYTES = Buffer.alloc(0)
-
-/** Answers that came to their end. */
-const ends = makeRow()
-
-function ownInRow(deps: GatewayDeps, exchange: Exchange, finish: () => Promise<void>): void {
-  ends(() => {
-    own(deps, exchange, finish())
-  })
-}
 
 /** What is known of an answer whose body is not at hand: everything must be estimated. */
 export const unknownReport = (chars: number): MeterReport => ({
@@ -93,7 +83,7 @@ export function makeAnswerSink(
   }
   const over = (failure: Error | null): void => {
     times.endedMs = deps.clock.monotonicMs()
-    ownInRow(deps, exchange, () => finish(failure))
+    own(deps, exchange, finish(failure))
   }
   return {
     data(chunk) {

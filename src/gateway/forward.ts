@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { errors, type Dispatcher } from 'undici'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { REQUEST_BODY_WAIT_MS_MAX } from '../kernel/limits.ts'
+import { makeRow } from '../kernel/rows.ts'
 import type { Exchange } from './context.ts'
 import type { SentForm } from './forms/sent-form.ts'
 import { upstreamHeaders } from './headers.ts'
@@ -63,6 +64,24 @@ function unrepeated(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 
+/**
+ * What comes of all answers: chunks in their order, and all of a turn in it, so that no more waits
+ * here than one reading of every socket.
+ */
+const answers = makeRow(Infinity)
+
+const flowOf = (controller: Dispatcher.DispatchController): Flow => ({
+  pause: () => {
+    controller.pause()
+  },
+  resume: () => {
+    controller.resume()
+  },
+  abort: () => {
+    controller.abort(new errors.RequestAbortedError())
+  },
+})
+
 /** Dispatches and tells what comes; no retries. */
 export function dispatch(
   dispatcher: Dispatcher,
@@ -71,8 +90,6 @@ export function dispatch(
 ): void {
   let sink: BodySink | null = null
   let wasSent = false
-  let isAnswered = false
-  let early: Error | null = null // while `open` chooses: it may abort, which fails at once
   dispatcher.dispatch(options, {
     // Called when the connection stands and the request is about to be written.
     onRequestStart() {
@@ -80,37 +97,33 @@ export function dispatch(
     },
     onResponseStart(controller, status, headers) {
       if (status < 200) return
-      isAnswered = true
-      const flow: Flow = {
-        pause: () => {
-          controller.pause()
-        },
-        resume: () => {
-          controller.resume()
-        },
-        abort: () => {
+      answers(() => {
+        try {
+          sink = handlers.open(status, unrepeated(headers), flowOf(controller))
+        } catch (error) {
+          sink = noSink
+          handlers.broken(error instanceof Error ? error : new Error('answer'))
           controller.abort(new errors.RequestAbortedError())
-        },
-      }
-      try {
-        sink = handlers.open(status, unrepeated(headers), flow)
-      } catch (error) {
-        sink = noSink
-        handlers.broken(error instanceof Error ? error : new Error('answer'))
-        throw error // closes the connection
-      }
-      if (early !== null) sink.fail(early)
+        }
+      })
     },
-    onResponseData(_controller, chunk) {
-      ;(sink ?? noSink).data(chunk)
+    onResponseData(controller, chunk) {
+      answers(() => {
+        if (!controller.aborted) sink?.data(chunk)
+      })
     },
-    onResponseEnd() {
-      ;(sink ?? noSink).end()
+    onResponseEnd(controller) {
+      answers(() => {
+        // Aborted between its end and here: some of it may not have been taken.
+        if (controller.aborted) sink?.fail(new errors.RequestAbortedError())
+        else sink?.end()
+      })
     },
     onResponseError(_controller, error) {
-      if (sink !== null) sink.fail(error)
-      else if (isAnswered) early = error
-      else handlers.refused(error, wasSent)
+      answers(() => {
+        if (sink !== null) sink.fail(error)
+        else handlers.refused(error, wasSent)
+      })
     },
   })
 }

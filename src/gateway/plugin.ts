@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
+import { ROW_MS_MAX } from '../kernel/limits-body.ts'
 import { makeRow } from '../kernel/rows.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
@@ -35,7 +36,7 @@ export interface GatewayPluginOptions {
 }
 
 /** What is done with each is done in a row. */
-const [arrivals, bodies] = [makeRow(), makeRow()]
+const [arrivals, bodies] = [makeRow(ROW_MS_MAX), makeRow(ROW_MS_MAX)]
 
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,

@@ -1,6 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
-import { ROW_MS_MAX } from '../../src/kernel/limits-body.ts'
 import { makeRow } from '../../src/kernel/rows.ts'
 
 afterEach(() => {
@@ -8,7 +7,7 @@ afterEach(() => {
 })
 
 test('work is done in its order, behind the turn in which it came', async () => {
-  const row = makeRow()
+  const row = makeRow(2)
   const done: number[] = []
   for (const each of [1, 2, 3]) row(() => done.push(each))
   expect(done).toEqual([])
@@ -17,7 +16,7 @@ test('work is done in its order, behind the turn in which it came', async () => 
 })
 
 test('work that comes while a row is under way is done too', async () => {
-  const row = makeRow()
+  const row = makeRow(2)
   const done: string[] = []
   row(() => {
     done.push('first')
@@ -31,11 +30,11 @@ test('work that comes while a row is under way is done too', async () => {
 test('a row that takes long lets the event loop have its turn in between', async () => {
   let nowMs = 0
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
-  const row = makeRow()
+  const row = makeRow(2)
   const done: number[] = []
   for (const each of [1, 2, 3]) {
     row(() => {
-      nowMs += ROW_MS_MAX * 0.6
+      nowMs += 1.2
       done.push(each)
     })
   }
@@ -50,7 +49,7 @@ test('what throws keeps none of the others back', async () => {
   const listeners = process.listeners('uncaughtException')
   process.removeAllListeners('uncaughtException')
   process.once('uncaughtException', (error) => thrown.push(error))
-  const row = makeRow()
+  const row = makeRow(2)
   const fault = new Error('a fault')
   const done: number[] = []
   row(() => {
