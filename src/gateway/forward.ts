@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { errors, type Dispatcher } from 'undici'
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { ANSWER_ROW_BYTES_MAX } from '../kernel/limits-body.ts'
 import { REQUEST_BODY_WAIT_MS_MAX } from '../kernel/limits.ts'
 import { makeRow } from '../kernel/rows.ts'
 import type { Exchange } from './context.ts'
@@ -65,22 +66,97 @@ function unrepeated(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 
 /**
- * What comes of all answers: chunks in their order, and all of a turn in it, so that no more waits
- * here than one reading of every socket.
+ * What comes of all answers: chunks in their order, and all of a turn in it, so that little more
+ * waits here than ANSWER_ROW_BYTES_MAX of each.
  */
 const answers = makeRow(Infinity)
 
-const flowOf = (controller: Dispatcher.DispatchController): Flow => ({
-  pause: () => {
-    controller.pause()
-  },
-  resume: () => {
-    controller.resume()
-  },
-  abort: () => {
-    controller.abort(new errors.RequestAbortedError())
-  },
-})
+type Controller = Dispatcher.DispatchController
+
+/** One answer on its way from its connection, through the row, to its sink. */
+class Answer implements Dispatcher.DispatchHandler {
+  readonly #handlers: ForwardHandlers
+  #sink: BodySink | null = null
+  #wasSent = false
+  /** By the sink. */
+  #isHeld = false
+  /** In the row. */
+  #waitingBytes = 0
+
+  constructor(handlers: ForwardHandlers) {
+    this.#handlers = handlers
+  }
+
+  /** Called when the connection stands and the request is about to be written. */
+  onRequestStart(): void {
+    this.#wasSent = true
+  }
+
+  onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return
+    this.#inRow(controller, () => {
+      this.#sink = this.#handlers.open(status, unrepeated(headers), this.#flow(controller))
+    })
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    this.#waitingBytes += chunk.length
+    // Held back only once its sink has seen it, a fast answer would fill memory by megabytes.
+    if (this.#waitingBytes > ANSWER_ROW_BYTES_MAX) controller.pause()
+    this.#inRow(controller, () => {
+      this.#waitingBytes -= chunk.length
+      if (!controller.aborted) this.#sink?.data(chunk)
+      if (this.#waitingBytes === 0 && !this.#isHeld) controller.resume()
+    })
+  }
+
+  onResponseEnd(controller: Controller): void {
+    this.#inRow(controller, () => {
+      // Aborted between its end and here: some of it may not have been taken.
+      if (controller.aborted) this.#sink?.fail(new errors.RequestAbortedError())
+      else this.#sink?.end()
+    })
+  }
+
+  onResponseError(_controller: Controller, error: Error): void {
+    answers(() => {
+      if (this.#sink !== null) this.#sink.fail(error)
+      else this.#handlers.refused(error, this.#wasSent)
+    })
+  }
+
+  /** A fault of ours ends its answer, and nothing else in the row. */
+  #inRow(controller: Controller, work: () => void): void {
+    answers(() => {
+      try {
+        work()
+      } catch (error) {
+        const fault = error instanceof Error ? error : new Error('answer')
+        const failing = this.#sink
+        this.#sink = noSink
+        controller.abort(fault)
+        if (failing === null) this.#handlers.broken(fault)
+        else failing.fail(fault)
+      }
+    })
+  }
+
+  #flow(controller: Controller): Flow {
+    return {
+      pause: () => {
+        this.#isHeld = true
+        controller.pause()
+      },
+      resume: () => {
+        this.#isHeld = false
+        controller.resume()
+      },
+      abort: () => {
+        controller.abort(new errors.RequestAbortedError())
+      },
+    }
+  }
+}
 
 /** Dispatches and tells what comes; no retries. */
 export function dispatch(
@@ -88,44 +164,7 @@ export function dispatch(
   options: Dispatcher.DispatchOptions,
   handlers: ForwardHandlers,
 ): void {
-  let sink: BodySink | null = null
-  let wasSent = false
-  dispatcher.dispatch(options, {
-    // Called when the connection stands and the request is about to be written.
-    onRequestStart() {
-      wasSent = true
-    },
-    onResponseStart(controller, status, headers) {
-      if (status < 200) return
-      answers(() => {
-        try {
-          sink = handlers.open(status, unrepeated(headers), flowOf(controller))
-        } catch (error) {
-          sink = noSink
-          handlers.broken(error instanceof Error ? error : new Error('answer'))
-          controller.abort(new errors.RequestAbortedError())
-        }
-      })
-    },
-    onResponseData(controller, chunk) {
-      answers(() => {
-        if (!controller.aborted) sink?.data(chunk)
-      })
-    },
-    onResponseEnd(controller) {
-      answers(() => {
-        // Aborted between its end and here: some of it may not have been taken.
-        if (controller.aborted) sink?.fail(new errors.RequestAbortedError())
-        else sink?.end()
-      })
-    },
-    onResponseError(_controller, error) {
-      answers(() => {
-        if (sink !== null) sink.fail(error)
-        else handlers.refused(error, wasSent)
-      })
-    },
-  })
+  dispatcher.dispatch(options, new Answer(handlers))
 }
 
 /** A form from where it is kept. While it comes, who waits for an answer waits for the client. */

@@ -43,3 +43,5 @@ export const CUT_STRING_BYTES = 16 * 1024
 export const CONDENSED_BYTES_MAX = 512 * 1024
 /** Work of one kind done in a row before the event loop has its turn. */
 export const ROW_MS_MAX = 2
+/** Of one answer, waiting for its row: beyond that its connection is not read. */
+export const ANSWER_ROW_BYTES_MAX = 128 * 1024

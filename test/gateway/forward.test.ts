@@ -1,19 +1,23 @@
 import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { Agent } from 'undici'
+import { Agent, type Dispatcher } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { dispatch, type Flow } from '../../src/gateway/forward.ts'
+import { dispatch, type BodySink, type Flow } from '../../src/gateway/forward.ts'
+
+/** What an answer is never asked for here. */
+const only = <T extends object>(part: Partial<T>): T => part as T
 
 let server: Server
 let origin: string
 let head = ['content-type', 'text/event-stream']
 const agent = new Agent()
 beforeAll(async () => {
-  server = createServer((_request, response) => {
+  server = createServer(({ url }, response) => {
     response.writeHead(200, head)
-    response.write('data: 1\n\n') // and never ends
+    response.write('data: 1\n\n')
+    if (url === '/whole') response.end() // others never end
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -108,4 +112,71 @@ test.each([
     )
   })
   expect(headers[name]).toEqual(read)
+})
+
+test.each(['data', 'end'] as const)('a sink that breaks at its %s fails, once', async (at) => {
+  const heard: string[] = []
+  await new Promise((resolve, reject) => {
+    const sink: BodySink = {
+      data: () => heard.push('data'),
+      end: () => heard.push('end'),
+      fail(error) {
+        heard.push(error.message)
+        setImmediate(resolve, null)
+      },
+    }
+    const broken = (): void => {
+      throw new Error(`broken ${at}`)
+    }
+    dispatch(
+      agent,
+      { origin, path: '/whole', method: 'GET' },
+      { open: () => ({ ...sink, [at]: broken }), refused: reject, broken: reject },
+    )
+  })
+  expect(heard).toEqual(at === 'data' ? ['broken data'] : ['data', 'broken end'])
+})
+
+test('little of an answer is read in one turn, whatever has come of it', async () => {
+  let [left, heard, most] = [64, 0, 0]
+  let isPaused = false
+  const controller = only<Dispatcher.DispatchController>({
+    pause: () => {
+      isPaused = true
+    },
+    resume: () => {
+      isPaused = false
+    },
+  })
+  const reading = only<Dispatcher>({
+    dispatch(_options, handler) {
+      handler.onResponseStart?.(controller, 200, {})
+      const turn = (): void => {
+        const before = left
+        for (; left > 0 && !isPaused; left -= 1) {
+          handler.onResponseData?.(controller, Buffer.alloc(64 * 1024))
+        }
+        most = Math.max(most, before - left)
+        if (left > 0) setImmediate(turn)
+        else handler.onResponseEnd?.(controller, {})
+      }
+      turn()
+      return true
+    },
+  })
+  await new Promise((resolve, reject) => {
+    const data = (): void => {
+      heard += 1
+    }
+    const open = (): BodySink => ({
+      data,
+      end: () => {
+        resolve(null)
+      },
+      fail: reject,
+    })
+    dispatch(reading, { path: '/', method: 'GET' }, { open, refused: reject, broken: reject })
+  })
+  expect(heard).toBe(64)
+  expect(most).toBeLessThanOrEqual(4)
 })
