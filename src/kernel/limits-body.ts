@@ -45,3 +45,8 @@ export const CONDENSED_BYTES_MAX = 512 * 1024
 export const ROW_MS_MAX = 2
 /** Of one answer, waiting for its row: beyond that its connection is not read. */
 export const ANSWER_ROW_BYTES_MAX = 128 * 1024
+/**
+ * Work that waits for such a row, each a few dozen microseconds. Requests that came cost memory
+ * until they are answered, and a client may send thousands at once over one connection.
+ */
+export const ROW_WAITING_MAX = 1_000

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
+import { ROW_WAITING_MAX } from '../../src/kernel/limits-body.ts'
 import { makeRow } from '../../src/kernel/rows.ts'
 
 afterEach(() => {
@@ -42,6 +43,23 @@ test('a row that takes long lets the event loop have its turn in between', async
   expect(done).toEqual([1, 2])
   await turn()
   expect(done).toEqual([1, 2, 3])
+})
+
+test('of more than may wait, the rest is done first, however long it takes', async () => {
+  let nowMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+  const row = makeRow(2)
+  let done = 0
+  for (let each = 0; each < ROW_WAITING_MAX + 5; each += 1) {
+    row(() => {
+      nowMs += 1.2
+      done += 1
+    })
+  }
+  await turn()
+  expect(done).toBe(5)
+  await turn()
+  expect(done).toBe(7)
 })
 
 test('what throws keeps none of the others back', async () => {
