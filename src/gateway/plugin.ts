@@ -53,7 +53,11 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
   app.addHook('onRequest', (request, reply, next) => {
     request.startedMonoMs = deps.clock.monotonicMs()
     arrivals(() => {
-      admit(deps, request, reply, next)
+      try {
+        admit(deps, request, reply, next)
+      } catch (error) {
+        next(error instanceof Error ? error : new Error('arrival')) // nobody else would take it
+      }
     })
   })
   for (const protocol of options.protocols) post(app, deps, protocol.path, () => protocol)
