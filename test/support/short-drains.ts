@@ -1,3 +1,4 @@
+import { systemClock } from '../../src/kernel/clock.ts'
 import { DRAIN_MS_MAX } from '../../src/kernel/limits.ts'
 
 /**
@@ -5,7 +6,7 @@ import { DRAIN_MS_MAX } from '../../src/kernel/limits.ts'
  * its client left is bounded by so many milliseconds instead of DRAIN_MS_MAX.
  */
 const shortMs = Number(process.env.TEST_DRAIN_MS ?? DRAIN_MS_MAX)
-const wait = globalThis.setTimeout
-Object.assign(globalThis, {
-  setTimeout: (run: () => void, ms: number) => wait(run, ms === DRAIN_MS_MAX ? shortMs : ms),
+const after = systemClock.after.bind(systemClock)
+Object.assign(systemClock, {
+  after: (ms: number, run: () => void) => after(ms === DRAIN_MS_MAX ? shortMs : ms, run),
 })
