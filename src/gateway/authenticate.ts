@@ -6,7 +6,7 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { SUBJECT_CHARS_MAX } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 
-const BEARER = /^bearer +/i
+const BEARER = /^bearer /i
 
 /**
  * The secret a client sent, wherever its SDK puts it. The protocol is told by the path, never by
@@ -15,7 +15,7 @@ const BEARER = /^bearer +/i
 export function secretOf(headers: IncomingHttpHeaders, queryKey: string | null): string | null {
   const { authorization } = headers
   if (authorization !== undefined && BEARER.test(authorization)) {
-    return authorization.replace(BEARER, '').trim()
+    return authorization.slice('bearer '.length).trim()
   }
   const named = headers['x-api-key'] ?? headers['x-goog-api-key']
   return typeof named === 'string' ? named : queryKey
@@ -34,13 +34,16 @@ export interface AuthenticateDeps {
 
 type Authenticated = Caller | Refusal
 
-/** Who is calling. Answers without a promise where the key is cached. */
+/**
+ * Who is calling, over which connection. Answers without a promise where the key is cached.
+ */
 export function authenticate(
   deps: Pick<AuthenticateDeps, 'authenticator' | 'log'>,
   secret: string | null,
+  connection?: WeakKey,
 ): Authenticated | Promise<Authenticated> {
   if (secret === null || secret === '') return INVALID
-  const found = deps.authenticator.authenticate(secret)
+  const found = deps.authenticator.authenticate(secret, connection)
   if (!(found instanceof Promise)) return found ?? INVALID
   return found.then(
     (caller) => caller ?? INVALID,

@@ -8,7 +8,7 @@ import {
   UNKNOWN_CONTEXT_TOKENS_MAX,
   UNKNOWN_OUTPUT_TOKENS_MAX,
 } from '../kernel/limits.ts'
-import { maxMicros, type Micros } from '../kernel/money.ts'
+import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView } from '../protocols/protocol.ts'
 import type { GatewaySettings, Target } from './context.ts'
@@ -45,18 +45,19 @@ const unknownModel = (model: string): Refusal =>
 /** What of a request tells where it may go. */
 type Named = Pick<RequestView, 'model' | 'otherModels' | 'toolModels' | 'servedByAny' | 'upstream'>
 
-/** Every model that the body names: each may be the one that answers. */
-const modelsOf = ({ model, otherModels = [] }: Named): readonly string[] => [
-  model,
-  ...otherModels.filter((other) => other !== model),
-]
+const NONE: readonly string[] = []
+
+/** Models beside its own that may answer in its place. */
+const othersOf = ({ model, otherModels }: Named): readonly string[] =>
+  otherModels === undefined ? NONE : otherModels.filter((other) => other !== model)
 
 /**
  * All that has to be on the key's lists. A glob of names that the provider may choose is one text
  * among them: a list allows it only with a glob that takes in all that this one does.
  */
 const namedBy = (view: Named): readonly string[] => [
-  ...modelsOf(view),
+  view.model,
+  ...othersOf(view),
   ...(view.toolModels ?? []),
   ...(view.servedByAny === undefined ? [] : [view.servedByAny]),
 ]
@@ -139,19 +140,26 @@ function priceAt(
   if (view.unbounded.includes('media_by_id') && upstream.storedIds !== 'any') {
     return refuse('unsupported_feature', NOBODYS_FILE)
   }
-  const { toolModels = [] } = view
-  const models = modelsOf(view)
-  const priced: Priced[] = []
-  for (const model of [...models, ...toolModels]) {
+  const priced = (model: string, used: Used): Priced | null => {
     const query = { upstream: upstream.name, model, atMs: nowMs, accountMarkup: caller.markup }
     const price = deps.prices.find(query)
-    const used = priced.length < models.length ? view : DRAWN
-    if (price === null || !isCovered(deps, price, used)) return unknownModel(model)
-    priced.push({ price, query })
+    return price === null || !isCovered(deps, price, used) ? null : { price, query }
   }
-  const [own, ...others] = priced.slice(0, models.length)
-  if (own === undefined) return unknownModel(view.model)
-  return { answering: [own, ...others], beside: priced.slice(models.length) }
+  const own = priced(view.model, view)
+  if (own === null) return unknownModel(view.model)
+  const answering: [Priced, ...Priced[]] = [own]
+  for (const model of othersOf(view)) {
+    const other = priced(model, view)
+    if (other === null) return unknownModel(model)
+    answering.push(other)
+  }
+  const beside: Priced[] = []
+  for (const model of view.toolModels ?? []) {
+    const drawn = priced(model, DRAWN)
+    if (drawn === null) return unknownModel(model)
+    beside.push(drawn)
+  }
+  return { answering, beside }
 }
 
 /** Output tokens of one choice that the request may cause, before any fitting. */
@@ -196,6 +204,9 @@ function contextOf(priced: readonly Priced[]): number | null {
   return known.length === 0 ? null : Math.min(...known)
 }
 
+const largest = (all: readonly Priced[], of: (each: Priced) => number): number =>
+  all.reduce((most, each) => Math.max(most, of(each)), 0)
+
 /**
  * The most this request can cost at one upstream. `inputTokens` replaces the byte bound once it was
  * counted. Source: design §2.3, providers.md §4.
@@ -215,11 +226,15 @@ function boundAt(
   const settings = deps.settings()
   const mayFit = settings.fitToBalance && view.outputTokensLimit === null
   const injectsAlways = view.outputTokensLimit === null && settings.maxOutputTokensDefault !== null
-  const moreInput = Math.max(...priced.map((each) => tokensBeyondBody(upstream, view, each.price)))
+  const moreInput = largest(priced, (each) => tokensBeyondBody(upstream, view, each.price))
   // One limit is injected for all of them: none may refuse it.
-  const injectable = Math.min(...priced.map((each) => injectableOf(each.price, settings)))
-  const outputs = priced.map((each) => outputTokensOf(view, each.price, settings))
-  const perChoice = injectsAlways ? injectable : Math.max(...outputs)
+  const injectable = priced.reduce(
+    (least, each) => Math.min(least, injectableOf(each.price, settings)),
+    Infinity,
+  )
+  const perChoice = injectsAlways
+    ? injectable
+    : largest(priced, (each) => outputTokensOf(view, each.price, settings))
   const beyond = view.outputTokensBeyondLimit ?? 0
   const limits: Bound = {
     inputTokensMax: huge((inputTokens ?? view.inputTokensMax) + moreInput),
@@ -230,10 +245,12 @@ function boundAt(
     ...(view.unitsMax === undefined ? {} : { unitsMax: view.unitsMax }),
     ...(view.unitsBesideTokens === true ? { unitsBesideTokens: true } : {}),
   }
+  const charged: readonly Priced[] = beside.length === 0 ? priced : [...priced, ...beside]
   const dearest = (bound: Bound): Micros =>
-    [...priced, ...beside]
-      .map((each) => deps.prices.boundMicros(each.price, each.query, bound))
-      .reduce(maxMicros)
+    charged.reduce(
+      (most, each) => maxMicros(most, deps.prices.boundMicros(each.price, each.query, bound)),
+      ZERO,
+    )
   const wantMicros = dearest(limits)
   const least = (Math.min(FIT_OUTPUT_TOKENS_MIN, perChoice) + beyond) * view.choices
   return {

@@ -94,7 +94,7 @@ function admit(
 /** Who is calling and for whom; without a promise where both are cached. */
 function callerOf(
   deps: GatewayDeps,
-  { url, headers }: FastifyRequest,
+  { url, headers, raw: { socket } }: FastifyRequest,
 ): Caller | Refusal | Promise<Caller | Refusal> {
   const upgrade = refuseUpgrade(headers)
   if (upgrade !== null) return upgrade
@@ -102,7 +102,7 @@ function callerOf(
   if (split === null) return refuse('invalid_request', 'The query string is too long.')
   const act = (known: Caller | Refusal): Caller | Refusal | Promise<Caller | Refusal> =>
     'ok' in known ? known : actFor(deps, known, subjectOf(headers))
-  const found = authenticate(deps, secretOf(headers, split.key))
+  const found = authenticate(deps, secretOf(headers, split.key), socket)
   return found instanceof Promise ? found.then(act) : act(found)
 }
 

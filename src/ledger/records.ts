@@ -5,14 +5,13 @@
 export type Field = string | number | boolean | null
 
 const NEEDS_QUOTES = /[(),"\\]/
-const ESCAPED = /["\\]/g
 
 /** Within a row `"` and `\` are doubled, within the array each of both has a `\` before it. */
 function fieldText(field: Field): string {
   if (field === null) return ''
   if (typeof field !== 'string') return String(field)
   if (field !== '' && !NEEDS_QUOTES.test(field)) return field
-  return `\\"${field.replace(ESCAPED, '\\$&\\$&')}\\"`
+  return `\\"${field.replaceAll('\\', '\\\\\\\\').replaceAll('"', '\\"\\"')}\\"`
 }
 
 /** An array of rows, each in the order of its type's fields. */

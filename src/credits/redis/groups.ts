@@ -26,8 +26,10 @@ interface Waiting<N extends Grouped> {
   reject(error: unknown): void
 }
 
-/** The commands of one key. */
+/** The commands of one key that travel in one call. */
 interface Part<N extends Grouped> {
+  readonly name: string
+  readonly call: Call<N>
   readonly shard: ShardKeys
   readonly waiting: Waiting<N>[]
 }
@@ -36,7 +38,7 @@ interface Part<N extends Grouped> {
 interface Call<N extends Grouped> {
   readonly inc: number
   readonly first: Input<N>
-  readonly parts: Map<string, Part<N>>
+  readonly parts: Part<N>[]
   size: number
   /** Found by commands to come. */
   isOpen: boolean
@@ -54,28 +56,33 @@ const EVERYWHERE = -1
 
 /** The calls that may still grow. */
 function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
-  /** The call that a part is in. */
-  let byPart = new Map<string, Call<N>>()
+  /** The youngest part of each key. */
+  let byName = new Map<string, Part<N>>()
   /** The call that takes another part: always the youngest, so that no command overtakes others. */
   let bySlot = new Map<number, Call<N>>()
   let count = 0
 
+  const grows = (call: Call<N> | undefined, inc: number, most: number, input: Input<N>) =>
+    call?.inc === inc && call.size < most && codec.mayShare(call.first, input)
+
   return {
-    find(input: Input<N>, name: string, inc: number, slot: number): Call<N> | null {
-      const grows = (call: Call<N> | undefined, most: number): call is Call<N> =>
-        call?.inc === inc && call.size < most && codec.mayShare(call.first, input)
-      const ofPart = byPart.get(name)
-      if (grows(ofPart, REDIS_GROUP_MAX)) return ofPart
-      const ofSlot = bySlot.get(slot)
-      return grows(ofSlot, REDIS_SHARED_MAX) ? ofSlot : null
+    /** The part that takes one more command. */
+    part(input: Input<N>, name: string, inc: number): Part<N> | null {
+      const part = byName.get(name)
+      return part !== undefined && grows(part.call, inc, REDIS_GROUP_MAX, input) ? part : null
+    },
+    /** The call that takes one more part. */
+    call(input: Input<N>, inc: number, slot: number): Call<N> | null {
+      const call = bySlot.get(slot)
+      return call !== undefined && grows(call, inc, REDIS_SHARED_MAX, input) ? call : null
     },
     begin(call: Call<N>, slot: number): void {
       count += 1
       call.isOpen = true
       bySlot.set(slot, call)
     },
-    join(call: Call<N>, name: string): void {
-      byPart.set(name, call)
+    join(part: Part<N>): void {
+      byName.set(part.name, part)
     },
     close(call: Call<N>, slot: number): void {
       if (!call.isOpen) return
@@ -83,12 +90,12 @@ function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
       count -= 1
       if (count === 0) {
         // New maps: old tables of a map in long use keep things alive, see kernel/line.
-        byPart = new Map()
+        byName = new Map()
         bySlot = new Map()
         return
       }
       if (bySlot.get(slot) === call) bySlot.delete(slot)
-      for (const name of call.parts.keys()) if (byPart.get(name) === call) byPart.delete(name)
+      for (const part of call.parts) if (byName.get(part.name) === part) byName.delete(part.name)
     },
   }
 }
@@ -103,7 +110,7 @@ export function makeGroups<N extends Grouped>(options: GroupsOptions<N>): Runner
   let isCluster = options.isCluster
 
   function start(first: Input<N>, shard: ShardKeys, inc: number, slot: number): Call<N> {
-    const call: Call<N> = { inc, first, parts: new Map(), size: 0, isOpen: false }
+    const call: Call<N> = { inc, first, parts: [], size: 0, isOpen: false }
     const build = () => {
       open.close(call, slot)
       return argumentsOf(codec, call)
@@ -128,45 +135,51 @@ export function makeGroups<N extends Grouped>(options: GroupsOptions<N>): Runner
     // Some proxies in front of a cluster look like a single Redis.
     if (error instanceof RedisReplyError && error.message.startsWith('CROSSSLOT')) isCluster = true
     const isShared = error instanceof RedisReplyError && size > 1
-    for (const [name, { shard, waiting }] of parts) {
+    for (const { name, shard, waiting } of parts) {
       for (const one of waiting) {
         if (error instanceof NoScriptError) one.resolve(NOSCRIPT)
-        else if (isShared) add(start(one.input, shard, inc, EVERYWHERE), name, shard, one)
+        else if (isShared) add(addPart(start(one.input, shard, inc, EVERYWHERE), name, shard), one)
         else one.reject(error)
       }
     }
   }
 
+  function partFor(input: Input<N>, shard: ShardKeys, inc: number): Part<N> {
+    const name = codec.part(input)
+    const joined = open.part(input, name, inc)
+    if (joined !== null) return joined
+    const slot = isCluster ? shard.slot : EVERYWHERE
+    let call = open.call(input, inc, slot)
+    if (call === null) {
+      call = start(input, shard, inc, slot)
+      open.begin(call, slot)
+    }
+    const part = addPart(call, name, shard)
+    open.join(part)
+    return part
+  }
+
   return (input, shard, inc) =>
     new Promise((resolve, reject) => {
-      const name = codec.part(input)
-      const slot = isCluster ? shard.slot : EVERYWHERE
-      let call = open.find(input, name, inc, slot)
-      if (call === null) {
-        call = start(input, shard, inc, slot)
-        open.begin(call, slot)
-      }
-      open.join(call, name)
-      add(call, name, shard, { input, resolve, reject })
+      add(partFor(input, shard, inc), { input, resolve, reject })
     })
 }
 
-function add<N extends Grouped>(
-  call: Call<N>,
-  name: string,
-  shard: ShardKeys,
-  one: Waiting<N>,
-): void {
-  const part = call.parts.get(name)
-  if (part === undefined) call.parts.set(name, { shard, waiting: [one] })
-  else part.waiting.push(one)
+function addPart<N extends Grouped>(call: Call<N>, name: string, shard: ShardKeys): Part<N> {
+  const part = { name, call, shard, waiting: [] }
+  call.parts.push(part)
+  return part
+}
+
+function add<N extends Grouped>({ call, waiting }: Part<N>, one: Waiting<N>): void {
+  waiting.push(one)
   call.size += 1
 }
 
 function argumentsOf<N extends Grouped>(codec: GroupCodec<N>, { first, parts }: Call<N>) {
   const keys: string[] = []
   const args = [...codec.shared(first)]
-  for (const { shard, waiting } of parts.values()) {
+  for (const { shard, waiting } of parts) {
     const [{ input } = { input: first }] = waiting
     keys.push(...codec.keys(input, shard))
     codec.pushPart(args, input, waiting)
@@ -179,7 +192,7 @@ function argumentsOf<N extends Grouped>(codec: GroupCodec<N>, { first, parts }: 
 function deal<N extends Grouped>(codec: GroupCodec<N>, { parts }: Call<N>, raw: unknown): void {
   const replies = readReplies(raw)
   let at = 0
-  for (const { waiting } of parts.values()) {
+  for (const { waiting } of parts) {
     for (const one of waiting) {
       try {
         one.resolve(codec.decode(replies, at))
