@@ -22,8 +22,7 @@ export interface Authenticator {
   /**
    * The caller of a secret, or null where it is unknown, revoked, expired or malformed. Answers
    * without a promise when cached. A revocation anywhere reaches this cache within a second. While
-   * Postgres is away, cached keys go on (design §3); for others it throws. A secret that came over
-   * `connection` before is not hashed again.
+   * Postgres is away, cached keys go on (design §3); for others it throws.
    */
-  authenticate(secret: string, connection?: WeakKey): Caller | null | Promise<Caller | null>
+  authenticate(secret: string): Caller | null | Promise<Caller | null>
 }

@@ -25,22 +25,6 @@ export interface CachingAuthenticator extends Authenticator {
   readonly cachedOf: (accountId: string) => readonly Caller[]
 }
 
-/**
- * Names of secrets. A connection sends one secret for as long as it lives: its name is kept with
- * it, so that the digest is made once.
- */
-function makeNames(mode: Mode): (secret: string, connection?: WeakKey) => string | null {
-  const lastOf = new WeakMap<WeakKey, { readonly secret: string; readonly name: string }>()
-  return (secret, connection) => {
-    const last = connection === undefined ? undefined : lastOf.get(connection)
-    if (last?.secret === secret) return last.name
-    if (!isWellFormed(secret, mode)) return null
-    const name = hashName(secret)
-    if (connection !== undefined) lastOf.set(connection, { secret, name })
-    return name
-  }
-}
-
 /** Secrets that were found to open nothing, for a moment each. */
 function makeUnknown(clock: Clock) {
   const until = new Map<string, number>()
@@ -61,7 +45,7 @@ function makeUnknown(clock: Clock) {
 }
 
 /**
- * Secrets → callers. The cached path looks into one map and answers at once.
+ * Secrets → callers. The cached path hashes once, looks into one map and answers at once.
  * Source: design §2.1, §3 (keys already loaded go on).
  */
 export function makeAuthenticator(deps: {
@@ -74,7 +58,7 @@ export function makeAuthenticator(deps: {
 }): CachingAuthenticator {
   const { clock, log, mode } = deps
   const cache = makeCallerCache(KEY_CACHE_MAX)
-  const [nameOf, unknown] = [makeNames(mode), makeUnknown(clock)]
+  const unknown = makeUnknown(clock)
   const lookup = makeLookup(deps.db)
   const changes = makeChanges(deps.db, clock.now())
 
@@ -98,9 +82,9 @@ export function makeAuthenticator(deps: {
   }
 
   return {
-    authenticate(secret, connection) {
-      const hash = nameOf(secret, connection)
-      if (hash === null) return null
+    authenticate(secret) {
+      if (!isWellFormed(secret, mode)) return null
+      const hash = hashName(secret)
       const entry = cache.get(hash)
       if (entry === undefined) return unknown.has(hash) ? null : find(hash)
       if (entry.expiresAtMs !== null && entry.expiresAtMs <= clock.now()) return null

@@ -57,7 +57,7 @@ export function makeAnswerSink(
   exchange.hold.watch(() =>
     progressOf(deps, exchange, unknownReport(bytes), status, deps.clock.monotonicMs()),
   )
-  const bothEnds = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
+  const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
   let large: Gathered | null = null
   let client: ClientSide | null = null
   const passOn = (): void => {
@@ -72,7 +72,7 @@ export function makeAnswerSink(
   const finish = async (failure: Error | null): Promise<void> => {
     const whole = bytes <= keepBytesMax
     const answer = answerToKeep(exchange, status, headers, whole && !failure ? parts : null)
-    const told = reportOf(deps, exchange, large, parts, bothEnds)
+    const told = reportOf(deps, exchange, large, parts, ends)
     const report = told instanceof Promise ? await told : told
     const charged = await settle(deps, exchange, report, status, answer)
     await charged.settled.posted
@@ -91,7 +91,7 @@ export function makeAnswerSink(
       bytes += chunk.length
       if (bytes > LOOP_BYTES_MAX) (large ??= new Gathered()).add(parts, bytes)
       if (bytes <= keepBytesMax) return
-      for (const part of bothEnds.size === 0 ? parts : [chunk]) bothEnds.add(part)
+      for (const part of ends.size === 0 ? parts : [chunk]) ends.add(part)
       passOn()
     },
     end: () => {

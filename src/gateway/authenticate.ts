@@ -34,16 +34,13 @@ export interface AuthenticateDeps {
 
 type Authenticated = Caller | Refusal
 
-/**
- * Who is calling, over which connection. Answers without a promise where the key is cached.
- */
+/** Who is calling. Answers without a promise where the key is cached. */
 export function authenticate(
   deps: Pick<AuthenticateDeps, 'authenticator' | 'log'>,
   secret: string | null,
-  connection?: WeakKey,
 ): Authenticated | Promise<Authenticated> {
   if (secret === null || secret === '') return INVALID
-  const found = deps.authenticator.authenticate(secret, connection)
+  const found = deps.authenticator.authenticate(secret)
   if (!(found instanceof Promise)) return found ?? INVALID
   return found.then(
     (caller) => caller ?? INVALID,

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { describeError } from '../kernel/log.ts'
 import { ROW_MS_MAX } from '../kernel/limits-body.ts'
+import { describeError } from '../kernel/log.ts'
 import { makeRow } from '../kernel/rows.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
@@ -94,7 +94,7 @@ function admit(
 /** Who is calling and for whom; without a promise where both are cached. */
 function callerOf(
   deps: GatewayDeps,
-  { url, headers, raw: { socket } }: FastifyRequest,
+  { url, headers }: FastifyRequest,
 ): Caller | Refusal | Promise<Caller | Refusal> {
   const upgrade = refuseUpgrade(headers)
   if (upgrade !== null) return upgrade
@@ -102,7 +102,7 @@ function callerOf(
   if (split === null) return refuse('invalid_request', 'The query string is too long.')
   const act = (known: Caller | Refusal): Caller | Refusal | Promise<Caller | Refusal> =>
     'ok' in known ? known : actFor(deps, known, subjectOf(headers))
-  const found = authenticate(deps, secretOf(headers, split.key), socket)
+  const found = authenticate(deps, secretOf(headers, split.key))
   return found instanceof Promise ? found.then(act) : act(found)
 }
 

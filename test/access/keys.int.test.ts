@@ -216,22 +216,6 @@ describe('the authenticator', () => {
     expect(await auth.authenticate(secret)).toMatchObject({ markup: '1.5' })
   })
 
-  it('tells the keys that share a connection apart, and forgets a revoked one there too', async () => {
-    const { auth } = makeWatched()
-    const [one, other] = [await aKey(await anAccountId()), await aKey(await anAccountId())]
-    const connection = {}
-    const callerOf = async (secret: string) => (await auth.authenticate(secret, connection))?.keyId
-    for (const { id, secret } of [one, one, other, one, other]) {
-      expect(await callerOf(secret)).toBe(id)
-    }
-    expect(await callerOf(`${other.secret}x`)).toBeUndefined()
-    expect(await callerOf('')).toBeUndefined()
-    await makeKeys({ db, clock, ids, mode: 'test' }).revoke(other.id, 'test')
-    await auth.poll()
-    expect(await callerOf(other.secret)).toBeUndefined()
-    expect(await callerOf(one.secret)).toBe(one.id)
-  })
-
   it('refuses a key from the moment it expires, also when cached', async () => {
     let nowMs = Date.now()
     const movable = { ...clock, now: () => nowMs }

@@ -62,8 +62,8 @@ function makeOpenCalls<N extends Grouped>(codec: GroupCodec<N>) {
   let bySlot = new Map<number, Call<N>>()
   let count = 0
 
-  const grows = (call: Call<N> | undefined, inc: number, most: number, input: Input<N>) =>
-    call?.inc === inc && call.size < most && codec.mayShare(call.first, input)
+  const grows = (call: Call<N>, inc: number, most: number, input: Input<N>): boolean =>
+    call.inc === inc && call.size < most && codec.mayShare(call.first, input)
 
   return {
     /** The part that takes one more command. */
