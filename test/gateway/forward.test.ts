@@ -5,9 +5,7 @@ import { Agent, type Dispatcher } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { dispatch, type BodySink, type Flow } from '../../src/gateway/forward.ts'
-
-/** What an answer is never asked for here. */
-const only = <T extends object>(part: Partial<T>): T => part as T
+import { only } from '../support/only.ts'
 
 let server: Server
 let origin: string

@@ -8,9 +8,7 @@ import { handleHttp } from '../../src/gateway/http/handle.ts'
 import { makeRunning } from '../../src/gateway/running.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { micros } from '../../src/kernel/money.ts'
-
-/** What a request is never asked for here. */
-const only = <T extends object>(part: Partial<T>): T => part as T
+import { only } from '../support/only.ts'
 
 const [api] = makeHttpApis([
   {

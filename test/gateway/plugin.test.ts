@@ -5,9 +5,7 @@ import { gatewayPlugin } from '../../src/gateway/plugin.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { silentLog } from '../../src/kernel/log.ts'
-
-/** What a request is never asked for here. */
-const only = <T extends object>(part: Partial<T>): T => part as T
+import { only } from '../support/only.ts'
 
 test('a fault while a caller is looked up costs that request, not the process', async () => {
   const server = makeServer({
