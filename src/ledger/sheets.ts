@@ -1,4 +1,5 @@
 import { invariant } from '../kernel/invariant.ts'
+import { isoTime } from '../kernel/iso-time.ts'
 import type { Param, Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
@@ -137,7 +138,7 @@ export function sendSheets(
   ])
 }
 
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms))
 
 const accountFields = ({ account, was }: Sheet): Field[] => [
   account.id,

@@ -1,8 +1,7 @@
+import { isoTime } from '../kernel/iso-time.ts'
 import { addMicros, type Micros } from '../kernel/money.ts'
 import type { Posting } from './plan.ts'
 import type { Field } from './records.ts'
-
-const iso = (ms: number): string => new Date(ms).toISOString()
 
 /** A receipt as write-sheets.sql reads it. Throws RangeError for a time that is none. */
 export const receiptFields = ({ receipt, version, late }: Posting): Field[] => [
@@ -13,8 +12,8 @@ export const receiptFields = ({ receipt, version, late }: Posting): Field[] => [
   version,
   receipt.micros,
   receipt.day,
-  iso(receipt.reservedAtMs),
-  iso(receipt.startedAtMs),
+  isoTime(receipt.reservedAtMs),
+  isoTime(receipt.startedAtMs),
   receipt.protocol,
   receipt.endpoint,
   receipt.upstream,

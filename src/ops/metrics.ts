@@ -4,6 +4,7 @@ import { makeBillingMetrics, type BillingMetrics } from './billing-metrics.ts'
 import { makeLabelCap } from './labels.ts'
 import { makeMeterMetrics, type MeterMetrics } from './meter-metrics.ts'
 import { makeNotifyMetrics, type NotifyMetrics } from './notify-metrics.ts'
+import { makeTally } from './tally.ts'
 import { makeUpstreamMetrics, type UpstreamMetrics } from './upstream-metrics.ts'
 
 /** What the process knows at any moment, read when somebody scrapes. */
@@ -70,11 +71,18 @@ function together(
 function requestMetrics(registers: Registry[]): RequestMetrics {
   const cap = makeLabelCap()
   const labelNames = ['protocol', 'upstream', 'status'] as const
-  const requests = new Counter({
+  const requests = makeTally()
+  new Counter({
     name: 'farebox_requests_total',
     help: 'Requests by protocol, upstream and class of status.',
     labelNames,
     registers,
+    collect() {
+      for (const [name, count] of requests.take()) {
+        const [protocol = '', upstream = '', status = ''] = name.split('\n')
+        this.inc({ protocol, upstream, status }, count)
+      }
+    },
   })
   const of = { labelNames: ['upstream'] as const, registers }
   const estimated = new Counter({
@@ -106,7 +114,7 @@ function requestMetrics(registers: Registry[]): RequestMetrics {
   const count = (event: RequestDone): void => {
     const protocol = cap('protocol', event.protocol)
     const upstream = cap('upstream', event.upstream)
-    requests.inc({ protocol, upstream, status: `${Math.floor(event.status / 100)}xx` })
+    requests.add(`${protocol}\n${upstream}\n${Math.floor(event.status / 100)}xx`, 1)
     if (event.estimated) estimated.inc({ upstream })
     if (event.beforeMs !== null) before.observe({ protocol }, event.beforeMs / 1000)
     if (event.afterMs !== null) after.observe({ protocol }, event.afterMs / 1000)
