@@ -5,7 +5,7 @@ import { errors, type Dispatcher } from 'undici'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { ANSWER_ROW_BYTES_MAX } from '../kernel/limits-body.ts'
 import { REQUEST_BODY_WAIT_MS_MAX } from '../kernel/limits.ts'
-import { makeRow } from '../kernel/rows.ts'
+import { rows } from '../kernel/rows.ts'
 import type { Exchange } from './context.ts'
 import type { SentForm } from './forms/sent-form.ts'
 import { upstreamHeaders } from './headers.ts'
@@ -65,15 +65,12 @@ function unrepeated(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 
-/**
- * What comes of all answers: chunks in their order, and all of a turn in it, so that little more
- * waits here than ANSWER_ROW_BYTES_MAX of each.
- */
-const answers = makeRow(Infinity)
-
 type Controller = Dispatcher.DispatchController
 
-/** One answer on its way from its connection, through the row, to its sink. */
+/**
+ * One answer on its way from its connection, through the row, to its sink: chunks in their order,
+ * and all of a turn in it, so that little more waits here than ANSWER_ROW_BYTES_MAX of each.
+ */
 class Answer implements Dispatcher.DispatchHandler {
   readonly #handlers: ForwardHandlers
   #sink: BodySink | null = null
@@ -119,7 +116,7 @@ class Answer implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Controller, error: Error): void {
-    answers(() => {
+    rows.answers(() => {
       if (this.#sink !== null) this.#sink.fail(error)
       else this.#handlers.refused(error, this.#wasSent)
     })
@@ -127,7 +124,7 @@ class Answer implements Dispatcher.DispatchHandler {
 
   /** A fault of ours ends its answer, and nothing else in the row. */
   #inRow(controller: Controller, work: () => void): void {
-    answers(() => {
+    rows.answers(() => {
       try {
         work()
       } catch (error) {

@@ -1,8 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { ROW_MS_MAX } from '../kernel/limits-body.ts'
 import { describeError } from '../kernel/log.ts'
-import { makeRow } from '../kernel/rows.ts'
+import { rows } from '../kernel/rows.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
@@ -35,9 +34,6 @@ export interface GatewayPluginOptions {
   readonly models: ModelList
 }
 
-/** What is done with each is done in a row. */
-const [arrivals, bodies] = [makeRow(ROW_MS_MAX), makeRow(ROW_MS_MAX)]
-
 /**
  * The metered routes, in the order of design §2: authenticate before the body is read, then read,
  * then `handle`. Bodies are left to who serves the route.
@@ -52,7 +48,7 @@ export function gatewayPlugin(app: FastifyInstance, options: GatewayPluginOption
   app.decorateRequest('startedMonoMs', 0)
   app.addHook('onRequest', (request, reply, next) => {
     request.startedMonoMs = deps.clock.monotonicMs()
-    arrivals(() => {
+    rows.arrivals(() => {
       try {
         admit(deps, request, reply, next)
       } catch (error) {
@@ -156,7 +152,7 @@ function serve(
     return
   }
   takeBody(request.raw, (raw) => {
-    bodies(() => {
+    rows.bodies(() => {
       if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
       else sendRefusal(coming.out, protocol.family, coming.id, raw)
     })

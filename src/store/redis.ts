@@ -7,6 +7,7 @@ import {
   REDIS_SILENCE_MS_MAX,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
+import { rows } from '../kernel/rows.ts'
 import { respText, type Command } from './resp.ts'
 import { gatherWrites } from './turn-writes.ts'
 
@@ -64,7 +65,7 @@ export function openRedis({ url, log }: { url: string; log: Log }): RedisStore {
   }
   const startBatch = (): Batch => {
     const started: Batch = { items: [], timer: undefined, gathering: undefined }
-    setImmediate(() => {
+    rows.commands(() => {
       started.timer = setTimeout(() => {
         // What has not been sent by now never will be.
         if (batch === started) batch = null

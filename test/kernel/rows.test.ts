@@ -1,14 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
 import { ROW_WAITING_MAX } from '../../src/kernel/limits-body.ts'
-import { makeRow } from '../../src/kernel/rows.ts'
+import { makeRows } from '../../src/kernel/rows.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
 })
 
 test('work is done in its order, behind the turn in which it came', async () => {
-  const row = makeRow(2)
+  const row = makeRows().arrivals
   const done: number[] = []
   for (const each of [1, 2, 3]) row(() => done.push(each))
   expect(done).toEqual([])
@@ -16,8 +16,50 @@ test('work is done in its order, behind the turn in which it came', async () => 
   expect(done).toEqual([1, 2, 3])
 })
 
+test('rows are done in their order, and what one leaves for a later one in the same turn', async () => {
+  const rows = makeRows()
+  const done: string[] = []
+  rows.commands(() => done.push('command of before'))
+  rows.answers(() => {
+    done.push('answer')
+    queueMicrotask(() => {
+      rows.commands(() => done.push('command of the answer'))
+    })
+  })
+  rows.arrivals(() => {
+    done.push('arrival')
+    process.nextTick(() => {
+      rows.bodies(() => {
+        done.push('body')
+        rows.commands(() => done.push('command of the body'))
+        rows.arrivals(() => done.push('arrival of the next turn'))
+      })
+    })
+  })
+  await turn()
+  const commands = ['command of before', 'command of the answer', 'command of the body']
+  expect(done).toEqual(['answer', 'arrival', 'body', ...commands])
+  await turn()
+  expect(done.at(-1)).toBe('arrival of the next turn')
+})
+
+test('what a row of the next turn leaves is done in it as well', async () => {
+  const rows = makeRows()
+  const done: string[] = []
+  rows.bodies(() => {
+    rows.arrivals(() => {
+      done.push('arrival')
+      rows.commands(() => done.push('command'))
+    })
+  })
+  await turn()
+  expect(done).toEqual([])
+  await turn()
+  expect(done).toEqual(['arrival', 'command'])
+})
+
 test('work that comes while a row is under way is done too', async () => {
-  const row = makeRow(2)
+  const row = makeRows().arrivals
   const done: string[] = []
   row(() => {
     done.push('first')
@@ -31,7 +73,7 @@ test('work that comes while a row is under way is done too', async () => {
 test('a row that takes long lets the event loop have its turn in between', async () => {
   let nowMs = 0
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
-  const row = makeRow(2)
+  const row = makeRows().arrivals
   const done: number[] = []
   for (const each of [1, 2, 3]) {
     row(() => {
@@ -48,7 +90,7 @@ test('a row that takes long lets the event loop have its turn in between', async
 test('of more than may wait, the rest is done first, however long it takes', async () => {
   let nowMs = 0
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
-  const row = makeRow(2)
+  const row = makeRows().arrivals
   let done = 0
   for (let each = 0; each < ROW_WAITING_MAX + 5; each += 1) {
     row(() => {
@@ -67,7 +109,7 @@ test('what throws keeps none of the others back', async () => {
   const listeners = process.listeners('uncaughtException')
   process.removeAllListeners('uncaughtException')
   process.once('uncaughtException', (error) => thrown.push(error))
-  const row = makeRow(2)
+  const row = makeRows().arrivals
   const fault = new Error('a fault')
   const done: number[] = []
   row(() => {
