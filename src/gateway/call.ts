@@ -13,7 +13,7 @@ import { bodyFor } from './body.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { forward, upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { limitWithin } from './reserve.ts'
-import { fail, own, release } from './settle.ts'
+import { fail, own, release, tellFault } from './settle.ts'
 
 /** Statuses by which an upstream says that it did no work and another one may. */
 export const PASSED_ON = new Set([429, 503, 529])
@@ -157,6 +157,7 @@ export function callUpstream(deps: GatewayDeps, call: Call, handlers: CallHandle
       else if (again !== null) carryOn(deps, again, handlers, UPSTREAM_CONNECT_RETRY_MS)
       else handlers.refused(exchange, upstreamFailure(failure))
     },
+    faulty: tellFault(deps, exchange.id),
     broken: (fault) => {
       fail(deps, exchange, fault)
     },

@@ -30,7 +30,9 @@ export interface ForwardHandlers {
   open(status: number, headers: IncomingHttpHeaders, flow: Flow): BodySink
   /** No answer came. `wasSent` = perhaps some of it reached the upstream: it may be at work. */
   refused(failure: Error, wasSent: boolean): void
-  /** A fault of ours: `open` threw. Nothing more comes. */
+  /** A fault of ours in the sink, whose `fail` is told of it next. */
+  faulty(fault: Error): void
+  /** A fault of ours where no sink takes it: in `open`, `refused` or `fail`. Nothing more comes. */
   broken(fault: Error): void
 }
 
@@ -62,6 +64,8 @@ function unrepeated(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   }
   return headers
 }
+
+const faultOf = (error: unknown): Error => (error instanceof Error ? error : new Error('answer'))
 
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 
@@ -117,8 +121,12 @@ class Answer implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Controller, error: Error): void {
     rows.answers(() => {
-      if (this.#sink !== null) this.#sink.fail(error)
-      else this.#handlers.refused(error, this.#wasSent)
+      const failing = this.#sink
+      this.#sink = noSink
+      this.#safely(() => {
+        if (failing !== null) failing.fail(error)
+        else this.#handlers.refused(error, this.#wasSent)
+      })
     })
   }
 
@@ -128,14 +136,28 @@ class Answer implements Dispatcher.DispatchHandler {
       try {
         work()
       } catch (error) {
-        const fault = error instanceof Error ? error : new Error('answer')
+        const fault = faultOf(error)
         const failing = this.#sink
         this.#sink = noSink
         controller.abort(fault)
         if (failing === null) this.#handlers.broken(fault)
-        else failing.fail(fault)
+        else {
+          this.#handlers.faulty(fault)
+          this.#safely(() => {
+            failing.fail(fault)
+          })
+        }
       }
     })
+  }
+
+  /** Where nobody else could take a fault. */
+  #safely(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#handlers.broken(faultOf(error))
+    }
   }
 
   #flow(controller: Controller): Flow {

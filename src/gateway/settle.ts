@@ -116,6 +116,13 @@ export function fail(deps: Pick<GatewayDeps, 'log'>, of: Ending, error: unknown)
   of.ended()
 }
 
+/** Tells of a fault amid an answer, which then ends as if its upstream had broken off. */
+export const tellFault =
+  ({ log }: Pick<GatewayDeps, 'log'>, id: string) =>
+  (fault: Error): void => {
+    log.error({ request_id: id, error: describeError(fault) }, 'an answer could not be passed on')
+  }
+
 /** Owns the work that ends a request outside its handler. */
 export function own(deps: Pick<GatewayDeps, 'log'>, exchange: Ending, work: Promise<void>): void {
   work.then(exchange.ended, (error: unknown) => {

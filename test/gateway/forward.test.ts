@@ -16,6 +16,7 @@ beforeAll(async () => {
     response.writeHead(200, head)
     response.write('data: 1\n\n')
     if (url === '/whole') response.end() // others never end
+    if (url === '/cut') setTimeout(() => response.destroy(), 20)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -58,6 +59,9 @@ function told(choose: (flow: Flow) => void): Promise<string[]> {
         },
         refused: () => {
           end('refused')
+        },
+        faulty: () => {
+          heard.push('faulty')
         },
         broken: () => {
           end('broken')
@@ -105,6 +109,7 @@ test.each([
           return { data: () => undefined, end: () => undefined, fail: () => undefined }
         },
         refused: reject,
+        faulty: reject,
         broken: reject,
       },
     )
@@ -129,10 +134,74 @@ test.each(['data', 'end'] as const)('a sink that breaks at its %s fails, once', 
     dispatch(
       agent,
       { origin, path: '/whole', method: 'GET' },
-      { open: () => ({ ...sink, [at]: broken }), refused: reject, broken: reject },
+      {
+        open: () => ({ ...sink, [at]: broken }),
+        refused: reject,
+        faulty: (fault) => heard.push(`faulty: ${fault.message}`),
+        broken: reject,
+      },
     )
   })
-  expect(heard).toEqual(at === 'data' ? ['broken data'] : ['data', 'broken end'])
+  expect(heard).toEqual([
+    ...(at === 'data' ? [] : ['data']),
+    ...[`faulty: broken ${at}`, `broken ${at}`],
+  ])
+})
+
+const sinkWhose = (parts: Partial<BodySink>): BodySink => ({
+  ...{ data: () => undefined, end: () => undefined, fail: () => undefined },
+  ...parts,
+})
+const throwing = (what: string) => (): never => {
+  throw new Error(what)
+}
+
+test.each([
+  ['the sink fails', '/cut', sinkWhose({ fail: throwing('fail') }), 'fail'],
+  [
+    'the sink fails after its data',
+    '/',
+    sinkWhose({ data: throwing('a'), fail: throwing('b') }),
+    'b',
+  ],
+])('where %s with a fault of ours, that is told, once', async (_how, path, sink, message) => {
+  const faults: string[] = []
+  await new Promise<void>((resolve, reject) => {
+    dispatch(
+      agent,
+      { origin, path, method: 'GET' },
+      {
+        open: () => sink,
+        refused: reject,
+        faulty: () => undefined,
+        broken(fault) {
+          faults.push(fault.message)
+          setTimeout(resolve, 30)
+        },
+      },
+    )
+  })
+  expect(faults).toEqual([message])
+})
+
+test('a refusal that throws is told, once', async () => {
+  const faults: string[] = []
+  await new Promise<void>((resolve, reject) => {
+    dispatch(
+      agent,
+      { origin: 'http://127.0.0.1:1', path: '/', method: 'GET' },
+      {
+        open: throwing('no answer'),
+        refused: throwing('refused'),
+        faulty: reject,
+        broken(fault) {
+          faults.push(fault.message)
+          setTimeout(resolve, 30)
+        },
+      },
+    )
+  })
+  expect(faults).toEqual(['refused'])
 })
 
 test('little of an answer is read in one turn, whatever has come of it', async () => {
@@ -173,7 +242,11 @@ test('little of an answer is read in one turn, whatever has come of it', async (
       },
       fail: reject,
     })
-    dispatch(reading, { path: '/', method: 'GET' }, { open, refused: reject, broken: reject })
+    dispatch(
+      reading,
+      { path: '/', method: 'GET' },
+      { open, refused: reject, faulty: reject, broken: reject },
+    )
   })
   expect(heard).toBe(64)
   expect(most).toBeLessThanOrEqual(4)

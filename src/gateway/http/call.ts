@@ -5,7 +5,7 @@ import { NOT_ANSWERING } from '../bound.ts'
 import { discard, FAILED, PASSED_ON } from '../call.ts'
 import { dispatch, upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { upstreamHeaders } from '../headers.ts'
-import { fail, own, release } from '../settle.ts'
+import { fail, own, release, tellFault } from '../settle.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
 import { bodyOf, bodyRefusal, declaredBytes } from './request-body.ts'
 import type { HttpBounded } from './reserve.ts'
@@ -116,6 +116,7 @@ export function callApi(deps: HttpDeps, call: ApiCall, handlers: ApiCallHandlers
       if (next !== null) carryOn(deps, next, handlers)
       else handlers.refused(exchange, ours ?? upstreamFailure(failure))
     },
+    faulty: tellFault(deps, exchange.id),
     broken: (fault) => {
       fail(deps, exchange, fault)
     },

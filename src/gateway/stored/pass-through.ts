@@ -6,6 +6,7 @@ import type { GatewayDeps } from '../context.ts'
 import { dispatch, upstreamFailure } from '../forward.ts'
 import { clientHeaders, upstreamHeaders } from '../headers.ts'
 import { sendRefusal } from '../reply.ts'
+import { tellFault } from '../settle.ts'
 import type { Upstream } from '../upstreams.ts'
 
 /** A free call of a provider on a client's behalf. */
@@ -57,6 +58,7 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
         sendRefusal(out, 'openai', requestId, upstreamFailure(failure))
         resolve(null)
       },
+      faulty: tellFault(deps, requestId),
       broken: reject,
       open(status, headers, flow) {
         if (OPERATOR_TROUBLE.has(status)) {
