@@ -68,22 +68,28 @@ function together(
   }
 }
 
-function requestMetrics(registers: Registry[]): RequestMetrics {
-  const cap = makeLabelCap()
-  const labelNames = ['protocol', 'upstream', 'status'] as const
-  const requests = makeTally()
+function countRequests(registers: Registry[]): (...labels: [string, string, string]) => void {
+  const counts = makeTally()
   new Counter({
     name: 'farebox_requests_total',
     help: 'Requests by protocol, upstream and class of status.',
-    labelNames,
+    labelNames: ['protocol', 'upstream', 'status'] as const,
     registers,
     collect() {
-      for (const [name, count] of requests.take()) {
+      for (const [name, count] of counts.take()) {
         const [protocol = '', upstream = '', status = ''] = name.split('\n')
         this.inc({ protocol, upstream, status }, count)
       }
     },
   })
+  return (...labels) => {
+    counts.add(labels.join('\n'), 1)
+  }
+}
+
+function requestMetrics(registers: Registry[]): RequestMetrics {
+  const cap = makeLabelCap()
+  const requests = countRequests(registers)
   const of = { labelNames: ['upstream'] as const, registers }
   const estimated = new Counter({
     ...of,
@@ -114,7 +120,7 @@ function requestMetrics(registers: Registry[]): RequestMetrics {
   const count = (event: RequestDone): void => {
     const protocol = cap('protocol', event.protocol)
     const upstream = cap('upstream', event.upstream)
-    requests.add(`${protocol}\n${upstream}\n${Math.floor(event.status / 100)}xx`, 1)
+    requests(protocol, upstream, `${Math.floor(event.status / 100)}xx`)
     if (event.estimated) estimated.inc({ upstream })
     if (event.beforeMs !== null) before.observe({ protocol }, event.beforeMs / 1000)
     if (event.afterMs !== null) after.observe({ protocol }, event.afterMs / 1000)
