@@ -98,7 +98,8 @@ type Runners = { readonly [N in CommandName]: Runner<N> }
 
 function makeRunners(nodes: RedisNodes, shas: Shas): Runners {
   const { isCluster } = nodes
-  const lateCall: LateCall = (shard, script, inc, build) =>
+  // Async: that nobody has the slot now comes like any other error, also amid another's handling.
+  const lateCall: LateCall = async (shard, script, inc, build) =>
     nodes.of(shard.slot).store.sendLate(() => {
       const { keys, args } = build()
       return ['EVALSHA', shas.of(script, inc), keys.length, ...keys, ...args]
