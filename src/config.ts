@@ -70,6 +70,13 @@ function logLevelOf(value: string | undefined): string {
   throw new ConfigError(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${level}".`)
 }
 
+/** Keys of two installations would mix in one database, whatever prefix their URLs name. */
+function redisUrlOf(value: string | undefined): string | null {
+  const url = orNull(value)
+  if (URL.parse(url ?? '')?.searchParams.has('keyPrefix') !== true) return url
+  throw new ConfigError('REDIS_URL: there is no keyPrefix; use a Redis or a database of your own.')
+}
+
 function stripeOf(env: NodeJS.ProcessEnv): StripeEnvironment | null {
   const secretKey = orNull(env.STRIPE_SECRET_KEY)
   if (secretKey === null) return null
@@ -87,7 +94,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     host: orNull(env.HOST) ?? '127.0.0.1',
     port: wholeNumber('PORT', env.PORT, 8080),
     databaseUrl: orNull(env.DATABASE_URL),
-    redisUrl: orNull(env.REDIS_URL),
+    redisUrl: redisUrlOf(env.REDIS_URL),
     configPath: orNull(env.FAREBOX_CONFIG),
     adminToken: orNull(env.FAREBOX_ADMIN_TOKEN),
     logLevel: logLevelOf(env.LOG_LEVEL),

@@ -28,6 +28,13 @@ test.each(['x', '0', '-1', '1.5', '1025', '70000'])('WORKERS=%s is told what it 
   expect(() => readEnvironment({ WORKERS: value })).toThrow(message)
 })
 
+test('a prefix of keys in REDIS_URL is refused: it would be left out without a word', () => {
+  const url = 'redis://127.0.0.1:6379/2'
+  expect(readEnvironment({ REDIS_URL: url }).redisUrl).toBe(url)
+  const message = 'REDIS_URL: there is no keyPrefix'
+  expect(() => readEnvironment({ REDIS_URL: `${url}?keyPrefix=a:` })).toThrow(message)
+})
+
 test('WORKERS takes a number, and nothing is one', () => {
   const of = (value: string) => readEnvironment({ WORKERS: value }).workers
   expect([of('3'), of('')]).toEqual([3, 1])
