@@ -2,7 +2,7 @@ import { makeUnderWay } from '../kernel/under-way.ts'
 
 /** Requests of this process that are not ended: until then stores and upstreams are needed. */
 export interface Running {
-  /** One more; call what it answers once, when the request's last write is done. */
+  /** One more; what it answers ends it, however often it is called: at the request's last write. */
   begin(): () => void
   readonly count: number
   /** Resolves when there is none. */
@@ -20,7 +20,10 @@ export function makeRunning(): Running {
       const generation = last
       generation.begin()
       all.begin()
+      let isEnded = false
       return () => {
+        if (isEnded) return // a fault behind what ends it: both say so
+        isEnded = true
         generation.end()
         all.end()
       }

@@ -2,7 +2,7 @@ let second = NaN
 let secondText = ''
 
 /**
- * ISO 8601 in UTC, to the millisecond, of Unix ms; fractions are dropped. `toISOString` costs sixty
+ * ISO 8601 in UTC, to the millisecond, of Unix ms; fractions are dropped. `toISOString` costs five
  * times as much where most times are of the same second. Throws RangeError for a time that is none.
  */
 export function isoTime(ms: number): string {

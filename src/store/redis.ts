@@ -120,7 +120,7 @@ function expire({ items, gathering }: Batch): void {
   for (const one of items) one.reject(error)
 }
 
-/** Written here: ioredis takes three times as much for each argument. */
+/** Written here: ioredis takes twice as much for each argument. */
 class Written extends IoCommand {
   readonly #text: string
 

@@ -27,3 +27,19 @@ test('with nothing under way there is nothing to wait for', async () => {
   await running.idle()
   expect(running.count).toBe(0)
 })
+
+test('what ends twice is one less, not two', async () => {
+  const running = makeRunning()
+  const end = running.begin()
+  const other = running.begin()
+  end()
+  end()
+  expect(running.count).toBe(1)
+  let isIdle = false
+  const idle = running.idle().then(() => (isIdle = true))
+  await Promise.resolve()
+  expect(isIdle).toBe(false)
+  other()
+  await idle
+  expect(running.count).toBe(0)
+})
