@@ -73,7 +73,7 @@ function logLevelOf(value: string | undefined): string {
 /** Keys of two installations would mix in one database, whatever prefix their URLs name. */
 function redisUrlOf(value: string | undefined): string | null {
   const url = orNull(value)
-  if (URL.parse(url ?? '')?.searchParams.has('keyPrefix') !== true) return url
+  if (url === null || !/[?&]keyPrefix=/.test(url)) return url // also of a socket's path
   throw new ConfigError('REDIS_URL: there is no keyPrefix; use a Redis or a database of your own.')
 }
 

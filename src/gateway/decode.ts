@@ -15,6 +15,17 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
 export const decoderOf = (headers: IncomingHttpHeaders): (() => Transform) | null =>
   DECODERS[headers['content-encoding']?.trim().toLowerCase() ?? ''] ?? null
 
+/** Work that the decoder sets off: nobody else would take a fault of the sink. */
+const orTell =
+  (tell: (fault: Error) => void) =>
+  (work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      tell(error instanceof Error ? error : new Error('decoded answer'))
+    }
+  }
+
 /**
  * Decodes an answer that comes compressed although `identity` was asked for: the meter reads what
  * the client gets, and that is the plain body, without its content-encoding. Never more than one
@@ -38,22 +49,30 @@ export function decoding(
     },
     abort: flow.abort,
   })
-  const fail = (error: Error): void => {
-    if (isOver) return
+  const breakOff = (error: Error): void => {
     isOver = true
     decoder.destroy()
     flow.abort()
     sink.fail(error)
   }
+  const fail = (error: Error): void => {
+    if (!isOver) breakOff(error)
+  }
+  const safely = orTell(breakOff)
   decoder.on('data', (chunk: Buffer) => {
-    if (!isOver) sink.data(chunk)
+    if (isOver) return
+    safely(() => {
+      sink.data(chunk)
+    })
   })
   decoder.on('drain', flow.resume)
   decoder.on('error', fail)
   decoder.on('end', () => {
     if (isOver) return
     isOver = true
-    sink.end()
+    safely(() => {
+      sink.end()
+    })
   })
   return {
     data(chunk) {

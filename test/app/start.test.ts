@@ -32,7 +32,10 @@ test('a prefix of keys in REDIS_URL is refused: it would be left out without a w
   const url = 'redis://127.0.0.1:6379/2'
   expect(readEnvironment({ REDIS_URL: url }).redisUrl).toBe(url)
   const message = 'REDIS_URL: there is no keyPrefix'
-  expect(() => readEnvironment({ REDIS_URL: `${url}?keyPrefix=a:` })).toThrow(message)
+  for (const place of [url, '127.0.0.1:6379', '/run/redis.sock', `${url}?family=4&`]) {
+    const prefixed = `${place}${place.endsWith('&') ? '' : '?'}keyPrefix=a:`
+    expect(() => readEnvironment({ REDIS_URL: prefixed })).toThrow(message)
+  }
 })
 
 test('WORKERS takes a number, and nothing is one', () => {

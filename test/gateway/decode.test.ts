@@ -46,6 +46,27 @@ function open(encoding: string, onData: (flow: Flow) => void = () => undefined) 
 }
 
 describe('an answer that comes compressed', () => {
+  it.each(['data', 'end'] as const)('breaks off where its sink breaks at its %s', async (at) => {
+    const makeDecoder = decoderOf({ 'content-encoding': 'gzip' })
+    if (makeDecoder === null) throw new Error('gzip')
+    const heard: string[] = []
+    const flow = { pause: () => undefined, resume: () => undefined, abort: () => undefined }
+    const plain = {
+      data: () => undefined,
+      end: () => undefined,
+      fail: (error: Error) => void heard.push(error.message),
+    }
+    const broken = (): never => {
+      throw new Error(`broken ${at}`)
+    }
+    const sink = decoding(makeDecoder, flow, () => ({ ...plain, [at]: broken }))
+    sink.data(zlib.gzipSync(randomBytes(100)))
+    sink.end()
+    await until(() => heard.length > 0)
+    sink.fail(new Error('too late'))
+    expect(heard).toEqual([`broken ${at}`])
+  })
+
   it.each(Object.keys(ENCODERS))('is read plain, wherever it is cut: %s', async (encoding) => {
     const anyBody = fc.uint8Array({ minLength: 1, maxLength: 2_000 })
     const property = async (body: Uint8Array, size: number): Promise<void> => {

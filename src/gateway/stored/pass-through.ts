@@ -52,14 +52,19 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
     ),
     body: null,
   }
-  return new Promise<number | null>((resolve, reject) => {
+  const tell = tellFault(deps, requestId)
+  return new Promise<number | null>((resolve) => {
     dispatch(upstream.dispatcher, options, {
       refused(failure) {
         sendRefusal(out, 'openai', requestId, upstreamFailure(failure))
         resolve(null)
       },
-      faulty: tellFault(deps, requestId),
-      broken: reject,
+      faulty: tell,
+      broken(fault) {
+        tell(fault)
+        out.destroy()
+        resolve(null)
+      },
       open(status, headers, flow) {
         if (OPERATOR_TROUBLE.has(status)) {
           sendRefusal(out, 'openai', requestId, NOT_AVAILABLE)
