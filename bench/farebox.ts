@@ -8,6 +8,9 @@ import type { Program } from './programs.ts'
 export interface BenchFarebox extends Program {
   readonly gateway: Gateway
   readonly customer: Customer
+  /** Its stores, for what is measured beside it. */
+  readonly redisUrl: string
+  readonly databaseUrl: string
 }
 
 export async function startFarebox(
@@ -49,6 +52,8 @@ export async function startFarebox(
     pid: gateway.pid,
     gateway,
     customer,
+    redisUrl: redis.url,
+    databaseUrl: database.url,
     async stop() {
       await gateway.end()
       await redis.stop()

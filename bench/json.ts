@@ -1,4 +1,4 @@
-import { startFarebox } from './farebox.ts'
+import { startFarebox, type BenchFarebox } from './farebox.ts'
 import { CHAT, loadOn, type Load } from './load.ts'
 import { paced } from './paced.ts'
 import { startNginxProxy, startNode, startUpstream, type Program } from './programs.ts'
@@ -24,7 +24,7 @@ export async function benchJson(seconds: number, rounds: number): Promise<void> 
       const rows = await measure(programs, key, connections, seconds, rounds)
       report(connections, programs, rows, plain)
     }
-    await addedLatency(upstream, farebox, key, seconds)
+    await addedLatency(upstream, plain, farebox, seconds)
     await proveBooks(farebox)
   } finally {
     for (const program of programs.reverse()) await program.stop()
@@ -81,37 +81,50 @@ function report(
   print(`JSON, ${connections} connections`, ['', ...heads], rows)
 }
 
-/** At a tenth of its rate, so that nothing queues: what the gateway itself adds. */
+/**
+ * At a tenth of its rate, so that nothing queues: what the gateway itself adds. Beside it the plain
+ * proxy, and the least that these round trips cost on this machine (bare.ts).
+ */
 async function addedLatency(
   upstream: Program,
-  farebox: Program,
-  key: string,
+  plain: Program,
+  farebox: BenchFarebox,
   seconds: number,
 ): Promise<void> {
+  const key = farebox.customer.apiKey
   const full = await loadOn(farebox, key, 64, seconds)
   const rate = Math.max(50, Math.round(full.requestsPerS / 10))
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
   const evenly = ({ url }: Program) =>
     paced(rate, seconds, () => ({ url: `${url}${CHAT.path}`, headers, body: CHAT.body }))
-  await evenly(farebox) // warms
-  const direct = await evenly(upstream)
-  const through = await evenly(farebox)
-  const heads = ['', 'requests/s', 'p50 ms', 'p99 ms']
-  const row = (name: string, load: typeof direct): string[] => [
-    name,
-    number(load.requestsPerS, 0),
-    number(load.p50Ms, 2),
-    number(load.p99Ms, 2),
-  ]
-  print('Latency at a tenth of the rate, at an even pace', heads, [
-    row('upstream alone', direct),
-    row('through Farebox', through),
-    ['added', '', number(through.p50Ms - direct.p50Ms, 2), number(through.p99Ms - direct.p99Ms, 2)],
-  ])
+  const stores = [upstream.url, farebox.redisUrl, farebox.databaseUrl]
+  const bare = await startNode('the bare round trips', 'bench/bare.ts', stores)
+  try {
+    await loadOn(bare, key, 8, WARM_S)
+    await evenly(farebox) // warms
+    const direct = await evenly(upstream)
+    const row = (name: string, load: typeof direct): string[] => [
+      name,
+      number(load.requestsPerS, 0),
+      number(load.p50Ms, 2),
+      number(load.p99Ms, 2),
+      number(load.p50Ms - direct.p50Ms, 2),
+      number(load.p99Ms - direct.p99Ms, 2),
+      String(load.failed),
+    ]
+    const rows = [row(upstream.name, direct)]
+    for (const program of [plain, bare, farebox]) {
+      rows.push(row(program.name, await evenly(program)))
+    }
+    const heads = ['requests/s', 'p50 ms', 'p99 ms', 'added p50', 'added p99', 'failed']
+    print('Latency at a tenth of the rate, at an even pace', ['', ...heads], rows)
+  } finally {
+    await bare.stop()
+  }
 }
 
 /** A bench whose books do not balance measured something else. */
-async function proveBooks(farebox: Awaited<ReturnType<typeof startFarebox>>): Promise<void> {
+async function proveBooks(farebox: BenchFarebox): Promise<void> {
   const answer = await farebox.gateway.admin.call('POST', '/admin/v1/verify', {})
   const text = await answer.text()
   console.log(`\nBooks after the load: ${answer.ok ? text.slice(0, 200) : `NOT PROVEN ${text}`}`)
