@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../kernel/clock.ts'
 import { CLIENT_STALL_MS_MAX } from '../kernel/limits.ts'
+import { rows } from '../kernel/rows.ts'
 import type { Flow } from './forward.ts'
 
 /** The client's end of a stream: backpressure, and the moment it leaves. */
@@ -13,7 +14,8 @@ export interface ClientSide {
 
 /**
  * Couples a client to an upstream's flow: a full socket pauses the upstream; a client that takes
- * nothing for CLIENT_STALL_MS_MAX counts as gone. `left` is called once, if it leaves early.
+ * nothing for CLIENT_STALL_MS_MAX counts as gone. `left` is called once, if it leaves early or had
+ * left before: behind what was read from the upstream by then, which is still to be metered.
  */
 export function makeClientSide(
   out: ServerResponse,
@@ -34,8 +36,9 @@ export function makeClientSide(
     const early = !ended && !gone
     gone = true
     flowing()
-    if (early) left()
+    if (early) rows.answers(left)
   })
+  if (gone) rows.answers(left)
   return {
     get gone() {
       return gone

@@ -104,9 +104,7 @@ class StreamSink implements BodySink {
     hold.watch(() =>
       progressOf(this.#deps, this.#exchange, this.#tap.report(), this.#status, clock.monotonicMs()),
     )
-    if (this.#client.gone) {
-      this.#leave()
-    } else {
+    if (!this.#client.gone) {
       out.writeHead(this.#status, this.#headers)
       out.flushHeaders()
     }

@@ -70,8 +70,7 @@ class HttpSink implements BodySink {
   begin(): this {
     const { hold, out } = this.#exchange
     hold.watch(() => this.#meter.progress())
-    if (this.#client.gone) this.#leave()
-    else if (this.#parts === null) {
+    if (!this.#client.gone && this.#parts === null) {
       out.writeHead(this.#status, this.#headers)
       out.flushHeaders()
     }
