@@ -1,3 +1,4 @@
+import { CUT_STRING_BYTES } from '../kernel/limits-body.ts'
 import { STORED_ID_CHARS_MAX, STORED_IDS_MAX } from '../kernel/limits-media.ts'
 import { isPlain } from '../kernel/text.ts'
 import { answerHead, eventHead, memberStart, textMembers } from './answer-head.ts'
@@ -35,10 +36,17 @@ interface Facts {
   response: JsonObject
   /** Tool calls seen in the stream, for a response that does not list them. */
   readonly seen: ToolItems
+  /** Events of the items that the stream began: read for a response too large to list them. */
+  readonly begun: string[]
   failed: boolean
 }
 
-const newFacts = (): Facts => ({ response: {}, seen: { searches: 0, images: 0 }, failed: false })
+const newFacts = (): Facts => ({
+  response: {},
+  seen: { searches: 0, images: 0 },
+  begun: [],
+  failed: false,
+})
 
 /** Calls listed by the response itself, or those that the stream showed, whichever are more. */
 function itemsOf({ response, seen }: Facts): ToolItems {
@@ -133,7 +141,7 @@ function kindOf({ type, data }: SseEvent): string {
 }
 
 const TYPE: ReadonlySet<string> = new Set(['type'])
-const ITEM: ReadonlySet<string> = new Set(['type', 'status'])
+const ITEM: ReadonlySet<string> = new Set(['id', 'type', 'status'])
 
 /** What an event too large to be kept says by its first and its last bytes. */
 function largeEvent(ends: ByteEnds) {
@@ -155,6 +163,9 @@ function textBytes(ends: ByteEnds): number {
   return kind === '' || hasText(kind) ? ends.size : 0
 }
 
+const itemOf = (data: string): JsonObject => objectOr(objectOr(parseJson(data)).item)
+const toldOf = ({ id }: JsonObject): string => JSON.stringify({ item: { id } })
+
 /** A tap for the events of a streamed response. */
 export function makeResponsesTap(): StreamTap {
   const facts = newFacts()
@@ -169,21 +180,29 @@ export function makeResponsesTap(): StreamTap {
     terminal = true
     return 'final'
   }
+  /** Costs nothing where the response lists its items: nearly always. */
+  const begin = (data: string): void => {
+    if (facts.begun.length === STORED_IDS_MAX) return
+    facts.begun.push(data.length <= CUT_STRING_BYTES ? data : toldOf(itemOf(data)))
+  }
   const event = (each: SseEvent): SseVerdict => {
     const { data } = each
     const kind = kindOf(each)
     if (data === null) return 'pass'
     if (hasText(kind) || (kind === ITEM_DONE && SEALED.test(data))) text.defer(data)
     if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
-      countItem(facts.seen, objectOr(parseJson(data)).item)
+      countItem(facts.seen, itemOf(data))
     }
+    if (kind === ITEM_ADDED) begin(data)
     return tell(kind, () => objectOr(parseJson(data)).response)
   }
   const oversized = (ends: ByteEnds): SseVerdict => {
     const { kind, response, item } = largeEvent(ends)
     text.skipped(textBytes(ends))
     if (kind === ITEM_DONE) countItem(facts.seen, item())
-    return tell(kind, () => ({ ...facts.response, ...response() }))
+    if (kind === ITEM_ADDED) begin(toldOf(item()))
+    const output = (): JsonObject[] => facts.begun.map((data) => ({ id: itemOf(data).id }))
+    return tell(kind, () => ({ ...facts.response, output: output(), ...response() }))
   }
   const splitter = makeSseSplitter({ event, oversized })
   const unread = (): number => (splitter.unread === null ? 0 : textBytes(splitter.unread))

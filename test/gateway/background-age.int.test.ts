@@ -91,6 +91,7 @@ async function makeSide() {
   const poller = makePoller({
     ...{ jobs, engine, credits, prices: book, clock, log: silentLog, running: makeRunning() },
     tokens: { count: () => Promise.resolve(null) },
+    bodies: { meter: () => Promise.resolve(null) },
     upstreams: () => upstreams,
   })
   return { credits, jobs, poller, upstreams }

@@ -4,6 +4,8 @@ import { Agent } from 'undici'
 import { cancel, lookAt } from '../../src/gateway/background/look.ts'
 import { chargeOf } from '../../src/gateway/background/poller.ts'
 import { stateOf, stateOfWhole } from '../../src/gateway/background/state.ts'
+import { makeBodyReader } from '../../src/gateway/reading/body-reader.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { answerHead, eventHead } from '../../src/protocols/answer-head.ts'
 
@@ -73,7 +75,8 @@ describe('a provider that is asked about a response', () => {
     out.end(answer.body)
   })
   const dispatcher = new Agent()
-  let upstream: Parameters<typeof lookAt>[0]
+  const bodies = makeBodyReader({ clock: systemClock })
+  let upstream: Parameters<typeof lookAt>[1]
   beforeAll(async () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
@@ -82,16 +85,17 @@ describe('a provider that is asked about a response', () => {
     upstream = { ...own, origin: `http://127.0.0.1:${String(port)}`, dispatcher }
   })
   afterAll(async () => {
-    await dispatcher.close()
+    await Promise.all([dispatcher.close(), bodies.close()])
     server.close()
   })
   const usage = { input_tokens: 45, output_tokens: 17 }
   const output = Array.from({ length: MB / 4 }, () => ({ type: 'message' }))
+  const many = (length: number) => Array.from({ length }, (_, n) => ({ id: `m_${n}`, x: [0, 1] }))
   const buckets = { input_tokens: 45, output_tokens: 17 }
   const head = { id: 'resp_1', object: 'response', created_at: 1 }
   const look = (body: unknown, status = 200) => {
     answer = { status, body: Buffer.isBuffer(body) ? body : json(body) }
-    return lookAt(upstream, 'resp_1')
+    return lookAt(bodies, upstream, 'resp_1')
   }
 
   it('tells its usage however large the response is', async () => {
@@ -126,6 +130,20 @@ describe('a provider that is asked about a response', () => {
     const parsed = parse.mock.calls.map(([text]) => text.length)
     parse.mockRestore()
     expect(Math.max(...parsed)).toBeLessThan(MB / 2)
+  })
+
+  it('tells the items of one with too much in it to be read at once', async () => {
+    const whole = { ...head, status: 'completed', output: many(MB / 16), usage }
+    expect(json(whole).length).toBeGreaterThan(MB)
+    const found = await look(whole)
+    expect(found).toMatchObject({ kind: 'ended', report: { usage: buckets } })
+    expect(found.kind === 'ended' && found.report.storedIds?.slice(0, 3)).toEqual([
+      'resp_1',
+      'm_0',
+      'm_1',
+    ])
+    const beyond = await look({ ...whole, output: many((8 * MB) / 20) })
+    expect(beyond).toMatchObject({ report: { usage: buckets, storedIds: ['resp_1'] } })
   })
 
   it('is asked again where it does not tell', async () => {

@@ -137,7 +137,7 @@ describe('an event of nearly 8 MB is not parsed as a whole', () => {
     })
   }
 
-  it('a response with as many numbers, by its ends', () => {
+  it('a response with as many numbers, by its ends and the items that were shown before', () => {
     const { path, body } = CASES['a response with a picture'] ?? { path: '', body: {} }
     const logprobs = JSON.stringify({ token: 'a', logprob: -0.5, bytes: [97] })
     const numbers = new Array<string>(
@@ -146,10 +146,22 @@ describe('an event of nearly 8 MB is not parsed as a whole', () => {
     const response = `{"id":"resp_1","status":"completed","x":[${numbers.join(',')}],${IMAGE_USAGE}}`
     const data = `{"type":"response.completed","response":${response}}`
     const usage = { input_tokens: 4, output_tokens: 1290 }
-    const one: Case = { path, body, text: () => sse('response.completed', data), usage }
+    const added = (item: object): string =>
+      sse(
+        'response.output_item.added',
+        JSON.stringify({ type: 'response.output_item.added', item }),
+      )
+    const text = (): string =>
+      added({ id: 'rs_1', type: 'reasoning', encrypted_content: 'A'.repeat(50_000) }) +
+      added({ id: 'msg_1', type: 'message', content: [] }) +
+      added({ id: 'ci_1', type: 'x', content: numbers.slice(0, 100_000).map(() => [1]) }) +
+      added({ id: 7, type: 'message' }) +
+      sse('response.completed', data)
+    const one: Case = { path, body, text, usage }
     const { longest, isWhole, report } = pass(one, Buffer.from(one.text('')))
     expect(isWhole).toBe(true)
-    expect(report).toMatchObject({ usage, outputReported: true, complete: true })
+    const storedIds = ['resp_1', 'rs_1', 'msg_1', 'ci_1']
+    expect(report).toMatchObject({ usage, outputReported: true, complete: true, storedIds })
     expect(longest).toBeLessThanOrEqual(PARSED_MAX)
   })
 })

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
+import { LOOP_BYTES_MAX } from '../../kernel/limits-body.ts'
 import { ANSWER_TAIL_BYTES } from '../../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES, BACKGROUND_LOOK_MS_MAX } from '../../kernel/limits-media.ts'
 import { answerHead } from '../../protocols/answer-head.ts'
@@ -7,10 +8,13 @@ import { ByteEnds } from '../../protocols/byte-ends.ts'
 import { Condensed } from '../../protocols/condensed.ts'
 import { isObject, objectOr, parseJson } from '../../protocols/json.ts'
 import { meterResponsesAnswer, meterResponsesEnds } from '../../protocols/openai-responses-meter.ts'
+import { openaiResponses } from '../../protocols/openai-responses.ts'
 import type { MeterReport } from '../../protocols/protocol.ts'
 import { unknownReport } from '../answer.ts'
 import { decoderOf } from '../decode.ts'
+import { Gathered } from '../gathered.ts'
 import { upstreamHeaders } from '../headers.ts'
+import type { BodyReader } from '../reading/body-reader.ts'
 import type { Upstream } from '../upstreams.ts'
 import { isTerminal } from './state.ts'
 
@@ -28,7 +32,11 @@ export type Look =
   | { readonly kind: 'unknown'; readonly status: number }
 
 /** Asks the provider how far a response is, in the operator's name. Throws where it is away. */
-export async function lookAt(upstream: Provider, responseId: string): Promise<Look> {
+export async function lookAt(
+  bodies: Pick<BodyReader, 'meter'>,
+  upstream: Provider,
+  responseId: string,
+): Promise<Look> {
   const answer = await upstream.dispatcher.request({
     origin: upstream.origin,
     path: `${upstream.basePath}/v1/responses/${encodeURIComponent(responseId)}`,
@@ -37,24 +45,32 @@ export async function lookAt(upstream: Provider, responseId: string): Promise<Lo
     headersTimeout: BACKGROUND_LOOK_MS_MAX,
     bodyTimeout: BACKGROUND_LOOK_MS_MAX,
   })
-  const { whole, head, tail } = await readAnswer(answer)
+  const read = await readAnswer(answer)
+  const { whole } = read
   const status = answer.statusCode
   if (status === 404) return { kind: 'gone' }
   if (status !== 200) return { kind: 'unknown', status }
-  if (whole === null) return lookAtEnds(head, tail)
+  if (whole === null) return lookAtDense(bodies, read)
   const response = parseJson(whole.toString('utf8'))
   if (!isObject(response)) return { kind: 'unknown', status }
   if (!isTerminal(response.status)) return { kind: 'open' }
   return { kind: 'ended', report: meterResponsesAnswer(whole) }
 }
 
-/** By the ends of a response with too much in it. Its usage, written last, is null until then. */
-function lookAtEnds(head: Buffer, tail: Buffer): Look {
-  const report = meterResponsesEnds(head, tail)
+/**
+ * At a response with too much in it for the event loop: by its ends, and by all of it in a thread
+ * once it has ended. Its usage, written last, is null until then.
+ */
+async function lookAtDense(
+  bodies: Pick<BodyReader, 'meter'>,
+  { head, tail, large }: Omit<Read, 'whole'>,
+): Promise<Look> {
+  const byEnds = meterResponsesEnds(head, tail)
   const { status } = answerHead(head)
-  if (status === null && report === null) return { kind: 'unknown', status: 200 }
+  if (status === null && byEnds === null) return { kind: 'unknown', status: 200 }
   if (status !== null && !isTerminal(status)) return { kind: 'open' }
-  return { kind: 'ended', report: report ?? unknownReport(0) }
+  const report = large === null ? null : await bodies.meter(openaiResponses, large)
+  return { kind: 'ended', report: report ?? byEnds ?? unknownReport(0) }
 }
 
 interface Answer {
@@ -62,14 +78,22 @@ interface Answer {
   readonly headers: IncomingHttpHeaders
 }
 
-/**
- * The body, decoded and less its long strings; whole = null where too much is left. Throws where it
- * breaks off.
- */
-async function readAnswer({ body, headers }: Answer) {
+interface Read {
+  /** Decoded and less its long strings; null = too much is left. */
+  readonly whole: Buffer | null
+  /** All of it, where a thread can read it; null = it is small, or too large. */
+  readonly large: Buffer | null
+  readonly head: Buffer
+  readonly tail: Buffer
+}
+
+/** Throws where the body breaks off. */
+async function readAnswer({ body, headers }: Answer): Promise<Read> {
   const condensed = new Condensed()
   let mayBeRead = true
   const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
+  const large = new Gathered()
+  let parts: Buffer[] = []
   const makeDecoder = decoderOf(headers)
   // Errors of either come out of the loop.
   const plain = makeDecoder ? pipeline(body, makeDecoder(), () => undefined) : body
@@ -77,8 +101,13 @@ async function readAnswer({ body, headers }: Answer) {
     if (!Buffer.isBuffer(part)) continue
     ends.add(part)
     mayBeRead &&= condensed.add(part)
+    parts.push(part)
+    if (ends.size <= LOOP_BYTES_MAX) continue
+    large.add(parts, ends.size)
+    parts = []
   }
-  return { whole: mayBeRead ? condensed.take() : null, head: ends.head(), tail: ends.tail() }
+  const whole = mayBeRead ? condensed.take() : null
+  return { whole, large: large.bytes(), head: ends.head(), tail: ends.tail() }
 }
 
 /**

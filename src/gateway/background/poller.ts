@@ -18,6 +18,7 @@ import type { MeterReport } from '../../protocols/protocol.ts'
 import { unknownReport } from '../answer.ts'
 import { measure, type Measured } from '../measure.ts'
 import type { TokenCounter } from '../context.ts'
+import type { BodyReader } from '../reading/body-reader.ts'
 import type { Running } from '../running.ts'
 import type { Upstreams } from '../upstreams.ts'
 import type { Job, Jobs } from './jobs.ts'
@@ -29,6 +30,7 @@ export interface PollerDeps {
   readonly credits: Pick<Credits, 'adopt' | 'loads'>
   readonly prices: PriceBook
   readonly tokens: TokenCounter
+  readonly bodies: Pick<BodyReader, 'meter'>
   readonly upstreams: () => Upstreams
   readonly clock: Clock
   readonly log: Log
@@ -112,7 +114,7 @@ async function poll(deps: PollerDeps, job: Job, ageMs: number): Promise<boolean>
   if (upstream === undefined) {
     deps.log.error({ request_id: job.holdId, upstream: name }, 'no such upstream to poll')
   } else {
-    const look = await lookAt(upstream, job.responseId)
+    const look = await lookAt(deps.bodies, upstream, job.responseId)
     if (look.kind === 'ended') return settle(deps, job, look.report, isOld)
     if (look.kind === 'gone') return settle(deps, job, NOTHING_KNOWN, isOld)
     if (look.kind === 'unknown') {
