@@ -1,6 +1,5 @@
-import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
-import { startRedis, type RedisServer } from './servers.ts'
+import { freePort, startRedis, type RedisServer } from './servers.ts'
 import { until } from './until.ts'
 
 /** Three masters, the first of them with a replica. */
@@ -11,14 +10,6 @@ export interface RedisCluster {
   /** kill -9 of the first master; its replica takes its slots over. */
   failOver(): Promise<void>
   stop(): Promise<void>
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 const SLOTS: readonly (readonly [number, number])[] = [

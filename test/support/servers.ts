@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import {
   chownSync,
   existsSync,
@@ -135,16 +136,36 @@ export async function postgresServes(url: string): Promise<boolean> {
   }
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * Below the ports that a system gives out by itself (Linux from 32 768, macOS from 49 152), so that
+ * nobody is given one whose server is about to start, or is down for a while; above those that
+ * `fetch` refuses to call.
+ */
+const PORT_MIN = 11_000
+const PORT_MAX = 32_000
+const PORT_TRIES_MAX = 100
+const taken = new Set<number>()
+
+/** A port that was free a moment ago; each once in this process. */
+export async function freePort(): Promise<number> {
+  for (let tries = 1; tries <= PORT_TRIES_MAX; tries += 1) {
+    const port = randomInt(PORT_MIN, PORT_MAX)
+    if (taken.has(port)) continue
+    taken.add(port)
+    if (await isFree(port)) return port
+  }
+  throw new Error('no port is free')
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
+    server.once('error', () => {
+      resolve(false)
+    })
+    server.listen(port, '127.0.0.1', () => {
       server.close(() => {
-        if (address === null || typeof address === 'string') reject(new Error('no port'))
-        else resolve(address.port)
+        resolve(true)
       })
     })
   })
