@@ -25,7 +25,7 @@ async function serveWith(workers: string, env: Record<string, string> = {}): Pro
     env: { WORKERS: workers, ...env },
     config: {
       credits: CREDITS,
-      shutdown_ms: 5_000,
+      shutdown_ms: 600_000, // a test that waits for one signal has nothing under way
       holds: { lease_ms: LEASE_MS, fit_to_balance: false },
       upstreams: {
         fake: { protocol: 'openai', base_url: `${world.upstream.url}/v1`, api_key: 'sk' },

@@ -73,7 +73,7 @@ export async function makeWorld(db: Db, given: MeterSettings = settings()) {
     world.all('billing.meter').flatMap((one) => (one.event_name === eventName ? [one.id] : []))
 
   /** A process that seals and sends; several share a database. */
-  function makeProcess({ db: wrap = (one) => one, timeoutMs = 250 }: Wraps = {}) {
+  function makeProcess({ db: wrap = (one) => one, timeoutMs = 1_000 }: Wraps = {}) {
     return makeReporting({
       db: wrap(db),
       stripe: clientOf(timeoutMs),
