@@ -126,10 +126,17 @@ class StreamSink implements BodySink {
   }
 
   fail(): void {
-    // Half an event before the error would make the client's parser fail: it is dropped.
-    if (this.#tap.terminal) this.#take([], this.#tap.end().final)
     this.#upstreamEnded = true
-    this.#startEnding(this.#tap.terminal ? 'terminal' : 'broken')
+    let how: Ending = 'broken'
+    try {
+      // Half an event before the error would make the client's parser fail: it is dropped.
+      if (this.#tap.terminal) {
+        this.#take([], this.#tap.end().final)
+        how = 'terminal'
+      }
+    } finally {
+      this.#startEnding(how) // or it would keep its place among those that drain for good
+    }
     this.#close()
   }
 

@@ -11,7 +11,7 @@ import { makeHttpSink } from '../../src/gateway/http/sink.ts'
 import { makeStreamSink } from '../../src/gateway/stream.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
-import type { RequestView } from '../../src/protocols/protocol.ts'
+import type { Protocol, RequestView, StreamTap } from '../../src/protocols/protocol.ts'
 import { makeManualClock } from '../ledger/memory-clock.ts'
 import { ask, bookOf, priceOf } from '../pricing/support.ts'
 import { only } from '../support/only.ts'
@@ -59,16 +59,20 @@ function begun() {
 
 type Open = (flow: Flow) => BodySink
 
-function stream(begin: ReturnType<typeof begun>): Open {
+function stream(
+  begin: ReturnType<typeof begun>,
+  onDisconnect: 'abort' | 'drain' = 'abort',
+  protocol: Protocol = openaiChat,
+): Open {
   const query = ask('local', 'llama')
   const view = { ok: true, model: 'llama', stream: true, serviceTier: null, wantsUsageChunk: true }
   const exchange = only<Exchange>({
     ...begin.exchange,
-    ...{ protocol: openaiChat, injectedUsage: false },
+    ...{ protocol, injectedUsage: false },
     view: { ...view, inputText: () => [], inputTokensBeyondText: 0 } as unknown as RequestView,
     target: {
       ...{ query, price: priceOf(prices, query) },
-      upstream: only<Exchange['target']['upstream']>({ name: 'local', onDisconnect: 'abort' }),
+      upstream: only<Exchange['target']['upstream']>({ name: 'local', onDisconnect }),
       bound: { inputTokensMax: 99, outputTokensMax: 999, webSearchesMax: 0, serviceTier: null },
     },
     times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
@@ -114,8 +118,9 @@ function answering(open: Open) {
       return true
     },
   })
+  const faults: string[] = []
   const fault = (error: Error): void => {
-    throw error
+    faults.push(error.message)
   }
   dispatch(
     dispatcher,
@@ -123,6 +128,7 @@ function answering(open: Open) {
     { open: (_status, _headers, flow) => open(flow), refused: fault, faulty: fault, broken: fault },
   )
   return {
+    faults,
     head: () => handler.onResponseStart?.(controller, 200, EVENTS),
     data: (text: string) => handler.onResponseData?.(controller, Buffer.from(text)),
     end: () => handler.onResponseEnd?.(controller, {}),
@@ -175,4 +181,40 @@ describe('a client that leaves while bytes wait that were read from the upstream
     await until(() => begin.finals.length > 0)
     expect(begin.finals).toMatchObject([{ draft: { usage: { response_bytes: TEXT.length } } }])
   })
+})
+
+describe('a stream that is read on for nobody', () => {
+  const broken = (): never => {
+    throw new Error('a fault of ours')
+  }
+  const tap = openaiChat.makeStreamTap(only<RequestView>({}), {
+    stripUsageChunk: false,
+    isOwnType: true,
+  })
+  const faulty: StreamTap = {
+    push: broken,
+    end: broken,
+    terminal: true,
+    report: () => tap.report(),
+  }
+  const protocol = { ...openaiChat, makeStreamTap: () => faulty }
+
+  it.each(['left', 'stayed'])(
+    'gives its place back, whatever its end comes to: its client %s',
+    async (how) => {
+      const begin = begun()
+      const from = answering(stream(begin, 'drain', protocol))
+      from.head()
+      await new Promise(setImmediate)
+      if (how === 'left') begin.out.destroy()
+      await until(() => begin.deps.drains.count === (how === 'left' ? 1 : 0))
+      from.data(TEXT)
+      await until(() => from.faults.length > 1)
+      begin.out.destroy() // as what owns such a fault does
+      await until(() => begin.out.closed)
+      await new Promise(setImmediate)
+      expect(from.faults).toEqual(['a fault of ours', 'a fault of ours'])
+      expect(begin.deps.drains.count).toBe(0)
+    },
+  )
 })
