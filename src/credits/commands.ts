@@ -105,6 +105,10 @@ export type SettleReply =
   | { readonly kind: 'gone' | 'late' }
   | Stale
 
+export interface Release extends HoldRef {
+  /** Its request begins anew on another hold, which counts in requests per minute in its place. */
+  readonly isUncounted?: boolean
+}
 export type ReleaseReply = { readonly kind: 'ok' } | Stale
 
 export interface Recover extends HoldRef {
@@ -211,7 +215,7 @@ export interface CreditEngine {
   reserve(command: Reserve): Promise<ReserveReply>
   renew(command: Renew): Promise<RenewReply>
   settle(command: Settle): Promise<SettleReply>
-  release(command: HoldRef): Promise<ReleaseReply>
+  release(command: Release): Promise<ReleaseReply>
   recover(command: Recover): Promise<RecoverReply>
   clear(command: Clear): Promise<ClearReply>
   beginAccount(accountId: string): Promise<LoadToken>

@@ -56,9 +56,10 @@ export interface OpenHold {
   settle(final: SettleFinal): Promise<Settled>
   /**
    * Ends the hold without a charge. Never throws. false = not confirmed: what the hold sets aside,
-   * and its progress, may stand until its lease ends.
+   * and its progress, may stand until its lease ends. `isUncounted`: its request begins anew on
+   * another hold, which counts in requests per minute in its place.
    */
-  release(): Promise<boolean>
+  release(isUncounted?: boolean): Promise<boolean>
   /**
    * This process renews it no longer: whoever goes on with it must, before its lease ends. Resolves
    * when no renewal is under way.

@@ -9,7 +9,7 @@ import type { PostingLedger } from '../ledger/ledger.ts'
 import type { Poster } from '../ledger/poster.ts'
 import { makeChanges, type Changes } from './changes.ts'
 import { makeClearing, type Clearing } from './clearing.ts'
-import type { CreditEngine, HoldRef } from './commands.ts'
+import type { CreditEngine, Release } from './commands.ts'
 import { makeEngineTime } from './engine-time.ts'
 import type { HoldRequest, Holds, LentHold, OpenHold, Settled } from './holds.ts'
 import { makeLoads, type LoadReason, type Loads } from './load.ts'
@@ -183,10 +183,10 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
       // What was used is charged, also after a release; once.
       return (settled ??= settle(parts, hold, final))
     },
-    async release() {
+    async release(isUncounted = false) {
       end()
       if (settled !== null || released !== null) isSecond('released')
-      if (settled === null) released ??= releaseRenewed(parts, hold)
+      if (settled === null) released ??= releaseRenewed(parts, hold, isUncounted)
       return released ?? false
     },
     async handOver() {
@@ -208,13 +208,17 @@ async function freshened(
   return !hold.lost && isFresh()
 }
 
-async function releaseRenewed(parts: Parts, hold: Renewable): Promise<boolean> {
+async function releaseRenewed(
+  parts: Parts,
+  hold: Renewable,
+  isUncounted: boolean,
+): Promise<boolean> {
   await hold.renewing // one that came after the release would put the hold back
-  return release(parts, hold.ref)
+  return release(parts, { ...hold.ref, isUncounted })
 }
 
 /** Releases, or leaves it to the lease (false). */
-async function release(parts: Parts, ref: HoldRef): Promise<boolean> {
+async function release(parts: Parts, ref: Release): Promise<boolean> {
   const { engine, loads, log } = parts
   for (let round = 1; round <= COMMAND_TRIES_MAX; round++) {
     try {

@@ -48,7 +48,7 @@ export interface Commands {
   reserve: { input: c.Reserve; reply: c.ReserveReply }
   renew: { input: c.Renew; reply: c.RenewReply }
   settle: { input: c.Settle; reply: c.SettleReply }
-  release: { input: c.HoldRef; reply: c.ReleaseReply }
+  release: { input: c.Release; reply: c.ReleaseReply }
   recover: { input: c.Recover; reply: c.RecoverReply }
   clear: { input: c.Clear; reply: c.ClearReply }
   'begin-account': { input: BeginAccount; reply: c.LoadToken }

@@ -208,7 +208,7 @@ async function startWhole(
   exchange: Exchange,
   exactly: () => Promise<Arrival | Refusal>,
 ): Promise<boolean> {
-  await release(deps, exchange)
+  await release(deps, exchange, true)
   const whole = await exactly()
   if (!('code' in whole)) return start(deps, { ...whole, id: deps.ids.uuid() }, exchange.ended)
   refuseWith(deps, exchange, whole)

@@ -82,12 +82,16 @@ export function settle(
   return measured instanceof Promise ? measured.then(charge) : charge(measured)
 }
 
-/** Ends a request that is not charged: hold and idempotency key are free again. Never rejects. */
+/**
+ * Ends a request that is not charged: hold and idempotency key are free again. `isUncounted`: it
+ * begins anew by all of its body, and counts then. Never rejects.
+ */
 export async function release(
   deps: GatewayDeps,
   exchange: Pick<Exchange, 'id' | 'hold' | 'claim'>,
+  isUncounted = false,
 ): Promise<void> {
-  await exchange.hold.release()
+  await exchange.hold.release(isUncounted)
   await exchange.claim?.free()
   deps.log.debug({ request_id: exchange.id }, 'released without a charge')
 }

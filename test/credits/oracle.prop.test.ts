@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { micros } from '../../src/kernel/money.ts'
-import type { BudgetPeriod, KeySnapshot } from '../../src/ledger/ledger.ts'
+import type { AccountSnapshot, BudgetPeriod, KeySnapshot } from '../../src/ledger/ledger.ts'
 import { startTwins, TwinAccount, type Twins } from './twins.ts'
 
 /**
@@ -162,8 +162,8 @@ const settle = fc
     })
   })
 
-const release = fc.record({ hold }).map((r): Op => async (world) => {
-  await world.both('release', ref(world, r.hold))
+const release = fc.record({ hold, isUncounted: fc.boolean() }).map((r): Op => async (world) => {
+  await world.both('release', { ...ref(world, r.hold), isUncounted: r.isUncounted })
 })
 
 /** Recovers with the deadline as it stands, or with another one. */
@@ -370,11 +370,15 @@ test('scripts and embedded engine agree on every sequence of commands', async ()
   )
 }, 240_000)
 
-test('rates go on filling after the clock went back, from then on', async () => {
-  const world = new World()
+/** Who asks through a key with these limits, in an account with those. */
+async function limited(
+  world: World,
+  ofKey: Pick<KeySnapshot, 'requestsPerMinute'>,
+  ofAccount: Pick<AccountSnapshot, 'requestsPerMinute' | 'tokensPerMinute'>,
+) {
   const { account: accountId } = world
-  const limits = { requestsPerMinute: 2, tokensPerMinute: 60, maxConcurrency: null }
-  const facts = { ...limits, version: 1, changeSeq: 0 } as const
+  const none = { requestsPerMinute: null, tokensPerMinute: null, maxConcurrency: null }
+  const facts = { accountId, ...none, version: 1, changeSeq: 0, status: 'active' } as const
   await world.incarnation(1)
   await world.time(START_MS)
   await beginAccount(world)
@@ -382,27 +386,33 @@ test('rates go on filling after the clock went back, from then on', async () => 
     accountId,
     token: world.tokens.get('account') ?? '',
     snapshot: {
-      ...{ accountId, postedMicros: micros(1_000), creditLimitMicros: micros(0) },
-      ...{ ...facts, status: 'active', requestsPerMinute: null },
+      ...{ ...facts, postedMicros: micros(1_000), creditLimitMicros: micros(0) },
+      ...ofAccount,
     },
   })
   await beginKey('limited')(world)
   await world.both('load-key', {
     ...{ accountId, keyId: 'limited', token: world.tokens.get('limited') ?? '' },
     snapshot: {
-      ...{ ...facts, accountId, keyId: 'limited', status: 'active', expiresAtMs: null },
+      ...{ ...facts, keyId: 'limited', expiresAtMs: null, lastDay: 0 },
       ...{ budgetMicros: null, budgetPeriod: null, periodStartDay: 0, spendMicros: micros(0) },
-      lastDay: 0,
-      tokensPerMinute: null,
+      ...ofKey,
     },
   })
-  const ask = async (holdId: string, tokens = 1) => {
+  return async (holdId: string, tokens = 1) => {
     const ref = { accountId, keyId: 'limited', holdId, wantMicros: micros(1) }
     const rest = { leastMicros: micros(1), fitShares: 1, keySeq: 0, leaseMs: 30_000, owner: 'one' }
     return world.both('reserve', { ...ref, ...rest, tokens, notAfterMs: world.nowMs })
   }
-  const rate = (limit: string, of: string, retryAfterMs: number) =>
-    ({ kind: 'rate', limit, of, retryAfterMs }) as const
+}
+
+const rate = (limit: string, of: string, retryAfterMs: number) =>
+  ({ kind: 'rate', limit, of, retryAfterMs }) as const
+
+test('rates go on filling after the clock went back, from then on', async () => {
+  const world = new World()
+  const ofAccount = { requestsPerMinute: null, tokensPerMinute: 60 }
+  const ask = await limited(world, { requestsPerMinute: 2 }, ofAccount)
   expect([await ask('h1', 60), await ask('h2', 0)]).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
   await world.time(START_MS - 3_600_000)
   expect(await ask('h3')).toEqual(rate('requests', 'key', 30_000))
@@ -412,4 +422,25 @@ test('rates go on filling after the clock went back, from then on', async () => 
   expect(await ask('h3', 31)).toEqual(rate('tokens', 'account', 1_000))
   expect(await ask('h3', 30)).toMatchObject({ kind: 'ok' })
   expect(await ask('h4')).toEqual(rate('requests', 'key', 30_000))
+})
+
+test.each(['key', 'account'])('a request is given back once, of the %s', async (of) => {
+  const world = new World()
+  const per = (whose: string) => ({ requestsPerMinute: of === whose ? 1 : null })
+  const ask = await limited(world, per('key'), { ...per('account'), tokensPerMinute: null })
+  const release = (hold: string, isUncounted: boolean) =>
+    world.both('release', { accountId: world.account, keyId: 'limited', holdId: hold, isUncounted })
+  expect(await ask('h1')).toMatchObject({ kind: 'ok' })
+  await release('h1', true)
+  await release('h1', true)
+  expect(await ask('h2')).toMatchObject({ kind: 'ok' })
+  expect(await ask('h3')).toEqual(rate('requests', of, 60_000))
+  await release('h2', false)
+  expect(await ask('h3')).toEqual(rate('requests', of, 60_000))
+  await world.time(world.nowMs + 60_000)
+  expect(await ask('h3')).toMatchObject({ kind: 'ok' })
+  await world.time(world.nowMs + 60_000)
+  await release('h3', true) // and never more than a full minute
+  expect(await ask('h4')).toMatchObject({ kind: 'ok' })
+  expect(await ask('h5')).toEqual(rate('requests', of, 60_000))
 })

@@ -158,6 +158,22 @@ describe('a large sound whose model comes before it', () => {
     expect(await chargedRequests(world, customer)).toEqual([idOf(headers)])
   })
 
+  it('counts once as a request where it starts anew', async () => {
+    const { model } = await prepare('gpt-transcribe')
+    answering(model, { text: 'Otters.', usage: { type: 'tokens', input_tokens: 1 } })
+    const customer = await world.customer(String(GRANT), { rate: { requests_per_minute: 1 } })
+    const body = form(['model', model], ['file', SOUND], ['prompt', 'x'.repeat(150_000)])
+    const { out, answer } = send(customer.apiKey, body.length)
+    out.write(body.subarray(0, 2 * MB))
+    const arriving = await world.upstream.arriving(model)
+    out.end(body.subarray(2 * MB))
+    expect(await answer).toMatchObject({ status: 200 })
+    expect(arriving.isCut()).toBe(true)
+    const next = send(customer.apiKey, null)
+    next.out.end(form(['model', model], ['file', mp3(1_000)]))
+    expect(await next.answer).toMatchObject({ status: 429 })
+  })
+
   it('is cut where the client leaves: nothing is charged, and nothing of it is kept', async () => {
     const { customer, model } = await prepare()
     const body = form(['model', model], ['file', SOUND])

@@ -36,3 +36,8 @@ export function correct(bucket: Bucket, by: number): void {
   const most = full(bucket.limit)
   bucket.level = Math.max(-most, Math.min(most, bucket.level + by * UNIT))
 }
+
+/** Gives a request back. */
+export function uncount(bucket: Bucket | null | undefined): void {
+  if (bucket) bucket.level = Math.min(full(bucket.limit), bucket.level + UNIT)
+}

@@ -1,5 +1,6 @@
 import { micros } from '../../kernel/money.ts'
 import type * as c from '../commands.ts'
+import { uncount } from './bucket.ts'
 import { moveKey } from './key.ts'
 import { loaded, loadedKey, putHold, type State } from './state.ts'
 
@@ -64,7 +65,7 @@ export function settle(state: State, command: c.Settle, inc: number): c.SettleRe
 }
 
 /** Counterpart of release.lua. Source: design §3. */
-export function release(state: State, command: c.HoldRef, inc: number): c.ReleaseReply {
+export function release(state: State, command: c.Release, inc: number): c.ReleaseReply {
   const place = loaded(state, command.accountId, inc)
   if (place === null) return STALE
   const { account, facts } = place
@@ -74,6 +75,9 @@ export function release(state: State, command: c.HoldRef, inc: number): c.Releas
   facts.held -= hold.micros
   const back = { spend: -hold.micros, held: -hold.micros, open: -1, back: hold.tokens, used: 0 }
   moveKey(account, hold, inc, back)
+  if (command.isUncounted === true) {
+    for (const limits of [facts, loadedKey(account, hold.keyId, inc)]) uncount(limits?.requests)
+  }
   account.holds.delete(command.holdId)
   return { kind: 'ok' }
 }

@@ -40,7 +40,7 @@ export const renew: Codec<'renew'> = {
 export const release: Codec<'release'> = {
   script: 'release',
   keys: holdKeys,
-  args: (ref) => [ref.holdId, dueMember(ref)],
+  args: (r) => [r.holdId, dueMember(r), r.isUncounted === true ? 1 : 0],
   decode: (raw) => {
     const reply = readReply(raw)
     const kind = oneOf(['ok', 'stale'], reply.text(0))
