@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Customer } from '../support/admin.ts'
@@ -87,7 +88,13 @@ describe('a stored response', () => {
       expect(headers.authorization).toBe('Bearer sk-operator-openai')
       expect(JSON.stringify(headers)).not.toContain(customer.apiKey)
     }
-    await expect(client.responses.retrieve(id)).rejects.toMatchObject({ status: 404 })
+    // Its id is removed behind the answer.
+    const gone = { status: 404 }
+    await until(() =>
+      expect(client.responses.retrieve(id))
+        .rejects.toMatchObject(gone)
+        .then(() => true),
+    )
     await expectSpent(world, customer, 100, cost.micros)
   })
 
@@ -155,6 +162,23 @@ describe('a stored response', () => {
     const answer = await call(customer, 'GET', `${PATH}/${id}?stream=true&starting_after=4`)
     expect(answer.headers.get('content-type')).toMatch(/event-stream/)
     expect(await answer.text()).toContain('?stream=true&starting_after=4')
+  })
+
+  it('is read no further when its reader has left, also before it was answered', async () => {
+    const { customer } = await person()
+    const { id } = await stored(customer)
+    world.upstream.on('', () => undefined)
+    const leaving = new AbortController()
+    const reading = fetch(`${world.gateway.url}${PATH}/${id}?stream=true`, {
+      headers: { authorization: `Bearer ${customer.apiKey}` },
+      signal: leaving.signal,
+    })
+    const seen = await until(() => world.upstream.all.find((one) => one.path.includes(id)))
+    leaving.abort()
+    await expect(reading).rejects.toThrow()
+    await delay(100) // for the gateway to hear of it
+    openStream(seen, ['event: response.created\ndata: {}\n\n']) // and goes on for ever
+    await until(() => seen.cut)
   })
 
   it('passes on what the provider says, but not about the operator', async () => {
