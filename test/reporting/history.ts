@@ -153,7 +153,10 @@ export async function startHistory(world: MeterWorld, price: string) {
         return resend()
       case 'plan':
         plan = one.plan
-        await db.query('UPDATE accounts SET meter_plan = $2 WHERE id = $1', [id, plan])
+        await db.query(
+          'UPDATE accounts SET meter_plan = $2, change_seq = change_seq + 1 WHERE id = $1',
+          [id, plan],
+        )
         return
       case 'customer gone':
         isGone = true
