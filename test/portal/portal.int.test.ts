@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
+import { until } from '../support/until.ts'
 
 let world: World
 beforeAll(async () => {
@@ -102,6 +103,11 @@ describe('the operator', () => {
     await settle(3_000_000)
     expect((await world.admin('GET', `/receipts/${holdId}`)).body).toMatchObject({
       status: 'posted',
+    })
+    // Until it is cleared from Redis, what is free is less by the charge.
+    await until(async () => {
+      const view = await world.engine.viewAccount(customer.accountId)
+      return view?.holds.length === 0
     })
     const path = `/receipts/${holdId}/reverse`
     const first = await world.admin('POST', path, { reason: 'bad answer' })
