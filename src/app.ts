@@ -52,7 +52,7 @@ export interface AppOptions {
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
-  readonly control: Pick<Control, 'metrics' | 'shows'>
+  readonly control: Pick<Control, 'metrics' | 'shows' | 'unheard'>
   readonly migrates: Starting['migrates']
 }
 

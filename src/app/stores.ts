@@ -14,6 +14,7 @@ import type { Db } from '../store/db.ts'
 import { openPglite } from '../store/pglite.ts'
 import { openPostgres } from '../store/postgres.ts'
 import { openRedisNodes, type RedisNodes } from '../store/redis-nodes.ts'
+import type { Control } from './workers/worker.ts'
 
 /** The two stores: Postgres or PGlite, Redis or the embedded engine. */
 export interface Stores {
@@ -31,15 +32,18 @@ export interface StoreOptions {
   readonly clock: Clock
   readonly ids: Ids
   readonly log: Log
+  /** How the embedded database is opened. Absent = at once. */
+  readonly control?: Pick<Control, 'unheard'>
 }
 
 export async function openDatabase(options: StoreOptions): Promise<Db> {
   const { databaseUrl } = options.environment
-  const { log, dataDir } = options
+  const { log, dataDir, control } = options
   if (databaseUrl !== null)
     return openPostgres({ url: databaseUrl, poolMax: POSTGRES_POOL_MAX, log })
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  return openPglite({ dir: dataDir })
+  const open = (): Promise<Db> => openPglite({ dir: dataDir })
+  return control === undefined ? open() : control.unheard(open)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { PGlite, type PGliteOptions, type Transaction } from '@electric-sql/pglite'
 import type { Db, Param, Row, Tx } from './db.ts'
@@ -19,12 +19,25 @@ export type PgliteOptions =
 export async function openPglite(options: PgliteOptions): Promise<Db> {
   const unlock = 'dir' in options ? lock(options.dir) : () => undefined
   try {
-    const dataDir = 'dir' in options ? join(options.dir, 'postgres') : 'memory://'
+    const dataDir = 'dir' in options ? await madeIn(options.dir) : 'memory://'
     return makeDb(await PGlite.create({ dataDir, ...COMMON }), unlock)
   } catch (error) {
     unlock()
     throw error
   }
+}
+
+/**
+ * Where the database of an owned directory is, made where there is none. It gets its name when it
+ * is whole: of one that was cut off while its files came PGlite would take what is there.
+ */
+async function madeIn(dir: string): Promise<string> {
+  const [whole, draft] = [join(dir, 'postgres'), join(dir, 'postgres.new')]
+  if (existsSync(join(whole, 'PG_VERSION'))) return whole
+  for (const part of [whole, draft]) rmSync(part, { recursive: true, force: true })
+  await (await PGlite.create({ dataDir: draft })).close()
+  renameSync(draft, whole)
+  return whole
 }
 
 function lock(dir: string): () => void {

@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { emptyDatabase } from '../store/databases.ts'
+import { startGateway } from '../support/gateway.ts'
 import { redisUrl } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 
@@ -88,3 +90,29 @@ describe.each([{}, { WORKERS: '2' }])('a stop while it starts, with %j', (env) =
     expect(rows).toEqual([{ name: '0001-core' }])
   })
 })
+
+/** A signal that nobody listens to ends a process sooner; making a database takes many seconds. */
+const SOON_MS = 2_500
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  'a %s while the embedded database is made ends it at once, and it starts again',
+  async (signal) => {
+    const { PATH, NODE_COMPILE_CACHE } = process.env
+    const child = spawn(process.execPath, [MAIN, 'serve'], {
+      cwd: dir,
+      env: { PATH, NODE_COMPILE_CACHE, HOME: dir, PORT: '0' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    started.push(child)
+    const made = ['postgres', 'postgres.new'].map((name) => join(dir, '.farebox', name))
+    await until(() => made.some((each) => existsSync(each)))
+    await sleep(1_000) // well amid its making: a stop is as soon at any other moment
+    const sinceMs = performance.now()
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
+    expect(performance.now() - sinceMs).toBeLessThan(SOON_MS)
+    const gateway = await startGateway({ dir })
+    expect(await gateway.end()).toBe(0)
+  },
+)

@@ -8,6 +8,11 @@ export interface Control {
   /** In the place of the listener before. */
   onStop(listener: () => void): void
   onReload(listener: () => void): void
+  /**
+   * Does what keeps the event loop busy for seconds, in which no listener would be called, and may
+   * be cut off anywhere: a signal ends the process at once.
+   */
+  unheard<T>(work: () => Promise<T>): Promise<T>
   /** Where this process's metrics are had from. */
   shows(own: () => Promise<string>): void
   /** The metrics of all processes. */
@@ -20,12 +25,20 @@ export interface Control {
 export function signalControl(): Control {
   let own: () => Promise<string> = () => Promise.resolve('')
   let stop = (): void => undefined
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      stop()
-    })
+  const heard = (): void => {
+    stop()
   }
+  const signals = ['SIGTERM', 'SIGINT'] as const
+  for (const signal of signals) process.on(signal, heard)
   return {
+    async unheard(work) {
+      for (const signal of signals) process.off(signal, heard)
+      try {
+        return await work()
+      } finally {
+        for (const signal of signals) process.on(signal, heard)
+      }
+    },
     shows(given) {
       own = given
     },
@@ -86,6 +99,7 @@ export function workerControl(clock: Clock): Control {
     onReload(listener) {
       listeners.reload = listener
     },
+    unheard: (work) => work(), // its supervisor kills it in the end
     async metrics() {
       asked += 1
       const id = asked
