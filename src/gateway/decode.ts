@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import type { BodySink, Flow } from './forward.ts'
+import { faultOf, type BodySink, type Flow } from './forward.ts'
 
 const DECODERS: Readonly<Record<string, () => Transform>> = {
   gzip: () => zlib.createGunzip(),
@@ -15,27 +15,34 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
 export const decoderOf = (headers: IncomingHttpHeaders): (() => Transform) | null =>
   DECODERS[headers['content-encoding']?.trim().toLowerCase() ?? ''] ?? null
 
-/** Work that the decoder sets off: nobody else would take a fault of the sink. */
-const orTell =
-  (tell: (fault: Error) => void) =>
-  (work: () => void): void => {
-    try {
-      work()
-    } catch (error) {
-      tell(error instanceof Error ? error : new Error('decoded answer'))
-    }
+function caught(work: () => void, take: (fault: Error) => void): void {
+  try {
+    work()
+  } catch (error) {
+    take(faultOf(error))
   }
+}
+
+/** Who hears of faults of ours, as of those amid other answers. */
+interface Tell {
+  /** One in the sink, whose `fail` is told of it next. */
+  readonly faulty: (fault: Error) => void
+  /** One where no sink takes it. */
+  readonly broken: (fault: Error) => void
+}
 
 /**
  * Decodes an answer that comes compressed although `identity` was asked for: the meter reads what
  * the client gets, and that is the plain body, without its content-encoding. Never more than one
  * chunk is decoded ahead of who takes it, so a bomb grows no buffer but its own. A body that ends
- * too early or is no such encoding broke off.
+ * too early or is no such encoding broke off. `tell` hears of faults in the sink that the decoder's
+ * events set off: nobody else would take them.
  */
 export function decoding(
   makeDecoder: () => Transform,
   flow: Flow,
   makeSink: (flow: Flow) => BodySink,
+  tell: Tell,
 ): BodySink {
   const decoder = makeDecoder()
   let isOver = false
@@ -49,18 +56,23 @@ export function decoding(
     },
     abort: flow.abort,
   })
-  const breakOff = (error: Error): void => {
+  const fail = (error: Error): void => {
+    if (isOver) return
     isOver = true
     decoder.destroy()
     flow.abort()
-    sink.fail(error)
+    caught(() => {
+      sink.fail(error)
+    }, tell.broken)
   }
-  const fail = (error: Error): void => {
-    if (!isOver) breakOff(error)
-  }
-  const safely = orTell(breakOff)
-  decoder.on('data', (chunk: Buffer) => {
+  const safely = (work: () => void): void => {
     if (isOver) return
+    caught(work, (fault) => {
+      tell.faulty(fault)
+      fail(fault)
+    })
+  }
+  decoder.on('data', (chunk: Buffer) => {
     safely(() => {
       sink.data(chunk)
     })
@@ -68,10 +80,9 @@ export function decoding(
   decoder.on('drain', flow.resume)
   decoder.on('error', fail)
   decoder.on('end', () => {
-    if (isOver) return
-    isOver = true
     safely(() => {
       sink.end()
+      isOver = true
     })
   })
   return {

@@ -65,7 +65,9 @@ function unrepeated(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   return headers
 }
 
-const faultOf = (error: unknown): Error => (error instanceof Error ? error : new Error('answer'))
+/** What was thrown, as an error. */
+export const faultOf = (error: unknown): Error =>
+  error instanceof Error ? error : new Error('answer')
 
 const noSink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 

@@ -20,7 +20,7 @@ import type { IdempotencyClaim } from './idempotency.ts'
 import { sendRefusal, sendReplay } from './reply.ts'
 import { isForItsNeed, reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
-import { own, release, type Charged } from './settle.ts'
+import { fail, own, release, tellFault, type Charged } from './settle.ts'
 import { makeStreamSink } from './stream.ts'
 import { isStreamType } from './stream-type.ts'
 
@@ -229,7 +229,15 @@ function chooseSink(
   const plain = makeDecoder === null ? headers : { ...headers, 'content-encoding': undefined }
   const make = sinkMaker(exchange, status, headers)
   const makeSink = (steered: Flow): BodySink => make(deps, exchange, status, plain, steered, done)
-  const sink = makeDecoder === null ? makeSink(flow) : decoding(makeDecoder, flow, makeSink)
+  const sink =
+    makeDecoder === null
+      ? makeSink(flow)
+      : decoding(makeDecoder, flow, makeSink, {
+          faulty: tellFault(deps, exchange.id),
+          broken: (fault) => {
+            fail(deps, exchange, fault)
+          },
+        })
   return boundedOnceLeft(deps.clock, exchange.out, flow, sink)
 }
 

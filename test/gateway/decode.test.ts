@@ -3,7 +3,7 @@ import zlib from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decoderOf, decoding } from '../../src/gateway/decode.ts'
-import type { Flow } from '../../src/gateway/forward.ts'
+import type { BodySink, Flow } from '../../src/gateway/forward.ts'
 import { until } from '../support/until.ts'
 
 const ENCODERS: Readonly<Record<string, (plain: Buffer) => Buffer>> = {
@@ -12,6 +12,11 @@ const ENCODERS: Readonly<Record<string, (plain: Buffer) => Buffer>> = {
   br: (plain) => zlib.brotliCompressSync(plain),
   zstd: (plain) => zlib.zstdCompressSync(plain),
 }
+
+const unexpected = (fault: Error): void => {
+  throw fault
+}
+const NO_FAULTS = { faulty: unexpected, broken: unexpected }
 
 /** A sink that keeps what it is given, behind a decoder. */
 function open(encoding: string, onData: (flow: Flow) => void = () => undefined) {
@@ -29,7 +34,7 @@ function open(encoding: string, onData: (flow: Flow) => void = () => undefined) 
       seen.aborted += 1
     },
   }
-  const sink = decoding(makeDecoder, flow, (inner) => ({
+  const makeSink = (inner: Flow): BodySink => ({
     data(chunk) {
       seen.bytes += chunk.length
       seen.parts.push(chunk)
@@ -41,12 +46,16 @@ function open(encoding: string, onData: (flow: Flow) => void = () => undefined) 
     fail: () => {
       seen.failed += 1
     },
-  }))
-  return { sink, seen }
+  })
+  return { sink: decoding(makeDecoder, flow, makeSink, NO_FAULTS), seen }
 }
 
 describe('an answer that comes compressed', () => {
-  it.each(['data', 'end'] as const)('breaks off where its sink breaks at its %s', async (at) => {
+  /** What is told of a sink that breaks, behind a decoder that is given a whole body. */
+  async function toldOf(
+    parts: Partial<BodySink>,
+    body = zlib.gzipSync(randomBytes(100)),
+  ): Promise<string[]> {
     const makeDecoder = decoderOf({ 'content-encoding': 'gzip' })
     if (makeDecoder === null) throw new Error('gzip')
     const heard: string[] = []
@@ -54,17 +63,38 @@ describe('an answer that comes compressed', () => {
     const plain = {
       data: () => undefined,
       end: () => undefined,
-      fail: (error: Error) => void heard.push(error.message),
+      fail: (error: Error) => void heard.push(`failed: ${error.message}`),
     }
-    const broken = (): never => {
-      throw new Error(`broken ${at}`)
-    }
-    const sink = decoding(makeDecoder, flow, () => ({ ...plain, [at]: broken }))
-    sink.data(zlib.gzipSync(randomBytes(100)))
+    const sink = decoding(makeDecoder, flow, () => ({ ...plain, ...parts }), {
+      faulty: (fault) => heard.push(`faulty: ${fault.message}`),
+      broken: (fault) => heard.push(`broken: ${fault.message}`),
+    })
+    sink.data(body)
     sink.end()
-    await until(() => heard.length > 0)
+    await until(() => heard.some((each) => !each.startsWith('faulty')))
     sink.fail(new Error('too late'))
-    expect(heard).toEqual([`broken ${at}`])
+    return heard
+  }
+  const throwing = (what: string) => (): never => {
+    throw new Error(what)
+  }
+
+  it.each(['data', 'end'] as const)(
+    'breaks off where its sink breaks at its %s, and tells it once',
+    async (at) => {
+      const heard = await toldOf({ [at]: throwing(at) })
+      expect(heard).toEqual([`faulty: ${at}`, `failed: ${at}`])
+    },
+  )
+
+  it('ends its request where its sink cannot even fail', async () => {
+    const heard = await toldOf({ data: throwing('data'), fail: throwing('fail') })
+    expect(heard).toEqual(['faulty: data', 'broken: fail'])
+  })
+
+  it('ends its request where its sink cannot fail of what is no such encoding', async () => {
+    const heard = await toldOf({ fail: throwing('fail') }, Buffer.from('plain'))
+    expect(heard).toEqual(['broken: fail'])
   })
 
   it.each(Object.keys(ENCODERS))('is read plain, wherever it is cut: %s', async (encoding) => {

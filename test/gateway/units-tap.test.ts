@@ -3,12 +3,14 @@ import zlib from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import type { Flow } from '../../src/gateway/forward.ts'
+import { Gathered } from '../../src/gateway/gathered.ts'
 import { makeGates } from '../../src/gateway/http/gates.ts'
 import { makeUnitsTap } from '../../src/gateway/http/units-tap.ts'
 import { makeBodyReader } from '../../src/gateway/reading/body-reader.ts'
 import { LOOP_BYTES_MAX } from '../../src/kernel/limits-body.ts'
 import { ANSWER_METER_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import type { Log } from '../../src/kernel/log.ts'
 import { withoutMemory } from '../support/memory.ts'
 
 const reader = makeBodyReader({ clock: systemClock })
@@ -38,10 +40,18 @@ function flowOf(): Flow & { paused: boolean; pauses: number } {
   return flow
 }
 
+const told: string[] = []
+const error: Log['error'] = ({ request_id, error }, message) =>
+  told.push([request_id, message, error].join('; '))
+const deps = { bodies: reader, log: { error } }
+afterEach(() => {
+  expect(told.splice(0)).toEqual([])
+})
+
 function open(type: string, encoding?: string, flow: Flow = flowOf()) {
   const source = { kind: 'json' as const, path: ['n'] }
   const coded = encoding === undefined ? {} : { 'content-encoding': encoding }
-  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow, reader)
+  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow, deps, 'one')
 }
 
 const pieces = (whole: Buffer, bytes: number): Buffer[] =>
@@ -85,6 +95,21 @@ describe.each(Object.keys(ENCODERS))('units of an answer that comes as %s', (enc
   })
 })
 
+it('a fault of ours in what is decoded is told, and leaves the rest unread', async () => {
+  vi.spyOn(Gathered.prototype, 'add').mockImplementation(() => {
+    throw new Error('a fault of ours')
+  })
+  const tap = open('application/json', 'gzip')
+  const filling = randomBytes(LOOP_BYTES_MAX).toString('hex')
+  tap.data(zlib.gzipSync(JSON.stringify({ filling, n: 4 })))
+  const named = await tap.end(true)
+  vi.restoreAllMocks()
+  expect(named).toEqual(UNREAD)
+  expect(told.splice(0)).toEqual([
+    'one; units of an answer could not be read; Error: a fault of ours',
+  ])
+})
+
 it('a bomb is read no further than an answer may be large, and holds nothing up for good', async () => {
   const flow = flowOf()
   const tap = open('application/json', 'gzip', flow)
@@ -100,7 +125,7 @@ it('an encoding that is not known is not read, nor is what is not asked for', as
   const tap = open('application/json', 'compress')
   tap.data(Buffer.from('{"n":4}'))
   expect(await tap.end(true)).toEqual({ named: 4, isSure: true }) // it was none after all
-  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf(), reader)
+  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf(), deps, 'one')
   none.data(Buffer.from('anything'))
   expect(await none.end(false)).toEqual({ named: 0, isSure: true })
 })

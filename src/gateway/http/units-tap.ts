@@ -1,11 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Transform } from 'node:stream'
 import { LOOP_BYTES_MAX } from '../../kernel/limits-body.ts'
+import { describeError, type Log } from '../../kernel/log.ts'
 import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits.ts'
 import { DECODED_EVENTS_BYTES_MAX } from '../../kernel/limits-media.ts'
 import { makeSseSplitter } from '../../protocols/sse.ts'
 import { decoderOf } from '../decode.ts'
-import type { Flow } from '../forward.ts'
+import { faultOf, type Flow } from '../forward.ts'
 import { Gathered } from '../gathered.ts'
 import { isHeavy, type BodyReader } from '../reading/body-reader.ts'
 import { countAt, countOf, type JsonPath, type UnitsSource } from './units.ts'
@@ -122,9 +123,15 @@ const asItIs = (tap: PlainTap): UnitsTap => ({
 /**
  * Reads what comes compressed, beside the bytes that pass as they came. The answer waits for the
  * decoder, so that no more than a chunk waits in it; past `bytesMax` of plain bytes, or where they
- * are no such encoding, the rest is not read.
+ * are no such encoding, the rest is not read; nor after a fault of ours, which `tell` hears of.
  */
-function decodedTap(tap: PlainTap, decoder: Transform, bytesMax: number, flow: Flow): UnitsTap {
+function decodedTap(
+  tap: PlainTap,
+  decoder: Transform,
+  bytesMax: number,
+  flow: Flow,
+  tell: (fault: Error) => void,
+): UnitsTap {
   let bytes = 0
   let isEmpty = true
   let isOver = false
@@ -139,11 +146,19 @@ function decodedTap(tap: PlainTap, decoder: Transform, bytesMax: number, flow: F
     flow.resume()
     tellEnd(isRead)
   }
+  const read = (chunk: Buffer): void => {
+    try {
+      tap.data(chunk)
+    } catch (error) {
+      tell(faultOf(error))
+      over(false)
+    }
+  }
   decoder.on('data', (chunk: Buffer) => {
     if (isOver) return
     bytes += chunk.length
     if (bytes > bytesMax) over(false)
-    else tap.data(chunk)
+    else read(chunk)
   })
   decoder.on('drain', flow.resume)
   decoder.on('error', () => {
@@ -176,14 +191,18 @@ export function makeUnitsTap(
   source: UnitsSource | null,
   headers: IncomingHttpHeaders,
   flow: Flow,
-  bodies: Pick<BodyReader, 'count'>,
+  deps: { readonly bodies: Pick<BodyReader, 'count'>; readonly log: Pick<Log, 'error'> },
+  requestId: string,
 ): UnitsTap {
   if (source === null) return asItIs(NOT_ASKED)
   if (source.kind === 'header') return asItIs(headerTap(headers[source.name]))
   const isEvents = isEventStream(headers)
-  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path, bodies)
+  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path, deps.bodies)
   const makeDecoder = decoderOf(headers)
   if (makeDecoder === null) return asItIs(tap)
   const bytesMax = isEvents ? DECODED_EVENTS_BYTES_MAX : ANSWER_METER_BYTES_MAX
-  return decodedTap(tap, makeDecoder(), bytesMax, flow)
+  return decodedTap(tap, makeDecoder(), bytesMax, flow, (fault) => {
+    const fields = { request_id: requestId, error: describeError(fault) }
+    deps.log.error(fields, 'units of an answer could not be read')
+  })
 }
