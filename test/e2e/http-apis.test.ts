@@ -75,6 +75,8 @@ afterAll(async () => {
   await database.drop()
 })
 
+const CUT_TEXT = 'This API did not end its answer within its time limit.'
+
 interface CallInit extends Omit<RequestInit, 'headers'> {
   headers?: Record<string, string>
   key?: string
@@ -346,10 +348,18 @@ describe('time and units', () => {
     expect(Number(cut.usage.seconds)).toBeLessThanOrEqual(endless.seconds + 0.001)
   })
 
+  it('a short answer that goes on past the limit of seconds is cut, and says so', async () => {
+    const response = await call('hasty/drip?500')
+    expect(response.status).toBe(504)
+    expect(await response.text()).toContain(CUT_TEXT)
+    expect(Number((await receiptOf(response)).usage.seconds)).toBeGreaterThanOrEqual(2)
+  })
+
   it('an error that goes on past the limit of seconds is cut too, and costs nothing', async () => {
     const { apiKey } = await gateway.admin.customer('10')
     const response = await call('hasty/drip/500', { key: apiKey })
-    expect(response.status).toBe(502)
+    expect(response.status).toBe(504)
+    expect(await response.text()).toContain(CUT_TEXT)
     await until(() => api.last('/base/drip/500').cut)
     expect(await balanceOf(apiKey)).toEqual({ available: 10_000_000, held: 0 })
   })

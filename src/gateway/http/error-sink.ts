@@ -11,6 +11,11 @@ import type { HttpDeps, HttpExchange } from './exchange.ts'
 /** About the operator's own account at the API, never about its client. Source: providers.md §2. */
 const OPERATOR_TROUBLE = new Set([401, 402, 407])
 const NOT_AVAILABLE = refuse('upstream_unavailable', 'This API is not available here right now.')
+/** Said of an answer that its API's `seconds_max` cut before anything of it was passed on. */
+export const CUT = refuse(
+  'upstream_timeout',
+  'This API did not end its answer within its time limit.',
+)
 const TOO_LARGE = refuse('upstream_error', 'The API sent an error that is too large.')
 
 /**
@@ -34,13 +39,18 @@ export function makeHttpErrorSink(
     done(out.statusCode)
   }
   const leftMs = api.secondsMax * 1_000 - (deps.clock.monotonicMs() - times.calledMs)
-  const cancelLimit = deps.clock.after(Math.max(0, leftMs), flow.abort)
+  let isCut = false
+  const cancelLimit = deps.clock.after(Math.max(0, leftMs), () => {
+    isCut = true
+    flow.abort()
+  })
   const sink = gatherError(flow, TOO_LARGE, (body, failed) => {
     cancelLimit()
     if (isTrouble) {
       deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
     }
-    own(deps, exchange, finish(body, failed ?? (isTrouble ? NOT_AVAILABLE : null)))
+    const failure = failed !== null && isCut ? CUT : failed
+    own(deps, exchange, finish(body, failure ?? (isTrouble ? NOT_AVAILABLE : null)))
   })
   return boundedOnceLeft(deps.clock, out, flow, sink)
 }

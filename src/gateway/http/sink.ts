@@ -7,6 +7,7 @@ import { clientHeaders, type OutgoingHeaders } from '../headers.ts'
 import { sendBodiless, sendRefusal, sendWhole } from '../reply.ts'
 import { own } from '../settle.ts'
 import { makeKeeper, type Keeper } from '../stream.ts'
+import { CUT } from './error-sink.ts'
 import type { HttpDeps, HttpExchange } from './exchange.ts'
 import { makeGates } from './gates.ts'
 import { keptAnswer } from './kept-answer.ts'
@@ -138,6 +139,7 @@ class HttpSink implements BodySink {
     if (how !== 'whole') {
       // The client must not take a part for the whole.
       if (out.headersSent) out.destroy()
+      else if (how === 'cut') sendRefusal(out, 'openai', id, CUT)
       else sendRefusal(out, 'openai', id, upstreamFailure(new Error('broken off')))
     } else if (this.#parts === null) this.#client.end()
     else this.#sendWhole(this.#parts, charged)

@@ -63,6 +63,7 @@ function answer(
       return
     case 'drip': {
       out.statusCode = Number(value || 200)
+      if (query !== '') out.setHeader('content-length', query)
       const timer = setInterval(() => out.write('.'), 100)
       out.on('close', () => {
         clearInterval(timer)
