@@ -72,7 +72,7 @@ export function makePoster(options: PosterOptions): Poster {
     ...options,
     failed: trouble.began,
     settle(waiting, outcome) {
-      trouble.ended(waiting)
+      trouble.ended(waiting, outcome)
       backlog.done(waiting)
       waiting.resolve(outcome)
       if (backlog.count > 0) return
@@ -114,16 +114,21 @@ export function makePoster(options: PosterOptions): Poster {
   }
 }
 
-/** Posting is in trouble from a failure that no row explains until what failed first is done. */
+/**
+ * Posting is in trouble from a failure that no row explains until what failed first is posted, or,
+ * where that is parked, what failed with it.
+ */
 function makeTrouble({ clock, log }: PosterOptions, backlog: Backlog) {
-  let first: Waiting | null = null
+  let failed: readonly Waiting[] = []
   return {
     began: (batch: readonly Waiting[]): void => {
-      first ??= batch[0] ?? null
+      if (failed.length === 0) failed = batch
     },
-    ended: (waiting: Waiting): void => {
-      if (waiting !== first) return
-      first = null
+    ended: (waiting: Waiting, { kind }: PostOutcome): void => {
+      if (waiting !== failed[0]) return
+      const isParked = kind === 'parked'
+      failed = isParked ? failed.filter((one) => one !== waiting && one.place !== null) : []
+      if (isParked) return
       const after_ms = Math.round(clock.monotonicMs() - waiting.sinceMs)
       log.info({ receipts: backlog.count, after_ms }, 'posting works again')
     },

@@ -143,6 +143,27 @@ test('it is told when all failed strangely, and not of a row that alone is bad',
   expect(news).toHaveLength(1)
 })
 
+test('of what failed first and is parked nothing is told, save where others waited with it', async () => {
+  for (const [others, told] of [
+    [0, 0],
+    [2, 1],
+  ] as const) {
+    const { log, news } = makeNews()
+    const { poster, parked, control, clock } = makeSetup({ log })
+    control.answer = () => new UnknownOutcomeError('away')
+    for (const one of holds(1 + others)) poster.submit(one)
+    await clock.pass(1_000)
+    control.answer = (items) =>
+      items.some(({ receipt }) => receipt.holdId === 'h0') ? new InvariantError('bad') : null
+    await clock.pass(60_000)
+    expect(parked).toEqual(['h0'])
+    poster.submit(item({ holdId: 'later' }))
+    await clock.pass(60_000)
+    expect(poster.backlog.count).toBe(0)
+    expect(news).toHaveLength(told)
+  }
+})
+
 test('one bad row is parked and every other one is posted', async () => {
   const { poster, posted, parked, control } = makeSetup()
   control.answer = (items) =>
