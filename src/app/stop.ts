@@ -81,6 +81,7 @@ export async function stopInOrder(
   })
   await gateway.cut()
   await parts.tokenizer.close()
+  core.credits.recovery.tell()
   await parts.stores.close()
   return left
 }

@@ -28,6 +28,8 @@ export interface Recovery {
    * engine does not answer. Source: design §3.
    */
   sweep(): Promise<number>
+  /** Logs what was ended and not told yet: a sweep does, of the one before, and none the last. */
+  tell(): void
   /** Recoveries that still wait for their post. */
   readonly pending: number
 }
@@ -155,6 +157,9 @@ export function makeRecovery(deps: RecoveryDeps): Recovery {
     })
 
   return {
+    tell: () => {
+      tally.tell()
+    },
     get pending() {
       return busy.size
     },

@@ -102,6 +102,16 @@ describe('what recovery came to', () => {
     for (let round = 0; round < 3; round++) await sweep()
     expect(told).toEqual([{ released: 20, posted: 0, posted_before: 30, parked: 0 }])
   })
+
+  it('tells of its last sweep when it is asked to, once', async () => {
+    const { recovery, sweep, told } = world(0, 3, away)
+    await sweep()
+    await sweep()
+    expect(told).toEqual([])
+    recovery.tell()
+    recovery.tell()
+    expect(told).toEqual([{ released: 3, posted: 0, posted_before: 0, parked: 0 }])
+  })
 })
 
 describe('a receipt that was parked', () => {
