@@ -23,6 +23,11 @@ export const READ_WAIT_MS_MAX = 10_000
 /** Large bodies that are read or wait to be, and their bytes; half of them of one account alone. */
 export const READS_OPEN_MAX = 1_024
 export const READS_BYTES_MAX = 512 * 1024 * 1024
+/**
+ * Bodies that named APIs keep for an `Idempotency-Key` or a fallback: sixteen of the longest.
+ * Half of it of one account alone.
+ */
+export const HTTP_BODIES_KEPT_BYTES_MAX = 512 * 1024 * 1024
 /** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
 export const READ_HEAP_MB_MAX = 512
 /** Text handed back for a count is decoded in pieces of this: under a millisecond each. */

@@ -8,6 +8,30 @@ export interface Room {
   give(owner: string, amount: number): void
 }
 
+/** What one request takes of a room for its owner. */
+export interface Share {
+  /** null = it was taken. */
+  take(amount: number): NoRoom | null
+  /** Gives all of it back. */
+  close(): void
+}
+
+/** `roomOf` is called where something is taken. */
+export function makeShare(roomOf: () => Room, owner: string): Share {
+  let taken = 0
+  return {
+    take(amount) {
+      const none = roomOf().take(owner, amount)
+      if (none === null) taken += amount
+      return none
+    },
+    close() {
+      if (taken > 0) roomOf().give(owner, taken)
+      taken = 0
+    },
+  }
+}
+
 /**
  * Of `max` an owner may have as much as it leaves free: half where it is alone, and who comes next
  * half of what is left. So few cannot fill it, whatever they do.

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { OpenHold } from '../../credits/holds.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { makeShare, type Share } from '../../kernel/room.ts'
 import { claimKey } from '../claim-key.ts'
 import type { BodySink, Flow } from '../forward.ts'
 import type { IdempotencyClaim, StoredReplay } from '../idempotency.ts'
@@ -17,19 +18,29 @@ import { isBodiless, makeHttpSink } from './sink.ts'
 
 /** One request of a named API: reserve, send, meter, settle. Never rejects. Source: design §2. */
 export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<void> {
-  const ended = deps.running.begin()
+  const share = makeShare(() => deps.keptBodies, arrival.caller.accountId)
+  const over = deps.running.begin()
+  const ended = (): void => {
+    share.close()
+    over()
+  }
   let isSent = false
   try {
-    isSent = await start(deps, arrival, ended)
+    isSent = await start(deps, arrival, share, ended)
   } finally {
     if (!isSent) ended()
   }
 }
 
 /** Answers whether it was sent: then its sink owns its end. */
-async function start(deps: HttpDeps, arrival: HttpArrival, ended: () => void): Promise<boolean> {
+async function start(
+  deps: HttpDeps,
+  arrival: HttpArrival,
+  share: Share,
+  ended: () => void,
+): Promise<boolean> {
   const isNamed = arrival.request.headers['idempotency-key'] !== undefined
-  const body = objectionTo(arrival) ?? (await keepBody(arrival, isNamed))
+  const body = objectionTo(arrival) ?? (await keepBody(arrival, isNamed, share))
   if (!('kept' in body)) {
     refuseWith(deps, arrival, body)
     return false

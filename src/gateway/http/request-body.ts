@@ -2,7 +2,14 @@ import { Readable } from 'node:stream'
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { REPEATED_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../../kernel/limits.ts'
+import type { Share } from '../../kernel/room.ts'
 import type { HttpArrival, HttpExchange, KeptBody } from './exchange.ts'
+
+const FULL = refuse('gateway_unavailable', 'Too many bodies are under way. Try again.')
+const SHARE_FULL = refuse(
+  'rate_limit_exceeded',
+  'Too many bodies of this account are under way. Try again when some have ended.',
+)
 
 class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge'
@@ -81,18 +88,24 @@ function keptBytesMax(arrival: HttpArrival, isNamed: boolean): number {
 
 /**
  * The body of a request with an idempotency key (`isNamed`) whole, and one that may go to a second
- * API where it is small and of known length; null = it streams, or there is none.
+ * API where it is small and of known length; null = it streams, or there is none. What is kept
+ * counts in `share`.
  */
 export async function keepBody(
   arrival: HttpArrival,
   isNamed: boolean,
+  share: Share,
 ): Promise<{ readonly ok: true; readonly kept: KeptBody } | Refusal> {
   const bytesMax = keptBytesMax(arrival, isNamed)
   if (bytesMax === 0 || declaredBytes(arrival) === undefined) return { ok: true, kept: null }
   const sent: HttpExchange['sent'] = { bytes: 0, failure: null }
   const parts: Buffer[] = []
   try {
-    for await (const chunk of read(arrival.request, bytesMax, sent)) parts.push(chunk)
+    for await (const chunk of read(arrival.request, bytesMax, sent)) {
+      const none = share.take(chunk.length)
+      if (none !== null) return none === 'own' ? SHARE_FULL : FULL
+      parts.push(chunk)
+    }
   } catch {
     // `sent.failure` says why.
   }
