@@ -67,9 +67,14 @@ const authHeaders = (config: UpstreamConfig): string[] => {
   }
 }
 
-/** Connections to one upstream. `responseMsMax`: longest wait for an answer's headers. */
+/**
+ * Connections to one upstream. `responseMsMax`: longest wait for an answer's headers. HTTP/1.1:
+ * over HTTP/2 undici sends a request again by itself, and a client that reads slowly would hold
+ * up those whose answers share its connection.
+ */
 export const makeDispatcher = (responseMsMax: number): Dispatcher =>
   new Agent({
+    allowH2: false,
     connect: { timeout: UPSTREAM_CONNECT_MS_MAX },
     headersTimeout: responseMsMax,
     bodyTimeout: UPSTREAM_BODY_MS_MAX,

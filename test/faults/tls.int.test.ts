@@ -1,12 +1,11 @@
-import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { makeCertificate, openssl } from '../support/certificate.ts'
 import { startGateway, untilReady, type Gateway } from '../support/gateway.ts'
 import {
-  findProgram,
   freePort,
   startPostgres,
   startRedis,
@@ -15,19 +14,12 @@ import {
   type RedisServer,
 } from '../support/servers.ts'
 
-const openssl = findProgram(['openssl'])
 if (openssl === null) console.log('TLS to the stores was not tried: openssl is not installed')
 
-/** A certificate for 127.0.0.1 that signs itself, and its key for whoever runs Postgres. */
-function makeCertificate(dir: string) {
-  const [cert, key, serverKey] = ['cert.pem', 'key.pem', 'pg.pem'].map((name) => join(dir, name))
-  if (openssl === null || cert === undefined || key === undefined || serverKey === undefined) {
-    throw new Error('no certificate')
-  }
-  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const files = ['-keyout', key, '-out', cert]
-  const how = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2']
-  execFileSync(openssl, [...how, ...names, ...files], { stdio: 'pipe' })
+/** A certificate, and a copy of its key for whoever runs Postgres. */
+function makeFiles(dir: string) {
+  const { cert, key } = makeCertificate(dir)
+  const serverKey = join(dir, 'pg.pem')
   copyFileSync(key, serverKey)
   chmodSync(serverKey, 0o600)
   chmodSync(dir, 0o755)
@@ -43,10 +35,10 @@ describe.skipIf(openssl === null)('stores over TLS', () => {
   const gateways: Gateway[] = []
   let redis: RedisServer
   let postgres: PostgresServer
-  let files: ReturnType<typeof makeCertificate>
+  let files: ReturnType<typeof makeFiles>
   let tlsPort: number
   beforeAll(async () => {
-    files = makeCertificate(dir)
+    files = makeFiles(dir)
     const { cert, key, serverKey } = files
     const tls = ['ssl=on', `ssl_cert_file=${cert}`, `ssl_key_file=${serverKey}`]
     postgres = await startPostgres(tls)
