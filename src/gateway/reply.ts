@@ -1,6 +1,7 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../kernel/errors.ts'
+import { REFUSED_BODY_BYTES_MAX } from '../kernel/limits-body.ts'
 import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Family } from '../protocols/protocol.ts'
 import { envelope } from '../protocols/envelope.ts'
@@ -23,6 +24,15 @@ export function sendWhole(
     out.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
 }
 
+/** Reads on behind an answer, as node does, so that its client hears it; hangs up beyond this. */
+function readOnAtMost(bytesMax: number, request: IncomingMessage): void {
+  let bytes = 0
+  request.on('data', (part: Buffer) => {
+    bytes += part.length
+    if (bytes > bytesMax) request.destroy()
+  })
+}
+
 /** Sends a refusal in the envelope of the protocol that was called. */
 export function sendRefusal(
   out: ServerResponse,
@@ -31,6 +41,7 @@ export function sendRefusal(
   refusal: Refusal,
 ): void {
   const { status, headers, body } = envelope(family, refusal, requestId)
+  if (!out.req.complete) readOnAtMost(REFUSED_BODY_BYTES_MAX, out.req)
   sendWhole(out, status, { ...headers }, Buffer.from(body))
 }
 
