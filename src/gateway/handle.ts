@@ -201,15 +201,20 @@ function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[])
 
 /**
  * A form that went on while it came turned out to be more than was held, or none: its upstream
- * never had the whole of it. It starts anew by all of it, on a hold of its own, or is refused.
+ * never had the whole of it. It starts anew by all of it, on a hold of its own that alone counts as
+ * a request, or is refused.
  */
 async function startWhole(
   deps: GatewayDeps,
   exchange: Exchange,
   exactly: () => Promise<Arrival | Refusal>,
 ): Promise<boolean> {
-  await release(deps, exchange, true)
-  const whole = await exactly()
+  let whole: Arrival | Refusal | null = null
+  try {
+    whole = await exactly()
+  } finally {
+    await release(deps, exchange, whole !== null && !('code' in whole))
+  }
   if (!('code' in whole)) return start(deps, { ...whole, id: deps.ids.uuid() }, exchange.ended)
   refuseWith(deps, exchange, whole)
   return false

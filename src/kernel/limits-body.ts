@@ -40,7 +40,8 @@ export const TAKEN_TURN_BYTES = 512 * 1024
 export const SENT_PIECE_BYTES = 256 * 1024
 /**
  * What is read of a body, for nobody, behind its refusal: clients that hear an answer only when
- * they have sent all hear it. Twice what any endpoint takes as JSON; no honest one sends more.
+ * they have sent all hear it. Twice what any endpoint takes as JSON; of larger uploads such a
+ * client may see a broken connection instead.
  */
 export const REFUSED_BODY_BYTES_MAX = 64 * 1024 * 1024
 /** A service tier: the longest named today has eight. What is longer is unknown either way. */

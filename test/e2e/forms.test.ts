@@ -175,6 +175,21 @@ describe('a large sound whose model comes before it', () => {
     expect(await next.answer).toMatchObject({ status: 429 })
   })
 
+  it('counts as a request where it turns out to be none, and nothing starts anew', async () => {
+    const { model } = await prepare('gpt-transcribe')
+    const customer = await world.customer(String(GRANT), { rate: { requests_per_minute: 1 } })
+    const begin = form(['model', model], ['file', SOUND]).subarray(0, -FORM_END.length - 2)
+    const body = Buffer.concat([begin, Buffer.from('\r\n--xx\r\nodd\r\n\r\nmore')])
+    const { out, answer } = send(customer.apiKey, body.length)
+    out.write(body.subarray(0, 2 * MB))
+    await world.upstream.arriving(model)
+    out.end(body.subarray(2 * MB))
+    expect(await answer).toMatchObject({ status: 400 })
+    const next = send(customer.apiKey, null)
+    next.out.end(form(['model', model], ['file', mp3(1_000)]))
+    expect(await next.answer).toMatchObject({ status: 429 })
+  })
+
   it('is cut where the client leaves: nothing is charged, and nothing of it is kept', async () => {
     const { customer, model } = await prepare()
     const body = form(['model', model], ['file', SOUND])
