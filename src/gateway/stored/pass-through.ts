@@ -74,9 +74,7 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
         const client = makeClientSide(out, flow, deps.clock, () => {
           flow.abort()
         })
-        if (client.gone)
-          flow.abort() // left while it waited
-        else out.writeHead(status, clientHeaders(headers, requestId, 'x-request-id'))
+        if (!client.gone) out.writeHead(status, clientHeaders(headers, requestId, 'x-request-id'))
         return {
           data(chunk) {
             client.write([chunk])
