@@ -244,6 +244,7 @@ function watchFigures(
     breakerOpen: () => core.poster.breakerOpen,
     cachedKeys: () => authenticator.cached,
     drains: () => gateway.deps.drains.count,
+    requestBodiesBytes: () => gateway.deps.bodyRoom.taken,
   })
   metrics.watchBreakers(gateway.breakers)
   metrics.watchNotifications(() => notify.outbox.backlog())

@@ -18,7 +18,7 @@ import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import { makeUpstreams, type Upstreams } from '../gateway/upstreams.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { HTTP_BODIES_KEPT_BYTES_MAX } from '../kernel/limits-body.ts'
+import { REQUEST_BODIES_BYTES_MAX } from '../kernel/limits-body.ts'
 import type { Log } from '../kernel/log.ts'
 import { makeRoom } from '../kernel/room.ts'
 import type { Metrics } from '../ops/metrics.ts'
@@ -102,7 +102,7 @@ export function configureGateway(parts: GatewayParts, first: Config): Configured
       background: parts.background,
       upstreams: () => upstreams,
       apis: () => apis,
-      keptBodies: makeRoom(HTTP_BODIES_KEPT_BYTES_MAX),
+      bodyRoom: makeRoom(REQUEST_BODIES_BYTES_MAX),
       settings: () => settingsOf(config),
       clock,
       ids,

@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
+import type { Room, Share } from '../kernel/room.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView, SoundReader } from '../protocols/protocol.ts'
 import type { FormStores } from './forms/store.ts'
@@ -65,6 +66,8 @@ export interface GatewayDeps {
   readonly forms: FormStores
   /** Who reads what would keep the event loop busy. */
   readonly bodies: BodyReader
+  /** What bodies of requests take of memory. */
+  readonly bodyRoom: Room
   readonly idempotency: Idempotency
   readonly stored: StoredIds
   /** Who follows background responses to their end. */
@@ -93,6 +96,8 @@ export interface Arrival {
   readonly caller: Caller
   readonly view: RequestView
   readonly raw: Buffer
+  /** What `raw` takes of `bodyRoom` until the request has ended. */
+  readonly bodyShare: Share
   /** The body in place of `raw`: a form, from where it is kept. */
   readonly sent?: SentForm
   /**

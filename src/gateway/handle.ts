@@ -56,11 +56,11 @@ function follow(
 }
 
 /** What tells that nothing more will be done for it. */
-function endOf({ running }: GatewayDeps, { sent }: Arrival): () => void {
+function endOf({ running }: GatewayDeps, { sent, bodyShare }: Arrival): () => void {
   const ended = running.begin()
-  if (sent === undefined) return ended
   return () => {
-    sent.close()
+    sent?.close()
+    bodyShare.close()
     ended()
   }
 }

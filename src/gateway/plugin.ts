@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
+import { makeShare } from '../kernel/room.ts'
 import { rows } from '../kernel/rows.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
@@ -144,6 +145,7 @@ function serve(
     out: reply.raw,
     startedAtMs: deps.clock.now(),
     startedMonoMs: request.startedMonoMs,
+    bodyShare: makeShare(() => deps.bodyRoom, caller.accountId),
   }
   reply.hijack()
   const { forms } = protocol
@@ -151,23 +153,27 @@ function serve(
     serveForm(deps, forms, coming, request.raw)
     return
   }
-  takeBody(request.raw, (raw) => {
+  takeBody(request.raw, coming.bodyShare, (raw) => {
     rows.bodies(() => {
       if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
-      else sendRefusal(coming.out, protocol.family, coming.id, raw)
+      else refuseBody(coming, raw)
     })
   })
 }
 
+function refuseBody({ out, protocol, id, bodyShare }: Coming, refusal: Refusal): void {
+  bodyShare.close()
+  sendRefusal(out, protocol.family, id, refusal)
+}
+
 function serveBody(deps: GatewayDeps, coming: Coming, raw: Buffer): void {
-  const { id, out, protocol } = coming
   const begin = (view: RequestView | Refusal): void => {
     if (view.ok) handle(deps, { ...coming, view, raw })
-    else sendRefusal(out, protocol.family, id, view)
+    else refuseBody(coming, view)
   }
   const fail = (error: unknown): void => {
-    deps.log.error({ request_id: id, error: describeError(error) }, 'request failed')
-    sendRefusal(out, protocol.family, id, BROKEN)
+    deps.log.error({ request_id: coming.id, error: describeError(error) }, 'request failed')
+    refuseBody(coming, BROKEN)
   }
   try {
     const view = readBody(deps.bodies, coming, raw)

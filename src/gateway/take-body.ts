@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { LOOP_BYTES_MAX, TAKEN_TURN_BYTES } from '../kernel/limits-body.ts'
+import { BODY_PIECE_BYTES, LOOP_BYTES_MAX, TAKEN_TURN_BYTES } from '../kernel/limits-body.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import type { NoRoom, Share } from '../kernel/room.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 
 export const TOO_LARGE = refuse(
@@ -9,13 +10,25 @@ export const TOO_LARGE = refuse(
   `Bodies may have up to ${REQUEST_BODY_BYTES_MAX} bytes.`,
 )
 export const ENDED_EARLY = refuse('request_timeout', 'The body ended before its declared length.')
-const NO_MEMORY = refuse('gateway_unavailable', 'There is no room for a large body now. Try again.')
+const FULL = refuse('gateway_unavailable', 'Too many bodies are under way. Try again.')
+const SHARE_FULL = refuse(
+  'rate_limit_exceeded',
+  'Too many bodies of this account are under way. Try again when some have ended.',
+)
+
+/** Why a body is not kept. */
+export const tooMany = (none: NoRoom): Refusal => (none === 'own' ? SHARE_FULL : FULL)
 
 /**
  * Takes a body as it comes: a small one is one buffer, a large one is gathered where a thread can
- * read it, so that it is never copied whole. Tells it once, or why it could not be taken.
+ * read it, so that it is never copied whole. What does not come whole with its head counts in
+ * `share`. Tells it once, or why it could not be taken.
  */
-export function takeBody(payload: IncomingMessage, done: (body: Buffer | Refusal) => void): void {
+export function takeBody(
+  payload: IncomingMessage,
+  share: Share,
+  done: (body: Buffer | Refusal) => void,
+): void {
   const declared = Number(payload.headers['content-length'] ?? NaN)
   if (declared > REQUEST_BODY_BYTES_MAX) {
     done(TOO_LARGE)
@@ -36,7 +49,7 @@ export function takeBody(payload: IncomingMessage, done: (body: Buffer | Refusal
     if (large === null) {
       large = SharedBytes.claim(Number.isNaN(declared) ? REQUEST_BODY_BYTES_MAX : declared)
       if (large === null) {
-        end(NO_MEMORY)
+        end(FULL)
         return
       }
       for (const earlier of chunks.splice(0)) large.add(earlier)
@@ -51,7 +64,10 @@ export function takeBody(payload: IncomingMessage, done: (body: Buffer | Refusal
   }
   function take(chunk: Buffer): void {
     size += chunk.length
+    const isWhole = size === declared && size === chunk.length
+    const none = isWhole ? null : share.take(chunk.length + BODY_PIECE_BYTES)
     if (size > REQUEST_BODY_BYTES_MAX) end(TOO_LARGE)
+    else if (none !== null) end(tooMany(none))
     else if (size > LOOP_BYTES_MAX) gather(chunk)
     else chunks.push(chunk)
   }

@@ -20,14 +20,15 @@ export const READ_MS_MAX = 10_000
 export const READ_START_MS_MAX = 20_000
 /** Waiting for a thread. Then: ask again. */
 export const READ_WAIT_MS_MAX = 10_000
-/** Large bodies that are read or wait to be, and their bytes; half of them of one account alone. */
+/** Large bodies that are read or wait to be; half of them of one account alone. */
 export const READS_OPEN_MAX = 1_024
-export const READS_BYTES_MAX = 512 * 1024 * 1024
 /**
- * Bodies that named APIs keep for an `Idempotency-Key` or a fallback: sixteen of the longest.
- * Half of it of one account alone.
+ * Bodies in memory, from when they come until their requests have ended: 32 of the longest. Half
+ * of it of one account alone. One that comes whole with its head does not count.
  */
-export const HTTP_BODIES_KEPT_BYTES_MAX = 512 * 1024 * 1024
+export const REQUEST_BODIES_BYTES_MAX = 1024 * 1024 * 1024
+/** What a piece of such a body costs beside its bytes, however short it is. */
+export const BODY_PIECE_BYTES = 256
 /** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
 export const READ_HEAP_MB_MAX = 512
 /** Text handed back for a count is decoded in pieces of this: under a millisecond each. */

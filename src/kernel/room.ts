@@ -6,6 +6,8 @@ export interface Room {
   /** null = it was taken. */
   take(owner: string, amount: number): NoRoom | null
   give(owner: string, amount: number): void
+  /** By all of them. */
+  readonly taken: number
 }
 
 /** What one request takes of a room for its owner. */
@@ -54,6 +56,9 @@ export function makeRoom(max: number): Room {
     },
     give(owner, amount) {
       change(owner, -amount)
+    },
+    get taken() {
+      return max - free
     },
   }
 }

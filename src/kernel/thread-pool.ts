@@ -6,8 +6,6 @@ export interface Job {
   readonly prepare: Prepare
   /** Owners take turns, and none fills the queue alone. Absent = one owner of them all. */
   readonly owner?: string
-  /** Memory that it keeps while it is open. Absent = 0. */
-  readonly bytes?: number
   /** Goes before all that is not. */
   readonly urgent?: boolean
 }
@@ -30,32 +28,12 @@ export interface ThreadPoolOptions extends ThreadOptions {
   readonly threads: number
   /** Jobs open at once, shared as in a `Room`. Urgent ones do not count. */
   readonly openMax: number
-  /** What they keep, shared likewise; absent = any. */
-  readonly bytesMax?: number
   /** A job that finds no free thread in this time is not done. */
   readonly waitMsMax: number
 }
 
 const BUSY = { ok: false, reason: 'busy' } as const
 const LOST = { ok: false, reason: 'lost' } as const
-
-/** What is open, in all and of each owner. */
-function makeShares({ openMax, bytesMax = Infinity }: ThreadPoolOptions) {
-  const [jobs, kept] = [makeRoom(openMax), makeRoom(bytesMax)]
-  return {
-    /** false = there is no room. */
-    take(owner: string, bytes: number): boolean {
-      if (jobs.take(owner, 1) !== null) return false
-      const isTaken = kept.take(owner, bytes) === null
-      if (!isTaken) jobs.give(owner, 1)
-      return isTaken
-    },
-    give(owner: string, bytes: number): void {
-      jobs.give(owner, 1)
-      kept.give(owner, bytes)
-    },
-  }
-}
 
 interface Waiting<Answer> {
   readonly prepare: Job['prepare']
@@ -74,7 +52,7 @@ export function makeThreadPool<Answer>(options: ThreadPoolOptions): ThreadPool<A
   const idle = [...threads]
   const urgent = makeFairQueue<Waiting<Answer>>()
   const usual = makeFairQueue<Waiting<Answer>>()
-  const room = makeShares(options)
+  const room = makeRoom(options.openMax)
   let isClosed = false
 
   async function work(thread: Thread<Answer>, { prepare, settle }: Waiting<Answer>): Promise<void> {
@@ -93,12 +71,12 @@ export function makeThreadPool<Answer>(options: ThreadPoolOptions): ThreadPool<A
   }
 
   return {
-    run({ prepare, owner = '', bytes = 0, urgent: isUrgent = false }) {
-      if (isClosed || (!isUrgent && !room.take(owner, bytes))) return Promise.resolve(BUSY)
+    run({ prepare, owner = '', urgent: isUrgent = false }) {
+      if (isClosed || (!isUrgent && room.take(owner, 1) !== null)) return Promise.resolve(BUSY)
       const queue = isUrgent ? urgent : usual
       return new Promise((resolve) => {
         const settle = (done: Done<Answer>): void => {
-          if (!isUrgent) room.give(owner, bytes)
+          if (!isUrgent) room.give(owner, 1)
           resolve(done)
         }
         const cancel = clock.after(waitMsMax, () => {

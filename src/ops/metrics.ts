@@ -14,6 +14,7 @@ export interface MetricSources {
   breakerOpen(): boolean
   cachedKeys(): number
   drains(): number
+  requestBodiesBytes(): number
 }
 
 /** Every number that operations watch. Labels never name accounts, keys or models. */
@@ -213,6 +214,9 @@ function gauges(registers: Registry[]): (sources: MetricSources) => void {
   )
   gauge('cached_keys', 'Keys in the cache of authentication.', (from) => from.cachedKeys())
   gauge('drains', 'Streams read on after their client left.', (from) => from.drains())
+  gauge('request_bodies_bytes', 'What bodies of requests take of their room in memory.', (from) =>
+    from.requestBodiesBytes(),
+  )
   return (given) => {
     sources = given
   }

@@ -8,6 +8,7 @@ import { makeServer } from '../../src/app/server.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import { makeRoom, makeShare } from '../../src/kernel/room.ts'
 import { sendRefusal } from '../../src/gateway/reply.ts'
 import { takeBody } from '../../src/gateway/take-body.ts'
 import { opsPlugin } from '../../src/ops/plugin.ts'
@@ -16,6 +17,7 @@ import { withoutMemory } from '../support/memory.ts'
 let server: FastifyInstance
 let port: number
 let isDraining = false
+const room = makeRoom(64 * 1024 * 1024)
 beforeAll(async () => {
   const ids = makeIds(systemClock)
   server = makeServer({ ids, log: silentLog, isDraining: () => isDraining })
@@ -25,10 +27,14 @@ beforeAll(async () => {
   server.get('/v1/models', () => ({ served: true }))
   const onRequest = ({ id, raw }: FastifyRequest, reply: FastifyReply): void => {
     reply.hijack()
-    takeBody(raw, (body) => {
-      if ('code' in body) sendRefusal(reply.raw, 'anthropic', id, body)
-      else reply.raw.end('{"served":true}')
-    })
+    takeBody(
+      raw,
+      makeShare(() => room, 'a'),
+      (body) => {
+        if ('code' in body) sendRefusal(reply.raw, 'anthropic', id, body)
+        else reply.raw.end('{"served":true}')
+      },
+    )
   }
   server.post('/v1/messages', { onRequest }, () => undefined)
   await server.listen({ host: '127.0.0.1', port: 0 })

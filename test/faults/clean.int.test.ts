@@ -24,14 +24,14 @@ import { oneNode } from '../../src/store/redis-nodes.ts'
 import { openRedis } from '../../src/store/redis.ts'
 import { countedHooks } from '../billing/support.ts'
 import type { Customer } from '../support/admin.ts'
-import type { Gateway } from '../support/gateway.ts'
+import { metric, type Gateway } from '../support/gateway.ts'
 import { startPostgres, type PostgresServer } from '../support/stores.ts'
 import { startStripeProcess, type StripeProcess } from '../support/stripe-process.ts'
 import { until } from '../support/until.ts'
 import { countOf, expectBooks, findingsOf, verify } from './support/books.ts'
 import { CUT_MODEL, FAIL_MODEL, JSON_MODEL, STREAM_MODEL } from './support/jobs.ts'
 import { startJob, type Outcome } from './support/load.ts'
-import { LEASE_MS, metric, startFaultWorld, type FaultWorld } from './support/world.ts'
+import { LEASE_MS, startFaultWorld, type FaultWorld } from './support/world.ts'
 
 /** Requests in all; FAREBOX_SOAK asks for more of them. */
 const REQUESTS = Number(process.env.FAREBOX_SOAK ?? 400)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { POST_BACKLOG_BYTES_MAX } from '../../src/kernel/limits.ts'
-import { untilReady, type Gateway } from '../support/gateway.ts'
+import { metric, untilReady, type Gateway } from '../support/gateway.ts'
 import { startPostgres, type PostgresServer } from '../support/stores.ts'
 import { until } from '../support/until.ts'
 import { answerJson } from '../e2e/support/upstream.ts'
@@ -9,7 +9,7 @@ import { chatAnswer } from '../e2e/support/answers.ts'
 import { countOf, expectBooks, readCharges } from './support/books.ts'
 import { callOf, JSON_MODEL, SILENT_MODEL, tokensOf } from './support/jobs.ts'
 import { runJob, startJob, startLoad, type Outcome } from './support/load.ts'
-import { blockPosting, metric, startFaultWorld, type FaultWorld } from './support/world.ts'
+import { blockPosting, startFaultWorld, type FaultWorld } from './support/world.ts'
 
 const POST_WAIT_MS = 200
 const LANES = 12

@@ -12,21 +12,25 @@ function arrivalOf(bytes: number): HttpArrival {
   request.headers['content-length'] = String(bytes)
   request.push(Buffer.alloc(bytes))
   request.push(null)
-  const api = only<HttpArrival['api']>({ requestBytesMax: 1_000, fallbacks: [] })
+  const api = only<HttpArrival['api']>({ requestBytesMax: 1_000_000, fallbacks: [] })
   return only<HttpArrival>({ request, api })
 }
 
 it('bodies that are kept share a room: beyond it they are refused, until some have ended', async () => {
-  const room = makeRoom(200)
+  const room = makeRoom(201_000)
   const [one, again, two, three] = ['a', 'a', 'b', 'c'].map((owner) => makeShare(() => room, owner))
   if (!one || !again || !two || !three) throw new Error('shares')
-  expect(await keepBody(arrivalOf(100), true, one)).toMatchObject({ kept: { length: 100 } })
-  expect(await keepBody(arrivalOf(10), true, again)).toMatchObject({ code: 'rate_limit_exceeded' })
-  expect(await keepBody(arrivalOf(60), true, two)).toMatchObject({ kept: { length: 60 } })
-  expect(await keepBody(arrivalOf(50), true, three)).toMatchObject({ code: 'gateway_unavailable' })
+  expect(await keepBody(arrivalOf(100_000), true, one)).toMatchObject({ kept: { length: 100_000 } })
+  expect(await keepBody(arrivalOf(10_000), true, again)).toMatchObject({
+    code: 'rate_limit_exceeded',
+  })
+  expect(await keepBody(arrivalOf(60_000), true, two)).toMatchObject({ kept: { length: 60_000 } })
+  expect(await keepBody(arrivalOf(50_000), true, three)).toMatchObject({
+    code: 'gateway_unavailable',
+  })
   two.close()
-  expect(await keepBody(arrivalOf(50), true, three)).toMatchObject({ kept: { length: 50 } })
+  expect(await keepBody(arrivalOf(50_000), true, three)).toMatchObject({ kept: { length: 50_000 } })
   for (const share of [one, one, again, two, three]) share.close()
-  expect(room.take('d', 101)).toBe(null)
-  expect(room.take('e', 100)).toBe('all')
+  expect(room.take('d', 101_000)).toBe(null)
+  expect(room.take('e', 100_001)).toBe('all')
 })

@@ -73,19 +73,6 @@ describe('a pool of threads', () => {
     expect(await run('10', { owner: 'flood' })).toEqual({ ok: true, answer: '10' })
   })
 
-  it('takes so many bytes, in all and of one owner', async () => {
-    open({ bytesMax: 100 })
-    const { run } = recording()
-    const first = run('1', { owner: 'a', bytes: 60 })
-    for (let refused = 0; refused < 6; refused += 1) {
-      expect(await run('2', { owner: 'a', bytes: 1 })).toEqual(busy)
-    }
-    expect(await run('3', { owner: 'b', bytes: 41 })).toEqual(busy)
-    const second = run('4', { owner: 'b', bytes: 40 })
-    expect((await Promise.all([first, second])).every(({ ok }) => ok)).toBe(true)
-    expect(await run('5', { owner: 'a', bytes: 60 })).toMatchObject({ ok: true })
-  })
-
   it('goes on in another thread where one dies of its work, or takes too long over it', async () => {
     open()
     const { run } = recording()

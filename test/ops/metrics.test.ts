@@ -64,6 +64,7 @@ describe('metrics', () => {
       breakerOpen: () => true,
       cachedKeys: () => 2,
       drains: () => 0,
+      requestBodiesBytes: () => 5,
     })
     expect(await metrics.text()).toContain('farebox_open_holds 3')
     open = 0

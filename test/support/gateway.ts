@@ -123,3 +123,10 @@ async function listening(child: ChildProcess, lines: string[]): Promise<string> 
     })
   })
 }
+
+/** One number of `/metrics`, its labels summed. */
+export async function metric(gateway: Gateway, name: string): Promise<number> {
+  const text = await (await fetch(`${gateway.url}/metrics`)).text()
+  const lines = text.split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../../access/access.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
-import type { Room } from '../../kernel/room.ts'
 import type { Price, PriceQuery } from '../../pricing/pricing.ts'
 import type { GatewayDeps } from '../context.ts'
 import type { IdempotencyClaim } from '../idempotency.ts'
@@ -11,8 +10,6 @@ import type { HttpPath } from './paths.ts'
 /** What named HTTP APIs need beside what every request needs. */
 export interface HttpDeps extends GatewayDeps {
   readonly apis: () => HttpApis
-  /** Bytes of the bodies that are kept. */
-  readonly keptBodies: Room
 }
 
 /** A request for a named API, before anything is held. */

@@ -18,7 +18,7 @@ import { isBodiless, makeHttpSink } from './sink.ts'
 
 /** One request of a named API: reserve, send, meter, settle. Never rejects. Source: design §2. */
 export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<void> {
-  const share = makeShare(() => deps.keptBodies, arrival.caller.accountId)
+  const share = makeShare(() => deps.bodyRoom, arrival.caller.accountId)
   const over = deps.running.begin()
   const ended = (): void => {
     share.close()

@@ -1,15 +1,11 @@
 import { Readable } from 'node:stream'
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { BODY_PIECE_BYTES } from '../../kernel/limits-body.ts'
 import { REPEATED_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../../kernel/limits.ts'
 import type { Share } from '../../kernel/room.ts'
+import { tooMany } from '../take-body.ts'
 import type { HttpArrival, HttpExchange, KeptBody } from './exchange.ts'
-
-const FULL = refuse('gateway_unavailable', 'Too many bodies are under way. Try again.')
-const SHARE_FULL = refuse(
-  'rate_limit_exceeded',
-  'Too many bodies of this account are under way. Try again when some have ended.',
-)
 
 class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge'
@@ -102,8 +98,8 @@ export async function keepBody(
   const parts: Buffer[] = []
   try {
     for await (const chunk of read(arrival.request, bytesMax, sent)) {
-      const none = share.take(chunk.length)
-      if (none !== null) return none === 'own' ? SHARE_FULL : FULL
+      const none = share.take(chunk.length + BODY_PIECE_BYTES)
+      if (none !== null) return tooMany(none)
       parts.push(chunk)
     }
   } catch {

@@ -12,7 +12,6 @@ import {
   READ_TEXT_TURN_BYTES,
   READ_THREADS,
   READ_WAIT_MS_MAX,
-  READS_BYTES_MAX,
   READS_OPEN_MAX,
 } from '../../kernel/limits-body.ts'
 import { programFile } from '../../kernel/program-file.ts'
@@ -91,7 +90,6 @@ const threadsOf = ({ clock, workerUrl }: BodyReaderDeps): ThreadPool<ReadAnswer>
     threads: READ_THREADS,
     limits: { maxOldGenerationSizeMb: READ_HEAP_MB_MAX },
     openMax: READS_OPEN_MAX,
-    bytesMax: READS_BYTES_MAX,
     waitMsMax: READ_WAIT_MS_MAX,
     startMsMax: READ_START_MS_MAX,
     workMsMax: READ_MS_MAX,
@@ -111,9 +109,7 @@ export function makeBodyReader(deps: BodyReaderDeps): BodyReader {
     if (bytes === null) return Promise.resolve(BEYOND_MEMORY)
     const task: ProtocolTask = { kind, path, bytes, digest }
     const prepare = () => ({ message: task, transfer: [] })
-    return owner === null
-      ? pool.run({ prepare, urgent: true })
-      : pool.run({ prepare, owner, bytes: raw.length })
+    return pool.run(owner === null ? { prepare, urgent: true } : { prepare, owner })
   }
 
   /** The text of a body once more: seldom needed, and as large as the body. */

@@ -104,10 +104,3 @@ export async function blockPosting(world: FaultWorld): Promise<() => Promise<voi
   await client.query('BEGIN; LOCK TABLE usage IN SHARE MODE')
   return () => client.end()
 }
-
-/** One number of `/metrics`, its labels summed. */
-export async function metric(gateway: Gateway, name: string): Promise<number> {
-  const text = await (await fetch(`${gateway.url}/metrics`)).text()
-  const lines = text.split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line))
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
-}

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { metric } from '../support/gateway.ts'
+import { until } from '../support/until.ts'
+import { chatAnswer } from './support/answers.ts'
+import { openRaw, type RawClient } from './support/raw.ts'
+import { answerJson, type Call } from './support/upstream.ts'
+import { ask, bodyFor, newModel, PATHS, startWorld, type World } from './support/world.ts'
+
+/** What bodies take of the memory that they share, from their first bytes to their requests’ end. */
+let world: World
+let key: string
+beforeAll(async () => {
+  world = await startWorld()
+  key = (await world.customer('100000')).apiKey
+})
+afterAll(() => world.end())
+
+const BYTES = 300_000
+const TOKENS = { input: 12, output: 8 }
+
+const taken = (): Promise<number> => metric(world.gateway, 'farebox_request_bodies_bytes')
+const isEmpty = (): Promise<boolean> => taken().then((bytes) => bytes === 0)
+
+const large = (model: string): Record<string, unknown> =>
+  bodyFor('openai', model, { metadata: { filler: 'a'.repeat(BYTES) } })
+
+function begin(length: number, text: string): RawClient {
+  const client = openRaw(world.gateway)
+  const head = [`POST ${PATHS.openai} HTTP/1.1`, 'host: gateway', `authorization: Bearer ${key}`]
+  const lines = [...head, 'content-type: application/json', `content-length: ${length}`, '', text]
+  client.write(lines.join('\r\n'))
+  return client
+}
+
+it.each([
+  ['small', 50_000],
+  ['large', 5_000_000],
+])('is given back where the client leaves in the midst of a %s one', async (_what, length) => {
+  const client = begin(length, `{"model":"${'a'.repeat(length / 2)}`)
+  await until(async () => (await taken()) >= length / 2)
+  client.socket.destroy()
+  await until(isEmpty)
+})
+
+it('is kept while its upstream is at work, and given back with its answer', async () => {
+  const model = newModel()
+  const calls: Call[] = []
+  world.upstream.on(model, (call) => {
+    calls.push(call)
+  })
+  const asked = ask(world.gateway, 'openai', key, large(model))
+  const call = await until(() => calls[0])
+  expect(await taken()).toBeGreaterThan(BYTES)
+  answerJson(call, chatAnswer(model, 'Yes.', TOKENS))
+  const answer = await asked
+  expect([answer.status, (await answer.text()).length > 0]).toEqual([200, true])
+  await until(isEmpty)
+})
+
+it.each([
+  ['by what is in it', () => ({ ...large(newModel()), max_tokens: -1 })],
+  ['for want of a price', () => large(newModel('unpriced'))],
+])('is given back where it is refused %s', async (_why, body) => {
+  const answer = await ask(world.gateway, 'openai', key, body())
+  expect(answer.status).toBeGreaterThanOrEqual(400)
+  await answer.text()
+  await until(isEmpty)
+})
+
+it('is given back where its upstream cannot be reached', async () => {
+  const answer = await ask(world.gateway, 'openai', key, large(newModel('dead')))
+  expect(answer.status).toBe(502)
+  await answer.text()
+  await until(isEmpty)
+})
