@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
+import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { makeShare } from '../kernel/room.ts'
 import { rows } from '../kernel/rows.ts'
@@ -16,7 +17,7 @@ import { registerModels, type ModelList } from './models.ts'
 import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
 import { endWith, sendRefusal } from './reply.ts'
-import { ENDED_EARLY, takeBody, TOO_LARGE } from './take-body.ts'
+import { ENDED_EARLY, takeBody, tooLarge } from './take-body.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
 
@@ -153,7 +154,8 @@ function serve(
     serveForm(deps, forms, coming, request.raw)
     return
   }
-  takeBody(request.raw, coming.bodyShare, (raw) => {
+  const within = { share: coming.bodyShare, bytesMax: REQUEST_BODY_BYTES_MAX }
+  takeBody(request.raw, within, (raw) => {
     rows.bodies(() => {
       if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
       else refuseBody(coming, raw)
@@ -188,7 +190,7 @@ function serveBody(deps: GatewayDeps, coming: Coming, raw: Buffer): void {
 export function refusalOf(error: FastifyError): Refusal {
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return TOO_LARGE
+      return tooLarge(REQUEST_BODY_BYTES_MAX)
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refuse('invalid_request', 'Send the body as application/json.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':

@@ -1,14 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { BODY_PIECE_BYTES, LOOP_BYTES_MAX, TAKEN_TURN_BYTES } from '../kernel/limits-body.ts'
-import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import type { NoRoom, Share } from '../kernel/room.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 
-export const TOO_LARGE = refuse(
-  'request_too_large',
-  `Bodies may have up to ${REQUEST_BODY_BYTES_MAX} bytes.`,
-)
+export const tooLarge = (bytesMax: number): Refusal =>
+  refuse('request_too_large', `Bodies may have up to ${bytesMax} bytes here.`)
 export const ENDED_EARLY = refuse('request_timeout', 'The body ended before its declared length.')
 const FULL = refuse('gateway_unavailable', 'Too many bodies are under way. Try again.')
 const SHARE_FULL = refuse(
@@ -17,7 +14,7 @@ const SHARE_FULL = refuse(
 )
 
 /** Why a body is not kept. */
-export const tooMany = (none: NoRoom): Refusal => (none === 'own' ? SHARE_FULL : FULL)
+const tooMany = (none: NoRoom): Refusal => (none === 'own' ? SHARE_FULL : FULL)
 
 /**
  * Takes a body as it comes: a small one is one buffer, a large one is gathered where a thread can
@@ -26,12 +23,12 @@ export const tooMany = (none: NoRoom): Refusal => (none === 'own' ? SHARE_FULL :
  */
 export function takeBody(
   payload: IncomingMessage,
-  share: Share,
+  { share, bytesMax }: { readonly share: Share; readonly bytesMax: number },
   done: (body: Buffer | Refusal) => void,
 ): void {
   const declared = Number(payload.headers['content-length'] ?? NaN)
-  if (declared > REQUEST_BODY_BYTES_MAX) {
-    done(TOO_LARGE)
+  if (declared > bytesMax) {
+    done(tooLarge(bytesMax))
     return
   }
   const chunks: Buffer[] = []
@@ -47,7 +44,7 @@ export function takeBody(
   }
   const gather = (chunk: Buffer): void => {
     if (large === null) {
-      large = SharedBytes.claim(Number.isNaN(declared) ? REQUEST_BODY_BYTES_MAX : declared)
+      large = SharedBytes.claim(Number.isNaN(declared) ? bytesMax : declared)
       if (large === null) {
         end(FULL)
         return
@@ -66,7 +63,7 @@ export function takeBody(
     size += chunk.length
     const isWhole = size === declared && size === chunk.length
     const none = isWhole ? null : share.take(chunk.length + BODY_PIECE_BYTES)
-    if (size > REQUEST_BODY_BYTES_MAX) end(TOO_LARGE)
+    if (size > bytesMax) end(tooLarge(bytesMax))
     else if (none !== null) end(tooMany(none))
     else if (size > LOOP_BYTES_MAX) gather(chunk)
     else chunks.push(chunk)

@@ -27,14 +27,11 @@ beforeAll(async () => {
   server.get('/v1/models', () => ({ served: true }))
   const onRequest = ({ id, raw }: FastifyRequest, reply: FastifyReply): void => {
     reply.hijack()
-    takeBody(
-      raw,
-      makeShare(() => room, 'a'),
-      (body) => {
-        if ('code' in body) sendRefusal(reply.raw, 'anthropic', id, body)
-        else reply.raw.end('{"served":true}')
-      },
-    )
+    const share = makeShare(() => room, 'a')
+    takeBody(raw, { share, bytesMax: 32_000_000 }, (body) => {
+      if ('code' in body) sendRefusal(reply.raw, 'anthropic', id, body)
+      else reply.raw.end('{"served":true}')
+    })
   }
   server.post('/v1/messages', { onRequest }, () => undefined)
   await server.listen({ host: '127.0.0.1', port: 0 })

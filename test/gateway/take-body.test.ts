@@ -15,7 +15,7 @@ let taken: (Buffer | Refusal)[]
 const open: Socket[] = []
 const server = createServer((request: IncomingMessage) => {
   const share = makeShare(() => room, request.headers.host ?? '')
-  takeBody(request, share, (body) => taken.push(body))
+  takeBody(request, { share, bytesMax: 32_000_000 }, (body) => taken.push(body))
 })
 beforeAll(async () => {
   server.listen(0, '127.0.0.1')

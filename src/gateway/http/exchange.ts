@@ -27,8 +27,8 @@ export interface HttpArrival {
 }
 
 /**
- * What is sent: the client's body as it comes (null), or one read before because it may be sent
- * twice or names what its idempotency key stands for.
+ * What is sent: the client's body as it comes (null), or one read before because it is short, may
+ * be sent twice, or names what its idempotency key stands for.
  */
 export type KeptBody = Buffer | null
 

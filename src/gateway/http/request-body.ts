@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { IncomingMessage } from 'node:http'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { BODY_PIECE_BYTES } from '../../kernel/limits-body.ts'
+import type { Refusal } from '../../kernel/errors.ts'
+import { SHORT_BODY_BYTES_MAX } from '../../kernel/limits-body.ts'
 import { REPEATED_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../../kernel/limits.ts'
 import type { Share } from '../../kernel/room.ts'
-import { tooMany } from '../take-body.ts'
+import { ENDED_EARLY, takeBody, tooLarge } from '../take-body.ts'
 import type { HttpArrival, HttpExchange, KeptBody } from './exchange.ts'
 
 class BodyTooLarge extends Error {
@@ -65,9 +65,9 @@ export function bodyRefusal(
 ): Refusal | null {
   switch (failure) {
     case 'too_large':
-      return refuse('request_too_large', `Bodies may have up to ${bytesMax} bytes here.`)
+      return tooLarge(bytesMax)
     case 'broken':
-      return refuse('request_timeout', 'The body ended before its declared length.')
+      return ENDED_EARLY
     case null:
       return null
   }
@@ -78,14 +78,14 @@ function keptBytesMax(arrival: HttpArrival, isNamed: boolean): number {
   const { api } = arrival
   if (isNamed) return Math.min(api.requestBytesMax, REQUEST_BODY_BYTES_MAX)
   const declared = declaredBytes(arrival) ?? Infinity
-  const mayRepeat = api.fallbacks.length > 0 && declared <= REPEATED_BODY_BYTES_MAX
-  return mayRepeat ? REPEATED_BODY_BYTES_MAX : 0
+  const bytesMax = api.fallbacks.length > 0 ? REPEATED_BODY_BYTES_MAX : SHORT_BODY_BYTES_MAX
+  return declared <= bytesMax ? bytesMax : 0
 }
 
 /**
- * The body of a request with an idempotency key (`isNamed`) whole, and one that may go to a second
- * API where it is small and of known length; null = it streams, or there is none. What is kept
- * counts in `share`.
+ * The body of a request with an idempotency key (`isNamed`) whole, and one of known length that is
+ * short, or not long where it may go to a second API; null = it streams, or there is none. What is
+ * kept counts in `share`.
  */
 export async function keepBody(
   arrival: HttpArrival,
@@ -94,16 +94,8 @@ export async function keepBody(
 ): Promise<{ readonly ok: true; readonly kept: KeptBody } | Refusal> {
   const bytesMax = keptBytesMax(arrival, isNamed)
   if (bytesMax === 0 || declaredBytes(arrival) === undefined) return { ok: true, kept: null }
-  const sent: HttpExchange['sent'] = { bytes: 0, failure: null }
-  const parts: Buffer[] = []
-  try {
-    for await (const chunk of read(arrival.request, bytesMax, sent)) {
-      const none = share.take(chunk.length + BODY_PIECE_BYTES)
-      if (none !== null) return tooMany(none)
-      parts.push(chunk)
-    }
-  } catch {
-    // `sent.failure` says why.
-  }
-  return bodyRefusal(sent.failure, bytesMax) ?? { ok: true, kept: Buffer.concat(parts) }
+  const body = await new Promise<Buffer | Refusal>((resolve) => {
+    takeBody(arrival.request, { share, bytesMax }, resolve)
+  })
+  return Buffer.isBuffer(body) ? { ok: true, kept: body } : body
 }

@@ -5,6 +5,7 @@ import { maxMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Bound, Price, PriceQuery } from '../../pricing/pricing.ts'
 import { NOT_ANSWERING } from '../bound.ts'
 import { FOR_WANT_OF_CREDITS } from '../reserve.ts'
+import { tooLarge } from '../take-body.ts'
 import type { HttpApi } from './apis.ts'
 import { nameOf, type HttpArrival, type HttpDeps } from './exchange.ts'
 import { declaredBytes } from './request-body.ts'
@@ -33,7 +34,7 @@ function refusalAt(api: HttpApi, arrival: HttpArrival): Refusal | null {
     return refuse('method_not_allowed', `${method} is not offered for up/${api.name}.`)
   }
   if ((declaredBytes(arrival) ?? 0) > api.requestBytesMax) {
-    return refuse('request_too_large', `Bodies may have up to ${api.requestBytesMax} bytes here.`)
+    return tooLarge(api.requestBytesMax)
   }
   return null
 }
