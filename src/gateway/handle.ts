@@ -131,8 +131,8 @@ function withTopUp(deps: GatewayDeps, refusal: Refusal): Refusal {
 }
 
 function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void {
-  sendRefusal(arrival.out, arrival.protocol.family, arrival.id, refusal)
-  count(deps, arrival, null, arrival.out.statusCode, null)
+  const status = sendRefusal(arrival.out, arrival.protocol.family, arrival.id, refusal)
+  count(deps, arrival, null, status, null)
 }
 
 /** Claims the client's idempotency key, if it sent one. Source: design §9. */

@@ -33,16 +33,17 @@ function readOnAtMost(bytesMax: number, request: IncomingMessage): void {
   })
 }
 
-/** Sends a refusal in the envelope of the protocol that was called. */
+/** Sends a refusal in the envelope of the protocol that was called; answers its status. */
 export function sendRefusal(
   out: ServerResponse,
   family: Family,
   requestId: string,
   refusal: Refusal,
-): void {
+): number {
   const { status, headers, body } = envelope(family, refusal, requestId)
   if (!out.req.complete) readOnAtMost(REFUSED_BODY_BYTES_MAX, out.req)
   sendWhole(out, status, { ...headers }, Buffer.from(body))
+  return status
 }
 
 /** Sends an answer that has no body by its method or status, so no length either. */

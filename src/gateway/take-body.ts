@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { BODY_PIECE_BYTES, LOOP_BYTES_MAX, TAKEN_TURN_BYTES } from '../kernel/limits-body.ts'
+import {
+  BODY_PIECE_BYTES,
+  LOOP_BYTES_MAX,
+  ONE_PIECE_BYTES_MAX,
+  TAKEN_TURN_BYTES,
+} from '../kernel/limits-body.ts'
 import type { NoRoom, Share } from '../kernel/room.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 
@@ -16,10 +21,14 @@ const SHARE_FULL = refuse(
 /** Why a body is not kept. */
 const tooMany = (none: NoRoom): Refusal => (none === 'own' ? SHARE_FULL : FULL)
 
+/** Whether a piece is a whole body, and short. */
+const isShort = ({ length }: Buffer, declared: number): boolean =>
+  length === declared && length <= ONE_PIECE_BYTES_MAX
+
 /**
  * Takes a body as it comes: a small one is one buffer, a large one is gathered where a thread can
- * read it, so that it is never copied whole. What does not come whole with its head counts in
- * `share`. Tells it once, or why it could not be taken.
+ * read it, so that it is never copied whole. All but what is short and comes in one piece counts
+ * in `share`. Tells it once, or why it could not be taken.
  */
 export function takeBody(
   payload: IncomingMessage,
@@ -27,8 +36,9 @@ export function takeBody(
   done: (body: Buffer | Refusal) => void,
 ): void {
   const declared = Number(payload.headers['content-length'] ?? NaN)
-  if (declared > bytesMax) {
-    done(tooLarge(bytesMax))
+  if (payload.destroyed || declared > bytesMax) {
+    // Of one whose client left before nothing more is told.
+    done(payload.destroyed ? ENDED_EARLY : tooLarge(bytesMax))
     return
   }
   const chunks: Buffer[] = []
@@ -61,8 +71,7 @@ export function takeBody(
   }
   function take(chunk: Buffer): void {
     size += chunk.length
-    const isWhole = size === declared && size === chunk.length
-    const none = isWhole ? null : share.take(chunk.length + BODY_PIECE_BYTES)
+    const none = isShort(chunk, declared) ? null : share.take(chunk.length + BODY_PIECE_BYTES)
     if (size > bytesMax) end(tooLarge(bytesMax))
     else if (none !== null) end(tooMany(none))
     else if (size > LOOP_BYTES_MAX) gather(chunk)

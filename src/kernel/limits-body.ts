@@ -24,7 +24,7 @@ export const READ_WAIT_MS_MAX = 10_000
 export const READS_OPEN_MAX = 1_024
 /**
  * Bodies in memory, from when they come until their requests have ended: 32 of the longest. Half
- * of it of one account alone. One that comes whole with its head does not count.
+ * of it of one account alone. One that is short and comes in one piece does not count.
  */
 export const REQUEST_BODIES_BYTES_MAX = 1024 * 1024 * 1024
 /**
@@ -32,6 +32,8 @@ export const REQUEST_BODIES_BYTES_MAX = 1024 * 1024 * 1024
  * its head anyway: sending it as a stream costs a sixth of its request. A longer one streams.
  */
 export const SHORT_BODY_BYTES_MAX = 64 * 1024
+/** Such a short one: as large as what else a request keeps. */
+export const ONE_PIECE_BYTES_MAX = 16 * 1024
 /** What a piece of such a body costs beside its bytes, however short it is. */
 export const BODY_PIECE_BYTES = 256
 /** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */

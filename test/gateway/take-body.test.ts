@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { createServer, IncomingMessage } from 'node:http'
+import { connect, Socket, type AddressInfo } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { takeBody } from '../../src/gateway/take-body.ts'
 import { BODY_PIECE_BYTES, LOOP_BYTES_MAX } from '../../src/kernel/limits-body.ts'
@@ -42,7 +43,7 @@ function begin(owner: string, length: string, text = ''): Socket {
 
 const pieces = (count: number): string => '1\r\na\r\n'.repeat(count)
 
-it('a body that comes whole with its head takes no room', async () => {
+it('a short body that comes in one piece takes no room', async () => {
   begin('a', 'content-length: 1000', 'a'.repeat(1_000))
   await until(() => taken.length === 1)
   expect(taken).toEqual([Buffer.from('a'.repeat(1_000))])
@@ -65,6 +66,18 @@ it('a large one takes its bytes, whatever it declares', async () => {
   await until(() => room.taken > bytes)
   expect(room.taken).toBeLessThan(2 * bytes)
   socket.destroy()
+  await until(() => taken.length === 1)
+  expect(taken).toMatchObject([{ code: 'request_timeout' }])
+})
+
+it('one whose client left before it was asked for is told of, too', async () => {
+  const request = new IncomingMessage(new Socket())
+  request.headers['content-length'] = '100'
+  request.destroy()
+  await setImmediate() // its error has been told by then
+  takeBody(request, { share: makeShare(() => room, 'a'), bytesMax: 100 }, (body) =>
+    taken.push(body),
+  )
   await until(() => taken.length === 1)
   expect(taken).toMatchObject([{ code: 'request_timeout' }])
 })

@@ -133,8 +133,8 @@ function withTopUp(deps: HttpDeps, refusal: Refusal): Refusal {
 }
 
 function refuseWith(deps: HttpDeps, arrival: HttpArrival, refusal: Refusal): void {
-  sendRefusal(arrival.out, 'openai', arrival.id, refusal)
-  count(deps, arrival, arrival.out.statusCode, false, null)
+  const status = sendRefusal(arrival.out, 'openai', arrival.id, refusal)
+  count(deps, arrival, status, false, null)
 }
 
 const handlersOf = (deps: HttpDeps): ApiCallHandlers => ({
