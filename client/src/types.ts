@@ -61,6 +61,7 @@ export interface Receipt {
   late: boolean
   usage: Record<string, unknown>
   cost: Amount
+  reversed: Amount
   provider_cost_usd?: string | null
   started_at: string | null
 }

@@ -94,14 +94,21 @@ export function limitKey(
   )
 }
 
-/** Gives a key another secret; the old one ends. null = unknown or revoked. */
+/**
+ * Gives a key another secret; the old one ends. `idempotencyKey` names the request; null = nothing
+ * does. null = unknown, revoked, or the same request was the last that did.
+ */
 export function renewKey(
   tx: Tx,
   { ids, actor }: { readonly ids: Ids; readonly actor: string },
-  { id, minted }: Pick<NewKey, 'id' | 'minted'>,
+  {
+    id,
+    minted,
+    idempotencyKey = null,
+  }: Pick<NewKey, 'id' | 'minted'> & { readonly idempotencyKey?: string | null },
   nowMs: number,
 ): Promise<Key | null> {
-  const params = [id, minted.prefix, minted.hash, new Date(nowMs)]
+  const params = [id, minted.prefix, minted.hash, new Date(nowMs), idempotencyKey]
   return writeKey(
     tx,
     ids,

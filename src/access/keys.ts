@@ -17,7 +17,7 @@ export interface CreateKey {
   readonly actor: string
 }
 
-/** `secret` is shown once; null where an earlier request with the same id made the key. */
+/** `secret` is shown once; null where an earlier request with the same name made it. */
 export interface CreatedKey {
   readonly key: Key
   readonly secret: string | null
@@ -35,8 +35,11 @@ export interface Keys {
   list(accountId: string | null, cursor: string | null, limit: number): Promise<readonly Key[]>
   /** null = unknown or revoked. */
   change(id: string, limits: KeyLimits, actor: string): Promise<Key | null>
-  /** A new secret; the old one ends at once. null = unknown or revoked. */
-  rotate(id: string, actor: string): Promise<CreatedKey | null>
+  /**
+   * A new secret; the old one ends at once. The same `idempotencyKey` again changes nothing. null =
+   * unknown or revoked.
+   */
+  rotate(id: string, actor: string, idempotencyKey?: string | null): Promise<CreatedKey | null>
   /** For good. null = unknown. */
   revoke(id: string, actor: string): Promise<Key | null>
 }
@@ -72,12 +75,15 @@ export function makeKeys(deps: { db: Db; clock: Clock; ids: Ids; mode: Mode }): 
     change(id, limits, actor) {
       return db.tx((tx) => limitKey(tx, { ids, actor }, { id, limits }, clock.now()))
     },
-    async rotate(id, actor) {
+    async rotate(id, actor, idempotencyKey = null) {
       const existing = await read(id)
       if (existing === null) return null
       const minted = mintSecret(ids, existing.kind, mode)
-      const key = await db.tx((tx) => renewKey(tx, { ids, actor }, { id, minted }, clock.now()))
-      return key === null ? null : { key, secret: minted.secret }
+      const renewed = { id, minted, idempotencyKey }
+      const key = await db.tx((tx) => renewKey(tx, { ids, actor }, renewed, clock.now()))
+      if (key !== null) return { key, secret: minted.secret }
+      const rotated = await read(id)
+      return rotated?.status === 'active' ? { key: rotated, secret: null } : null
     },
     revoke(id, actor) {
       const nowMs = clock.now()

@@ -71,8 +71,12 @@ export function makeServer(deps: {
   })
   app.addHook('onRequest', (request, reply, next) => {
     const refusal = refusalAtOnce(request, deps.isDraining())
-    if (refusal === null) next()
-    else end(request, reply, refusal)
+    if (refusal !== null) {
+      end(request, reply, refusal)
+      return
+    }
+    reply.header('x-farebox-request-id', request.id) // of what goes on past the framework, its own
+    next()
   })
   app.setNotFoundHandler((request, reply) => {
     end(request, reply, refuseUnknown(request.method, request.url, request.headers))

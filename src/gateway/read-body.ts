@@ -1,20 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import { encodingRefusal } from '../kernel/content-encoding.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { RequestView } from '../protocols/protocol.ts'
 import type { Arrival } from './context.ts'
 import { isHeavy, type BodyReader } from './reading/body-reader.ts'
-
-/** Bodies come as they are: nobody may make us unpack one. null = it is not packed. */
-export function encodingRefusal({
-  'content-encoding': encoding,
-}: IncomingHttpHeaders): Refusal | null {
-  if (encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity')
-    return null
-  return refuse(
-    'unsupported_encoding',
-    'Request bodies must not be compressed: remove the content-encoding header.',
-  )
-}
 
 /**
  * The one reading of a body: bytes → what the protocol sees in it, or why not. A promise only for

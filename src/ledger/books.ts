@@ -129,6 +129,8 @@ export interface ReceiptView {
   readonly firstByteMs: number | null
   readonly durationMs: number | null
   readonly postedAtMs: number
+  /** What reversals gave back of it. */
+  readonly reversedMicros: Micros
   /** Movements of this hold over all revs and reversals, by lot or line. Negative = taken. */
   readonly entries: readonly { lotId: string | null; line: string; micros: Micros }[]
 }

@@ -141,6 +141,7 @@ const readReceipt = (row: Row): ReceiptView => ({
   firstByteMs: orNull(row, 'first_byte_ms', numberOf),
   durationMs: orNull(row, 'duration_ms', numberOf),
   postedAtMs: numberOf(row, 'posted_at'),
+  reversedMicros: microsOf(row, 'reversed_micros'),
   entries: storedEntries
     .parse(row.entries)
     .map((entry) => ({ lotId: entry.lot_id, line: entry.line, micros: entry.micros })),

@@ -65,6 +65,30 @@ describe('the admin API', () => {
     }
   })
 
+  it('refuses half a character wherever it stands, and takes whole ones', async () => {
+    const customer = await aCustomer(world)
+    const own = `/accounts/${customer.accountId}`
+    const half = String.raw`"\uD83D"`
+    for (const [path, body] of [
+      ['/accounts', `{"name":${half}}`],
+      [`${own}/keys`, `{"name":"k","models":[${half}]}`],
+      [`${own}/grants`, `{"credits":"1","kind":"paid","reference_id":${half}}`],
+      ['/accounts', `{"name":"a",${half}:1}`],
+    ] as const) {
+      const reply = await world.admin('POST', path, body)
+      expect([path, reply.status, reply.body]).toEqual([path, 400, error('invalid_json')])
+      expect(JSON.stringify(reply.body)).toContain('half of a character')
+    }
+    const whole = await world.admin('POST', '/accounts', String.raw`{"name":"\uD83D\uDE00"}`)
+    expect(whole).toMatchObject({ status: 201, body: { name: '😀' } })
+  })
+
+  it('takes no body that is compressed', async () => {
+    const encoding = { 'content-encoding': 'gzip' }
+    const reply = await world.admin('POST', '/accounts', { name: 'a' }, encoding)
+    expect(reply).toMatchObject({ status: 415, body: error('unsupported_encoding') })
+  })
+
   it('tells broken bodies in one sentence with the place', async () => {
     const send = (body: object | string) => world.admin('POST', '/accounts', body)
     expect(await send('{"name":')).toMatchObject({ status: 400, body: error('invalid_json') })

@@ -92,6 +92,25 @@ describe('keys', () => {
     expect((await world.as(textAt(rotated, 'key'))('GET', '/balance')).status).toBe(200)
   })
 
+  it('are rotated once by one request, however often it is sent', async () => {
+    const customer = await aCustomer(world)
+    const path = `/keys/${customer.keyId}/rotate`
+    const rotate = (name: string) => world.admin('POST', path, {}, { 'idempotency-key': name })
+    const first = await rotate('one')
+    expect(first).toMatchObject({ status: 200, body: { key: expect.any(String) as string } })
+    const again = await Promise.all([rotate('one'), rotate('one')])
+    const prefix = textAt(first, 'prefix')
+    for (const reply of again) {
+      expect(reply).toMatchObject({ status: 200, body: { key: null, prefix } })
+    }
+    await world.authenticator.poll()
+    expect((await world.as(textAt(first, 'key'))('GET', '/balance')).status).toBe(200)
+    const other = await rotate('two')
+    expect(textAt(other, 'key')).not.toBe(textAt(first, 'key'))
+    await world.admin('DELETE', `/keys/${customer.keyId}`)
+    expect((await rotate('two')).status).toBe(404)
+  })
+
   it('of servers belong to no account', async () => {
     const made = await world.admin('POST', '/backend-keys', { name: 'server' })
     expect(made.body).toMatchObject({ kind: 'backend', account_id: null })

@@ -106,6 +106,7 @@ test('who watches may ask without the body, also while it stops; nothing else is
       expect(asked).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
       expect(asked).toContain(`content-length: ${length}\r`)
       expect(asked.endsWith('\r\n\r\n')).toBe(true)
+      expect(got).toMatch(/x-farebox-request-id: [\da-f-]{36}\r/)
     }
   }
   isDraining = false

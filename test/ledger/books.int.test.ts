@@ -140,7 +140,9 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     const late = done(await books.grant(grant('rev', 40), T0))
     const charged = item({ accountId: 'rev', micros: 100 })
     await ledger.post([charged], T0)
-    expect((await books.receipt(charged.receipt.holdId, 'rev'))?.entries).toEqual([
+    const before = await books.receipt(charged.receipt.holdId, 'rev')
+    expect(before?.reversedMicros).toBe(0)
+    expect(before?.entries).toEqual([
       { lotId: soon.lot.id, line: 'lot', micros: -40 },
       { lotId: late.lot.id, line: 'lot', micros: -40 },
       { lotId: null, line: 'debt', micros: -20 },
@@ -160,7 +162,9 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
       debtMicros: 0,
       lots: [{ id: late.lot.id, remainingMicros: 40 }],
     })
-    expect((await books.receipt(holdId, 'rev'))?.entries).toEqual([])
+    expect(await books.receipt(holdId, 'rev')).toMatchObject({
+      ...{ micros: 100, reversedMicros: 100, entries: [] },
+    })
     expect(await books.reverse(ids.uuid(), 'none', T0)).toBeNull()
     await expectSound(db)
   })
@@ -173,6 +177,8 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     await books.reverse(first.receipt.holdId, 'gone', T0)
     await ledger.post([item({ ...first.receipt, rev: 2, micros: 25 })], T0)
     expect(await books.balance('rev2')).toMatchObject({ postedMicros: 100, debtMicros: 0 })
+    const receipt = await books.receipt(first.receipt.holdId, 'rev2')
+    expect(receipt).toMatchObject({ micros: 25, reversedMicros: 25, entries: [] })
     await expectSound(db)
   })
 

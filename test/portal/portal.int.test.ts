@@ -117,6 +117,9 @@ describe('the operator', () => {
     })
     const second = await world.admin('POST', path, { reason: 'bad answer' })
     expect(second).toMatchObject({ status: 200, body: { created: false } })
+    expect((await world.admin('GET', `/receipts/${holdId}`)).body).toMatchObject({
+      ...{ status: 'posted', cost: { credits: '3' }, reversed: { credits: '3' }, entries: [] },
+    })
     const view = await world.engine.viewAccount(customer.accountId)
     expect(view?.availableMicros).toBe(10_000_000)
     const unknown = '0199aaaa-0000-7000-8000-000000000000'

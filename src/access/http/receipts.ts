@@ -22,6 +22,8 @@ export const receiptView = z.object({
   usage: z.record(z.string(), z.unknown()),
   /** What was charged; nothing while it is only held. */
   cost: amountView,
+  /** What was given back of it; `entries` are what is left of it on the books. */
+  reversed: amountView,
   /** What is set aside for it now; null once it is settled. */
   held: amountView.nullable(),
   /** Exact decimal dollars; left out where the operator keeps it to himself. */
@@ -61,6 +63,7 @@ export function viewReceipt(receipt: ReceiptView, showProviderCost: boolean): Re
     late: receipt.late,
     usage: { ...nonZero(receipt.usage) },
     cost: viewCredits(receipt.micros),
+    reversed: viewCredits(receipt.reversedMicros),
     held: null,
     ...(showProviderCost ? cost : {}),
     price_version: receipt.priceVersion,
@@ -90,6 +93,7 @@ export function viewHold(hold: HoldView): ReceiptBody {
     late: false,
     usage: {},
     cost: viewCredits(isSettled ? hold.micros : ZERO),
+    reversed: viewCredits(ZERO),
     held: isSettled ? null : viewCredits(hold.micros),
     price_version: null,
     entries: [],

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Refusal } from '../../kernel/errors.ts'
-import { refuse } from '../../kernel/errors.ts'
+import { encodingRefusal } from '../../kernel/content-encoding.ts'
+import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { ADMIN_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits.ts'
 import type { Log } from '../../kernel/log.ts'
 import {
@@ -133,16 +133,45 @@ function idempotencyKeyOf(request: FastifyRequest): string | Refusal | null {
 
 const isRefusal = (value: object): value is Refusal => 'ok' in value && value.ok === false
 
+const HALF = refuse(
+  'invalid_json',
+  'A text in the body has half of a character (a lone surrogate): send whole ones.',
+)
+const NOT_JSON = refuse('invalid_json', 'The body is not valid JSON.')
+
+/** A body that could not be read, and what its client is told. */
+class UnreadableBody extends Error {
+  override readonly name = 'UnreadableBody'
+  readonly refusal: Refusal
+
+  constructor(refusal: Refusal) {
+    super(refusal.message)
+    this.refusal = refusal
+  }
+}
+
+/** Neither Postgres nor UTF-8 has half a character; only an escape can have brought one. */
+function parseWhole(body: string): unknown {
+  if (!/\\ud[89a-f]/i.test(body)) return JSON.parse(body)
+  const whole = (text: string): void => {
+    if (!text.isWellFormed()) throw new UnreadableBody(HALF)
+  }
+  return JSON.parse(body, (name, value: unknown) => {
+    whole(name)
+    if (typeof value === 'string') whole(value)
+    return value
+  })
+}
+
 /** JSON whatever the content type says; no body is `undefined`. */
 function registerJsonParser(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   const options = { parseAs: 'string', bodyLimit: ADMIN_BODY_BYTES_MAX } as const
   app.addContentTypeParser<string>('*', options, (_request, body, done) => {
     try {
-      const parsed: unknown = body.trim() === '' ? undefined : JSON.parse(body)
-      done(null, parsed)
-    } catch {
-      done(Object.assign(new Error('not JSON'), { statusCode: 400, code: 'BODY_NOT_JSON' }))
+      done(null, body.trim() === '' ? undefined : parseWhole(body))
+    } catch (error) {
+      done(error instanceof UnreadableBody ? error : new UnreadableBody(NOT_JSON))
     }
   })
 }
@@ -156,15 +185,15 @@ export function registerSurface<Who extends object>(
   const callers = new WeakMap<FastifyRequest, Who>()
   registerJsonParser(app)
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    if (error.code === 'BODY_NOT_JSON') {
-      return sendRefusal(request, reply, refuse('invalid_json', 'The body is not valid JSON.'))
-    }
+    if (error instanceof UnreadableBody) return sendRefusal(request, reply, error.refusal)
     const refusal = refusalOfFramework(error) ?? refusalOfFault(error, request.id, log)
     return sendRefusal(request, reply, refusal)
   })
   app.addHook('onRequest', async (request, reply) => {
     const who = await surface.guard(request)
     if (isRefusal(who)) return sendRefusal(request, reply, who)
+    const encoded = encodingRefusal(request.headers)
+    if (encoded !== null) return sendRefusal(request, reply, encoded)
     callers.set(request, who)
     return undefined
   })

@@ -1,8 +1,10 @@
--- Gives a key a new secret; the old one ends with this statement.
--- $1 key id, $2 prefix, $3 SHA-256 of the new secret, $4 now.
--- Result: the key, or none where it is unknown or revoked. Cost: O(log keys).
+-- Gives a key a new secret; the old one ends with this statement. The request that did so last
+-- does nothing again.
+-- $1 key id, $2 prefix, $3 SHA-256 of the new secret, $4 now, $5 its Idempotency-Key or null.
+-- Result: the key; none where it is unknown, revoked or was rotated by this request.
+-- Cost: O(log keys).
 UPDATE api_keys
-   SET prefix = $2, hash = $3, change_seq = change_seq + 1,
+   SET prefix = $2, hash = $3, change_seq = change_seq + 1, rotated_by = $5::text,
        changed_at = greatest(changed_at, $4::timestamptz)
- WHERE id = $1 AND status = 'active'
+ WHERE id = $1 AND status = 'active' AND ($5::text IS NULL OR rotated_by IS DISTINCT FROM $5::text)
 RETURNING *

@@ -245,8 +245,8 @@ function rotateAndRevoke(deps: AdminDeps): Route<Operator>[] {
       summary: 'Give a key a new secret; the old one ends within a second. Limits and spend stay.',
       body: nothing,
       answer: createdKeyView,
-      async run({ params, who }) {
-        const made = await deps.keys.rotate(params.id, who.actor)
+      async run({ params, idempotencyKey, who }) {
+        const made = await deps.keys.rotate(params.id, who.actor, idempotencyKey)
         if (made === null) return noKey(params.id)
         await reloadKey(deps, made.key)
         return { status: 200, body: { ...viewKey(made.key), key: made.secret } }

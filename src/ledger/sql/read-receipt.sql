@@ -1,10 +1,11 @@
--- A hold's receipt: its highest rev, with what all revs and reversals moved on each lot or line.
+-- A hold's receipt: its highest rev, with what all revs and reversals moved on each lot or line,
+-- and what reversals alone gave back.
 -- Parameters: $1 hold id, $2 account id (null = any). Result: no row or one.
--- Cost: two index look-ups (op ids start with the hold's; ';' follows ':').
+-- Cost: three index look-ups (op ids start with the hold's; ';' follows ':').
 SELECT u.hold_id, u.rev, u.account_id, u.key_id, u.micros, u.late, u.estimated, u.protocol,
        u.endpoint, u.upstream, u.model, u.stream, u.usage, u.provider_cost_pico_usd,
        u.price_version, u.http_status, u.started_at, u.first_byte_ms, u.duration_ms, u.posted_at,
-       m.entries
+       m.entries, r.reversed_micros
 FROM usage u
 CROSS JOIN LATERAL (
   SELECT coalesce(json_agg(json_build_object('lot_id', s.lot_id, 'line', s.line,
@@ -18,6 +19,13 @@ CROSS JOIN LATERAL (
         HAVING sum(e.micros) <> 0
         ORDER BY min(e.seq)) s
 ) m
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(e.micros), 0)::bigint AS reversed_micros
+  FROM ledger_entries e
+  WHERE e.op_id >= u.hold_id::text || ':reverse' COLLATE "C"
+    AND e.op_id < u.hold_id::text || ':reversf' COLLATE "C"
+    AND e.movement_type NOT IN ('expiry', 'reinstatement')
+) r
 WHERE u.hold_id = $1 AND ($2::text IS NULL OR u.account_id = $2)
 ORDER BY u.rev DESC
 LIMIT 1
