@@ -42,6 +42,7 @@ export const COLUMNS: Readonly<Record<string, Classes>> = {
     copies: { revoked_at: 'fields-key-revoked', change_seq: 'engine_fields' },
     apart: {
       prefix: 'the beginning of a key of which only the hash is kept: nothing says it again',
+      rotated_by: 'which request gave it its secret: nothing follows of it',
       'changed_at created_at': MOMENT,
     },
   },

@@ -242,7 +242,7 @@ function rotateAndRevoke(deps: AdminDeps): Route<Operator>[] {
       ...one,
       method: 'POST',
       path: '/keys/:id/rotate',
-      summary: 'Give a key a new secret; the old one ends within a second. Limits and spend stay.',
+      summary: 'Give a key a new secret; the old one ends within a second. Repeated: key is null.',
       body: nothing,
       answer: createdKeyView,
       async run({ params, idempotencyKey, who }) {
