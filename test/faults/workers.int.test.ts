@@ -57,6 +57,13 @@ function isAlive(pid: number): boolean {
 const metricsOf = async (gateway: Gateway): Promise<string> =>
   (await fetch(`${gateway.url}/metrics`)).text()
 
+/** By a connection of its own, and for no longer than a client would wait. */
+async function statusOf(url: string): Promise<number> {
+  const signal = AbortSignal.timeout(20_000)
+  const headers = { connection: 'close' }
+  return (await fetch(`${url}/healthz`, { headers, signal })).status
+}
+
 /** Each time by a connection of its own, as fast as it goes. */
 async function untilRefused(url: string): Promise<void> {
   for (;;) {
@@ -94,6 +101,17 @@ describe('WORKERS', () => {
     expect(text.match(/# TYPE farebox_requests_total counter/g)).toHaveLength(1)
     expect(await gateway.end('SIGTERM')).toBe(0)
     expect([victim, other].some((pid) => isAlive(pid))).toBe(false)
+  })
+
+  test('one that is stuck and then dies leaves no connection unanswered', async () => {
+    const gateway = await serveWith('2')
+    const [victim] = workersOf(gateway)
+    if (victim === undefined) throw new Error('no worker')
+    process.kill(victim, 'SIGSTOP')
+    const asked = Array.from({ length: 10 }, () => statusOf(gateway.url))
+    const first = await Promise.race(asked)
+    process.kill(victim, 'SIGKILL')
+    expect([first, ...(await Promise.all(asked))]).toEqual(Array.from({ length: 11 }, () => 200))
   })
 
   test('a signal stops them together in order, a second one at once', async () => {

@@ -65,6 +65,9 @@ class Supervisor {
   }
 
   begin(): void {
+    // All of them accept from one queue. Handed out here by turns, a connection given to a worker
+    // that dies before it takes it would be kept unanswered until this process ends.
+    cluster.schedulingPolicy = cluster.SCHED_NONE
     cluster.on('listening', (worker, { port }) => {
       this.#listens(worker, port)
     })
@@ -153,8 +156,7 @@ class Supervisor {
       return
     }
     this.#tell({ farebox: 'stop' })
-    // Here the port is closed before them: a connection given to one that had closed it itself
-    // would come back, and be kept unanswered until this process ends.
+    // Closes the port here as well: the kernel would go on to queue connections for nobody.
     for (const { worker } of this.#slots) worker?.disconnect()
     const { clock, log, shutdownMs } = this.#options
     clock.after(shutdownMs + WORKER_STOP_GRACE_MS, () => {
