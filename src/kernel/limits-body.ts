@@ -24,18 +24,18 @@ export const READ_WAIT_MS_MAX = 10_000
 export const READS_OPEN_MAX = 1_024
 /**
  * Bodies in memory, from when they come until their requests have ended: 32 of the longest. Half
- * of it of one account alone. One that is short and comes in one piece does not count.
+ * of it of one account alone.
  */
 export const REQUEST_BODIES_BYTES_MAX = 1024 * 1024 * 1024
+/** Not counted there up to here, where it comes in one piece: a request keeps as much besides. */
+export const ONE_PIECE_BYTES_MAX = 16 * 1024
+/** What a piece of a body costs beside its bytes, however short it is. */
+export const BODY_PIECE_BYTES = 256
 /**
  * A body of known length for a named API is read before it is sent up to here, as it comes with
  * its head anyway: sending it as a stream costs a sixth of its request. A longer one streams.
  */
 export const SHORT_BODY_BYTES_MAX = 64 * 1024
-/** Such a short one: as large as what else a request keeps. */
-export const ONE_PIECE_BYTES_MAX = 16 * 1024
-/** What a piece of such a body costs beside its bytes, however short it is. */
-export const BODY_PIECE_BYTES = 256
 /** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
 export const READ_HEAP_MB_MAX = 512
 /** Text handed back for a count is decoded in pieces of this: under a millisecond each. */
