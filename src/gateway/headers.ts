@@ -64,6 +64,7 @@ const OUTBOUND_DROPPED = new Set([
   'openai-organization',
   'openai-project',
   'anthropic-organization-id',
+  'x-ms-deployment-name', // what the operator called it at Azure
   'server',
   'via',
 ])
@@ -71,7 +72,13 @@ const OUTBOUND_DROPPED = new Set([
 /** Our own names mean something between us and our clients only. */
 const OURS = 'x-farebox-'
 
-const OUTBOUND_DROPPED_PREFIXES = [OURS, 'x-ratelimit-', 'anthropic-ratelimit-', 'cf-']
+const OUTBOUND_DROPPED_PREFIXES = [
+  OURS,
+  'x-ratelimit-',
+  'anthropic-ratelimit-',
+  'anthropic-priority-', // what the operator's account has committed to
+  'cf-',
+]
 
 /** Names that were judged, for each direction: few come again and again. */
 function remembered(judge: (name: string) => boolean): (name: string) => boolean {
