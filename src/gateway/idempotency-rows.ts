@@ -1,5 +1,7 @@
-import type { Db, Row } from '../store/db.ts'
 import { IDEMPOTENCY_LEASE_MS, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
+import type { Micros } from '../kernel/money.ts'
+import type { Db, Row } from '../store/db.ts'
+import { microsOf, orNull } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { IdempotentRequest } from './idempotency.ts'
 
@@ -18,7 +20,8 @@ export interface KeyRow {
   readonly bodyHash: Uint8Array
   readonly leaseUntilMs: number
   readonly charged: boolean
-  readonly hasReceipt: boolean
+  /** What its hold was charged, perhaps by recovery; null = nothing was. */
+  readonly chargedMicros: Micros | null
   readonly status: number | null
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | null
@@ -54,7 +57,7 @@ function narrow(row: Row): KeyRow {
     bodyHash: row.body_hash instanceof Uint8Array ? row.body_hash : new Uint8Array(),
     leaseUntilMs: number(row.lease_until) ?? 0,
     charged: row.state === 'charged',
-    hasReceipt: row.has_receipt === true,
+    chargedMicros: orNull(row, 'charged_micros', microsOf),
     status: number(row.status),
     headers: headersOf(row.headers),
     body: row.body instanceof Uint8Array ? row.body : null,

@@ -2,6 +2,7 @@ import { sleep, type Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import { IDEMPOTENCY_LEASE_MS, IDEMPOTENCY_POLL_MS } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
+import type { Micros } from '../kernel/money.ts'
 import type { KeyRow, KeyRows } from './idempotency-rows.ts'
 
 /** Requests with an `Idempotency-Key`: one call, one charge, the same bytes. Source: design §9. */
@@ -38,6 +39,8 @@ export interface StoredReplay {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** What the first one was charged. */
+  readonly chargedMicros: Micros | null
 }
 
 export interface IdempotencyDeps {
@@ -113,10 +116,10 @@ export function makeIdempotency(deps: IdempotencyDeps): Idempotency {
 function judge(row: KeyRow, request: IdempotentRequest): StoredReplay | Refusal | 'wait' {
   if (!request.bodyHash.equals(row.bodyHash)) return REUSED
   if (row.charged && row.body !== null && row.status !== null) {
-    const { holdId, status, headers, body } = row
-    return { kind: 'replay', holdId, status, headers, body }
+    const { holdId, status, headers, body, chargedMicros } = row
+    return { kind: 'replay', holdId, status, headers, body, chargedMicros }
   }
-  if (!row.charged && !row.hasReceipt) return 'wait'
+  if (!row.charged && row.chargedMicros === null) return 'wait'
   const message = `The request was charged, but its answer was not kept. Receipt: ${row.holdId}.`
   return refuse('idempotency_result_gone', message, { receiptId: row.holdId })
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../kernel/errors.ts'
 import { REFUSED_BODY_BYTES_MAX } from '../kernel/limits-body.ts'
+import { formatCredits } from '../kernel/money.ts'
 import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Family } from '../protocols/protocol.ts'
 import { envelope } from '../protocols/envelope.ts'
@@ -53,10 +54,14 @@ export function sendBodiless(out: ServerResponse, status: number, headers: Outgo
   out.end()
 }
 
-export const replayHeaders = ({ headers, holdId }: StoredReplay): OutgoingHeaders => ({
-  ...headers,
-  'x-farebox-request-id': holdId,
+/** With what the first one cost, a streamed one too; the balance of then is no balance now. */
+export const replayHeaders = (stored: StoredReplay): OutgoingHeaders => ({
+  ...stored.headers,
+  'x-farebox-request-id': stored.holdId,
   'x-farebox-replayed': 'true',
+  ...(stored.chargedMicros === null
+    ? {}
+    : { 'x-farebox-cost': formatCredits(stored.chargedMicros) }),
 })
 
 /** Sends what an earlier request with the same idempotency key got. */

@@ -45,6 +45,7 @@ const wire = {
   openai: { answer: chatAnswer, stream: chatStream },
   anthropic: { answer: messagesAnswer, stream: messagesStream },
 }
+const costOf = (response: Response): string | null => response.headers.get('x-farebox-cost')
 const isReplayed = (response: Response): boolean =>
   response.headers.get('x-farebox-replayed') === 'true'
 
@@ -88,9 +89,12 @@ describe.each(FAMILIES)('requests of %s with an Idempotency-Key', (family) => {
       expect(await chargedRequests(world, customer)).toEqual([...ids])
       const receipt = await expectCharged(world, [...ids][0] ?? '', { usage: USAGE })
       await expectSpent(world, customer, GRANT, receipt.cost.micros)
+      const costs = responses.filter((one) => !stream || isReplayed(one)).map(costOf)
+      expect(new Set(costs)).toEqual(new Set([receipt.cost.credits]))
       // And the same again, later.
       const later = await send(customer, key, body, 2)
       expect(isReplayed(later)).toBe(true)
+      expect(costOf(later)).toBe(receipt.cost.credits)
       expect(await later.text()).toBe(texts[0])
       expect(world.upstream.calls(model)).toHaveLength(1)
     },
