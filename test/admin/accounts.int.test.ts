@@ -47,9 +47,9 @@ describe('the admin API', () => {
     const customer = await aCustomer(world)
     const own = `/accounts/${customer.accountId}`
     const nul = 'a\u0000b'
-    for (const [method, path, body] of [
+    for (const [method, path, body, param] of [
       ['GET', '/accounts/%00', undefined],
-      ['GET', '/accounts?cursor=%00', undefined],
+      ['GET', '/accounts?cursor=%00', undefined, 'cursor'],
       ['POST', '/accounts', { name: nul }],
       ['PATCH', own, { name: nul }],
       ['POST', `${own}/keys`, { name: 'k', models: [nul] }],
@@ -61,8 +61,34 @@ describe('the admin API', () => {
     ] as const) {
       const reply = await world.admin(method, path, body)
       expect([path, reply.status]).toEqual([path, 400])
-      expect(reply.body).toEqual(error('invalid_request'))
+      expect(reply.body).toEqual(error('invalid_request', param))
     }
+  })
+
+  it('refuses a cursor that none of its lists gave, and goes on behind one that is gone', async () => {
+    const { accountId } = await aCustomer(world)
+    const own = `/accounts/${accountId}`
+    const gone = { key: `key_${'0'.repeat(32)}`, id: '019a0000-0000-7000-8000-000000000000' }
+    for (const [path, cursor] of [
+      ['/accounts', 'acct_0'],
+      [`${own}/keys`, gone.key],
+      ['/backend-keys', gone.key],
+      [`${own}/ledger`, '999'],
+      [`${own}/claims`, gone.id],
+      ['/findings', gone.id],
+      ['/notifications', gone.id],
+      ['/meters/reports', '999'],
+    ] as const) {
+      for (const broken of ['no such cursor', '', '-1', 'eyJpZCI6MX0=']) {
+        const reply = await world.admin('GET', `${path}?cursor=${encodeURIComponent(broken)}`)
+        expect([path, broken, reply.status]).toEqual([path, broken, 400])
+        expect(reply.body).toEqual(error('invalid_request', 'cursor'))
+      }
+      const rest = await world.admin('GET', `${path}?cursor=${cursor}`)
+      expect([path, rest.status]).toEqual([path, 200])
+    }
+    const keys = await world.admin('GET', `${own}/keys?cursor=${gone.key}`)
+    expect(keys.body.data).toHaveLength(1)
   })
 
   it('refuses half a character wherever it stands, and takes whole ones', async () => {

@@ -121,7 +121,7 @@ function createAccount(deps: AdminDeps): Route<Operator> {
 }
 
 const listQuery = z.object({
-  cursor: z.string().max(128).optional(),
+  cursor: fields.accountId.optional(),
   limit: pageLimit,
   subject_ref: reference.optional(),
 })

@@ -138,7 +138,8 @@ async function createKey(
   return answerCreated(made, limits)
 }
 
-const listQuery = z.object({ cursor: z.string().max(128).optional(), limit: fields.pageLimit })
+const keyId = z.string().regex(/^key_\w{1,124}$/, 'must be the id of a key')
+const listQuery = z.object({ cursor: keyId.optional(), limit: fields.pageLimit })
 
 async function listKeys(
   deps: AdminDeps,
