@@ -110,6 +110,12 @@ function limitsOf(body: z.output<typeof changeBody>, kept: KeyLimits): KeyLimits
 
 type Created = Answer<z.input<typeof createdKeyView>> | FieldRefusal
 
+/** Nobody could ever use it. A request is told of the key that it made, whatever became of that. */
+const EXPIRED: FieldRefusal = {
+  ...refuse('invalid_request', 'expires_at: must be later than now'),
+  param: 'expires_at',
+}
+
 /** A repeated request gets the same key without its secret, which is not kept anywhere. */
 function answerCreated({ key, secret }: CreatedKey, limits: KeyLimits): Created {
   if (secret === null && !isDeepStrictEqual(key.limits, limits)) {
@@ -133,6 +139,8 @@ async function createKey(
   if (accountId === null && limits.budget !== null) return NO_BUDGET
   const scope = `key:${accountId ?? ''}:${idempotencyKey ?? ''}`
   const id = idempotencyKey === null ? null : `key_${hash('sha256', scope).slice(0, 32)}`
+  const isOver = limits.expiresAtMs !== null && limits.expiresAtMs <= deps.clock.now()
+  if (isOver && (id === null || (await deps.keys.read(id)) === null)) return EXPIRED
   const made = await deps.keys.create({ id, accountId, limits, actor: who.actor })
   if (made === null) return noAccount(accountId ?? '')
   return answerCreated(made, limits)
