@@ -5,6 +5,7 @@ import { ADMIN_TOKEN_CHARS_MIN } from '../kernel/limits.ts'
 import type { AdminDeps, Operator } from './context.ts'
 import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { registerSurface, type Route } from '../access/http/route.ts'
+import { makeOnce } from './once.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { entitlementRoutes } from './routes/entitlements.ts'
 import { claimRoutes } from './routes/claims.ts'
@@ -49,7 +50,7 @@ export const makeAdminSurface = (deps: AdminDeps): AdminSurface => ({
     ...operationRoutes(deps),
     ...reconcileRoutes(deps),
     ...costRoutes(deps),
-  ],
+  ].map(makeOnce(deps)),
 })
 
 const OFF = refuse(

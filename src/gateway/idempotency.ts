@@ -53,7 +53,7 @@ export interface IdempotencyDeps {
   readonly waitMs: () => number
 }
 
-const REUSED = refuse(
+export const REUSED = refuse(
   'idempotency_key_reused',
   'This Idempotency-Key was used with another body. Use a new key for a new request.',
 )

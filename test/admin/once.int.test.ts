@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { aCustomer, makeWorld, textAt, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await makeWorld()
+})
+afterAll(async () => {
+  await world.close()
+})
+
+const REUSED = { status: 400, body: { error: { code: 'idempotency_key_reused', param: null } } }
+const AT_ONCE = 50
+
+const post = (path: string, body: object, key: string) =>
+  world.admin('POST', path, body, { 'idempotency-key': key })
+const balanceOf = async (accountId: string) =>
+  (await world.admin('GET', `/accounts/${accountId}`)).body.balance
+
+describe('an Idempotency-Key of an operator names one request', () => {
+  it.each([
+    [{ name: 'A' }, { name: 'B' }],
+    [{ name: 'A' }, { name: 'A', subject_ref: 'late' }],
+    [
+      { name: 'A', subject_ref: 'one' },
+      { name: 'A', subject_ref: 'two' },
+    ],
+    [
+      { name: 'A', id: 'given' },
+      { name: 'B', id: 'given' },
+    ],
+  ])('for one account: %j, then %j', async (body, other) => {
+    const key = JSON.stringify([body, other])
+    const first = await post('/accounts', body, key)
+    expect(first.status).toBe(201)
+    expect(await post('/accounts', other, key)).toMatchObject(REUSED)
+    const again = await post('/accounts', body, key)
+    expect(again).toMatchObject({ status: 200, body: { id: textAt(first, 'id'), name: 'A' } })
+    const made = await world.admin('GET', '/accounts?subject_ref=two')
+    expect(made.body.data).toEqual([])
+  })
+
+  it('for one grant and one adjustment, whatever reference they name', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const grant = { credits: '5', kind: 'paid', reason: 'pack', reference_id: 'try-1' }
+    const path = `/accounts/${accountId}/grants`
+    expect((await post(path, grant, 'order-17')).status).toBe(201)
+    const { reference_id: _, ...nameless } = grant
+    for (const other of [{ ...grant, reference_id: 'try-2' }, nameless]) {
+      expect(await post(path, other, 'order-17')).toMatchObject(REUSED)
+    }
+    expect((await post(path, grant, 'order-17')).status).toBe(200)
+    const down = { credits: '-1', reason: 'mistake', reference_id: 'try-1' }
+    const adjustments = `/accounts/${accountId}/adjustments`
+    expect((await post(adjustments, down, 'order-17')).status).toBe(201)
+    const second = await post(adjustments, { ...down, reference_id: 'try-2' }, 'order-17')
+    expect(second).toMatchObject(REUSED)
+    expect(await balanceOf(accountId)).toMatchObject({ posted: { credits: '4' } })
+  })
+
+  it('until it is refused: then another one may have the key', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const path = `/accounts/${accountId}/grants`
+    const grant = { credits: '5', kind: 'paid', reason: 'pack' }
+    expect((await post(path, { ...grant, credits: '-5' }, 'k')).status).toBe(400)
+    expect((await post(path, { ...grant, kind: 'gold' }, 'k')).status).toBe(400)
+    expect((await post(path, grant, 'k')).status).toBe(201)
+    // One that was done keeps it, whatever a later look at it comes to.
+    await world.admin('POST', `/accounts/${accountId}/grants`, { ...grant, reference_id: 'later' })
+    expect(await post(path, { ...grant, credits: '6' }, 'k')).toMatchObject(REUSED)
+  })
+
+  it('of one route: each account and each path has keys of its own', async () => {
+    const [one, two] = [await aCustomer(world, '0'), await aCustomer(world, '0')]
+    for (const { accountId } of [one, two]) {
+      for (const [path, body] of [
+        ['grants', { credits: '5', kind: 'paid', reason: 'pack' }],
+        ['adjustments', { credits: '2', reason: 'gift' }],
+        ['keys', { name: 'app' }],
+      ] as const) {
+        expect((await post(`/accounts/${accountId}/${path}`, body, 'same')).status).toBe(201)
+      }
+    }
+    expect(await balanceOf(one.accountId)).toMatchObject({ posted: { credits: '7' } })
+  })
+
+  it('however many come at once', async () => {
+    const bodies = Array.from({ length: AT_ONCE }, (_, n) => ({ name: n % 2 === 0 ? 'A' : 'B' }))
+    const replies = await Promise.all(bodies.map((body) => post('/accounts', body, 'at once')))
+    const done = replies.filter(({ status }) => status !== 400)
+    expect(done).toHaveLength(AT_ONCE / 2)
+    expect(done.filter(({ status }) => status === 201)).toHaveLength(1)
+    expect(new Set(done.map((reply) => textAt(reply, 'id'))).size).toBe(1)
+    expect(new Set(done.map((reply) => textAt(reply, 'name'))).size).toBe(1)
+    for (const reply of replies) if (!done.includes(reply)) expect(reply).toMatchObject(REUSED)
+  })
+})
