@@ -185,6 +185,15 @@ describe('verify', () => {
     const view = await world.engine.viewAccount(customer.accountId)
     expect(view?.availableMicros).toBe(9_999_000)
   })
+
+  it('counts limits that go beyond what can be counted as the most', async () => {
+    const { accountId } = await aCustomer(world)
+    const most = { micros: Number.MAX_SAFE_INTEGER }
+    const limits = { credit_limit: most, overage_limit: most }
+    expect((await world.admin('PATCH', `/accounts/${accountId}`, limits)).status).toBe(200)
+    expect(invariants(await verify(accountId))).toEqual([])
+    await world.admin('PATCH', `/accounts/${accountId}`, { credit_limit: 0, overage_limit: 0 })
+  })
 })
 
 describe('doctor', () => {
