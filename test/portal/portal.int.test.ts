@@ -181,12 +181,13 @@ describe('the OpenAPI document', () => {
           post: {
             parameters: [{ name: 'id', in: 'path', required: true }, { name: 'Idempotency-Key' }],
             requestBody: {
+              required: true,
               content: { 'application/json': { schema: { required: ['kind', 'reason'] } } },
             },
           },
         },
         '/farebox/v1/balance': { get: { security: [{ client: [] }] } },
-        '/admin/v1/verify': { post: {} },
+        '/admin/v1/verify': { post: { requestBody: { required: false } } },
       },
     })
     const { paths } = reply.json<{ paths: Record<string, object> }>()

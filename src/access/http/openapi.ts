@@ -32,6 +32,12 @@ function parametersOf(schema: z.ZodType | null, place: 'path' | 'query'): Json[]
 
 const jsonContent = (schema: Json): Json => ({ content: { 'application/json': { schema } } })
 
+/** Said, as a document that says nothing of it tells clients that they may leave it out. */
+const requestBodyOf = (body: z.ZodType): Json => ({
+  required: !body.safeParse(undefined).success,
+  ...jsonContent(jsonSchema(body, 'input')),
+})
+
 function operationOf(surface: DocumentedSurface, one: DocumentedSurface['routes'][number]): Json {
   const { params, query, body, answer } = one.schemas
   const idempotency = {
@@ -48,7 +54,7 @@ function operationOf(surface: DocumentedSurface, one: DocumentedSurface['routes'
       ...parametersOf(query, 'query'),
       ...(one.method === 'POST' ? [idempotency] : []),
     ],
-    ...(body === null ? {} : { requestBody: jsonContent(jsonSchema(body, 'input')) }),
+    ...(body === null ? {} : { requestBody: requestBodyOf(body) }),
     responses: {
       200: { description: 'Done.', ...jsonContent(jsonSchema(answer, 'input')) },
       ...(one.method === 'POST'
