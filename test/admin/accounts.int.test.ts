@@ -91,6 +91,36 @@ describe('the admin API', () => {
     expect(keys.body.data).toHaveLength(1)
   })
 
+  it('refuses a time that Postgres cannot hold, and takes the first and the last that it can', async () => {
+    const { accountId, keyId, secret } = await aCustomer(world)
+    const own = `/accounts/${accountId}`
+    const grant = { credits: '1', kind: 'paid', reason: 'r' }
+    for (const time of ['0000-01-01', '0000-12-31T23:59:59Z', '9999-12-31T23:59:59-23:59']) {
+      for (const [method, path, body, param] of [
+        ['POST', `${own}/grants`, { ...grant, effective_at: time }, 'effective_at'],
+        ['POST', `${own}/grants`, { ...grant, expires_at: time }, 'expires_at'],
+        ['POST', `${own}/keys`, { name: 'k', expires_at: time }, 'expires_at'],
+        ['PATCH', `/keys/${keyId}`, { expires_at: time }, 'expires_at'],
+        ['GET', `/margins?since=${time}`, undefined, 'since'],
+      ] as const) {
+        const reply = await world.admin(method, path, body, { 'idempotency-key': path })
+        expect([path, reply.status, reply.body]).toEqual([
+          path,
+          400,
+          error('invalid_request', param),
+        ])
+      }
+      const usage = await world.as(secret)('GET', `/usage?to=${time}`)
+      expect(usage).toMatchObject({ status: 400, body: error('invalid_request', 'to') })
+    }
+    const whole = { ...grant, effective_at: '0001-01-01', expires_at: '9999-12-31T23:59:59Z' }
+    const reply = await world.admin('POST', `${own}/grants`, { ...whole, reference_id: 'whole' })
+    expect(reply).toMatchObject({ status: 201, body: { expires_at: '9999-12-31T23:59:59.000Z' } })
+    for (const name of ['from', 'to']) {
+      expect((await world.as(secret)('GET', `/usage?${name}=0001-01-01`)).status).toBe(200)
+    }
+  })
+
   it('refuses half a character wherever it stands, and takes whole ones', async () => {
     const customer = await aCustomer(world)
     const own = `/accounts/${customer.accountId}`

@@ -7,11 +7,13 @@ import { SUBJECT_REF } from '../subject-ref.ts'
 
 const CREDITS_MAX = formatCredits(micros(Number.MAX_SAFE_INTEGER))
 const IN_WORDS = 'must be credits in quotes with at most six decimals, like "10.5"'
+const LIMIT_IN_WORDS = `${IN_WORDS}, or {"micros": 10500000}`
 const TOO_MANY = `must be at most ${CREDITS_MAX} credits`
 
 /** Credits as text, or a whole number; a fraction that is not quoted has been through a float. */
 export const credits = z
   .union([z.string(), z.number()], { error: IN_WORDS })
+  .describe('Credits in quotes, at most six decimals ("10.5"); as a number only whole ones.')
   .transform((value, context): Micros => {
     const parsed = parseCredits(String(value))
     if (parsed !== null && (typeof value === 'string' || Number.isInteger(value))) return parsed
@@ -57,8 +59,14 @@ export function amountOf(body: Amount): Micros {
 
 /** A limit ≥ 0: `"5"`, `5`, `{credits: "5"}` or `{micros: 5000000}`. */
 export const limit = z
-  .union([credits, z.strictObject(amountFields).check(checkAmount).transform(amountOf)])
+  .union([credits, z.strictObject(amountFields).check(checkAmount).transform(amountOf)], {
+    error: LIMIT_IN_WORDS,
+  })
   .refine((amount) => amount >= 0, { error: 'must not be below zero' })
+
+/** Years that Postgres and JavaScript both write with four digits. */
+const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z')
+const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z')
 
 /** An ISO 8601 day (UTC) or moment with its offset, as Unix ms. */
 export const moment = z
@@ -66,6 +74,9 @@ export const moment = z
     error: 'must be a time like "2027-01-31T00:00:00Z"',
   })
   .transform((text) => Date.parse(text))
+  .refine((atMs) => atMs >= EARLIEST_MS && atMs <= LATEST_MS, {
+    error: 'must be of the years 1 to 9999',
+  })
 
 /** null = everything. An empty list is neither that nor nothing by its looks, so it is refused. */
 export const globs = z
