@@ -9,7 +9,13 @@ import {
   textOr,
   type JsonObject,
 } from './json.ts'
-import { makeOutputText, withUnread, type AddText, type OutputText } from './output-text.ts'
+import {
+  countJson,
+  makeOutputText,
+  withUnread,
+  type AddText,
+  type OutputText,
+} from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
 import type { SseEvent, SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
@@ -19,8 +25,10 @@ interface Facts {
   model: string | null
   /** A fallback that the content named before the usage did. */
   servedBy: string | null
-  /** Output numbers are final, not message_start's placeholder. */
+  /** Output numbers are an event's that comes after all output. */
   outputFinal: boolean
+  /** They are not message_start's placeholder. */
+  outputSaid: boolean
   /** A delta was seen: a message_start that is repeated after it says nothing new. */
   deltaSeen: boolean
   failed: boolean
@@ -31,6 +39,7 @@ const newFacts = (): Facts => ({
   model: null,
   servedBy: null,
   outputFinal: false,
+  outputSaid: false,
   deltaSeen: false,
   failed: false,
 })
@@ -89,7 +98,7 @@ function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterRepor
   return {
     usage: inputReported || hasOutput ? usage : null,
     inputReported,
-    outputReported: hasOutput && (facts.outputFinal || complete),
+    outputReported: hasOutput && (facts.outputFinal || (complete && facts.outputSaid)),
     // A delta's numbers are cumulative: true so far, though more may come.
     outputTokensLeast: facts.deltaSeen ? (countOr(reported.output_tokens) ?? 0) : 0,
     model: facts.model,
@@ -111,6 +120,7 @@ export function meterMessagesAnswer(body: Buffer): MeterReport {
     facts.model = textOr(parsed.model)
     facts.failed = parsed.type === 'error' || (parsed.error ?? null) !== null
     observeUsage(facts, parsed.usage)
+    facts.outputSaid = true
     text.defer(answer)
   } else {
     text.skipped(body.length)
@@ -132,11 +142,9 @@ function observeEvent(facts: Facts, kind: string, event: JsonObject): void {
     case 'message_delta':
       facts.deltaSeen = true
       observeUsage(facts, event.usage)
-      if (
-        countOr(objectOr(event.usage).output_tokens) !== null &&
-        textOr(objectOr(event.delta).stop_reason) !== null
-      ) {
-        facts.outputFinal = true
+      if (countOr(objectOr(event.usage).output_tokens) !== null) {
+        facts.outputSaid = true
+        facts.outputFinal ||= textOr(objectOr(event.delta).stop_reason) !== null
       }
       break
     case 'content_block_start': {
@@ -156,6 +164,7 @@ export function makeMessagesTap(): StreamTap {
   const text = makeOutputText(extractEvent)
   let terminal = false
   const event = ({ type, data }: SseEvent): SseVerdict => {
+    if (terminal) return 'final'
     if (data !== null) text.defer(data)
     const body = data === null || isPlainContent(type) ? null : objectOr(parseJson(data))
     const kind = textOr(body?.type) ?? type
@@ -170,6 +179,7 @@ export function makeMessagesTap(): StreamTap {
       text.skipped(size)
       return 'pass'
     },
+    silent: countJson(text),
   })
   const all = withUnread(text, () => splitter.unread?.size ?? 0)
   return {

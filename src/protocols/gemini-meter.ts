@@ -4,6 +4,7 @@ import { arrayOr, countOr, isObject, objectOr, parseJson, textOr } from './json.
 import { makeArraySplitter } from './json-array.ts'
 import {
   addJson,
+  countJson,
   makeOutputText,
   withUnread,
   type AddText,
@@ -15,7 +16,8 @@ import { makeSseSplitter } from './sse.ts'
 
 /** Looked for before a chunk is parsed: only these change what is known of the answer. */
 const TELLING = /"(?:finishReason|blockReason|error)"/
-const USAGE_KEY = '"usageMetadata"'
+/** One that says something: null and {} say nothing newer. */
+const USAGE = /"usageMetadata"\s*:\s*\{\s*"/
 
 interface Facts {
   /** The newest chunk that carries usage, not parsed yet: the last one wins. */
@@ -53,7 +55,7 @@ function extractText(json: unknown, add: AddText): void {
 
 /** Takes what a chunk, or a whole answer, says of its end. */
 function observe(facts: Facts, data: string): void {
-  if (data.includes(USAGE_KEY)) facts.latest = data
+  if (USAGE.test(data)) facts.latest = data
   if (!TELLING.test(data)) return
   const { candidates, promptFeedback, error } = objectOr(parseJson(data))
   if ((error ?? null) !== null) facts.failed = true
@@ -129,10 +131,7 @@ export function makeGeminiTap(view: RequestView): StreamTap {
       text.skipped(size)
       return 'pass'
     },
-    // An answer of JSON under the wrong content type is no event, but it is not nothing.
-    silent: (raw, size) => {
-      if (/^\s*[[\]{,]/.test(raw.toString('latin1'))) text.skipped(size)
-    },
+    silent: countJson(text),
   })
   const all = withUnread(text, () => splitter.unread?.size ?? 0)
   return {

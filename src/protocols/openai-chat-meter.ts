@@ -9,7 +9,7 @@ import {
   type JsonObject,
 } from './json.ts'
 import { openaiUsage } from './openai-chat-usage.ts'
-import { makeOutputText, withUnread, type AddText } from './output-text.ts'
+import { countJson, makeOutputText, withUnread, type AddText } from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
 import type { SseEvent, SseVerdict } from './sse-event.ts'
 import { makeSseSplitter } from './sse.ts'
@@ -20,6 +20,8 @@ const ERROR_KEY = '"error"'
 
 interface Facts {
   usage: JsonObject | null
+  /** It came alone or with the last text: some servers say their numbers so far in each chunk. */
+  isLast: boolean
   model: string | null
   serviceTier: string | null
   failed: boolean
@@ -70,15 +72,28 @@ function addCall(call: unknown, add: AddText): void {
   add(input)
 }
 
-const newFacts = (): Facts => ({ usage: null, model: null, serviceTier: null, failed: false })
+const newFacts = (): Facts => ({
+  usage: null,
+  isLast: false,
+  model: null,
+  serviceTier: null,
+  failed: false,
+})
 
 function reportOf(
   facts: Facts,
   complete: boolean,
   text: ReturnType<typeof makeOutputText>,
 ): MeterReport {
+  const told = openaiUsage(facts.usage)
+  const isFinal = complete || facts.isLast
   return {
-    ...openaiUsage(facts.usage),
+    usage: told.usage,
+    // Zeros before the end are those of a server that has not counted yet.
+    inputReported:
+      told.inputReported && (isFinal || (countOr(facts.usage?.prompt_tokens) ?? 0) > 0),
+    outputReported: told.outputReported && isFinal,
+    outputTokensLeast: told.usage?.output_tokens ?? 0,
     model: facts.model,
     serviceTier: facts.serviceTier,
     complete,
@@ -112,14 +127,16 @@ function namesUsage(data: string): boolean {
   return false
 }
 
+/** No text is in the chunk. */
+const isAlone = ({ choices }: JsonObject): boolean => Array.isArray(choices) && choices.length === 0
+
 /**
  * The chunk that only `include_usage` brings. Others with empty choices carry something of their
  * own (Azure's first, moderation, errors). Source: providers.md §1.
  */
 function isUsageChunk(body: JsonObject): boolean {
   return (
-    Array.isArray(body.choices) &&
-    body.choices.length === 0 &&
+    isAlone(body) &&
     isObject(body.usage) &&
     (body.moderation ?? body.prompt_filter_results ?? body.error ?? null) === null
   )
@@ -151,6 +168,7 @@ export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
   const isTerminal = (): boolean =>
     done || (endedCleanly && finished.size >= choices && !facts.failed)
   const event = ({ type, data }: SseEvent): SseVerdict => {
+    if (done) return 'final'
     if (type === 'error') facts.failed = true
     if (isEnding) lastIsWhole = data !== null && isObject(parseJson(data))
     if (data === null) return 'pass'
@@ -160,11 +178,14 @@ export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
     }
     text.defer(data)
     const ends = FINISHED.test(data)
-    const telling = facts.model === null || namesUsage(data) || data.includes(ERROR_KEY)
+    const hasUsage = namesUsage(data)
+    if (!hasUsage && finished.size < choices) facts.isLast = false
+    const telling = facts.model === null || hasUsage || data.includes(ERROR_KEY)
     const body = telling || ends ? parseJson(data) : null
     if (!isObject(body)) return 'pass'
     if (ends) noteFinished(finished, body)
     observe(facts, body)
+    if (usageOf(body) !== null) facts.isLast = isAlone(body) || finished.size >= choices
     return stripUsageChunk && isUsageChunk(body) ? 'drop' : 'pass'
   }
   const splitter = makeSseSplitter({
@@ -173,6 +194,7 @@ export function makeChatTap(stripUsageChunk: boolean, choices = 1): StreamTap {
       text.skipped(size)
       return 'pass'
     },
+    silent: countJson(text),
   })
   const all = withUnread(text, () => splitter.unread?.size ?? 0)
   return {

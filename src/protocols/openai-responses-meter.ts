@@ -10,7 +10,13 @@ import {
   responsesUsage,
   type ToolItems,
 } from './openai-responses-usage.ts'
-import { makeOutputText, withUnread, type AddText, type OutputText } from './output-text.ts'
+import {
+  countJson,
+  makeOutputText,
+  withUnread,
+  type AddText,
+  type OutputText,
+} from './output-text.ts'
 import type { MeterReport, StreamTap } from './protocol.ts'
 import type { ByteEnds } from './byte-ends.ts'
 import { readSseHead, type SseEvent, type SseVerdict } from './sse-event.ts'
@@ -188,6 +194,7 @@ export function makeResponsesTap(): StreamTap {
   const event = (each: SseEvent): SseVerdict => {
     const { data } = each
     const kind = kindOf(each)
+    if (terminal) return 'final'
     if (data === null) return 'pass'
     if (hasText(kind) || (kind === ITEM_DONE && SEALED.test(data))) text.defer(data)
     if (kind === ITEM_DONE && TOOL_ITEM.test(data)) {
@@ -204,7 +211,7 @@ export function makeResponsesTap(): StreamTap {
     const output = (): JsonObject[] => facts.begun.map((data) => ({ id: itemOf(data).id }))
     return tell(kind, () => ({ ...facts.response, output: output(), ...response() }))
   }
-  const splitter = makeSseSplitter({ event, oversized })
+  const splitter = makeSseSplitter({ event, oversized, silent: countJson(text) })
   const unread = (): number => (splitter.unread === null ? 0 : textBytes(splitter.unread))
   const all = withUnread(text, unread)
   return {

@@ -31,6 +31,13 @@ export interface OutputText {
   readonly produced: () => Produced
 }
 
+/** JSON under the content type of a stream is no event, but it is not nothing. */
+export const countJson =
+  (text: OutputText) =>
+  (raw: Buffer, size: number): void => {
+    if (/^\s*[[\]{,]/.test(raw.toString('latin1'))) text.skipped(size)
+  }
+
 /** No text, but so many characters of output. */
 export const producedBeyond = (beyond: number) => (): Produced => ({ text: [], beyond })
 

@@ -60,6 +60,25 @@ it.each(THINKING)('reasoning that is shown counts as output: %s', (_name, protoc
   expect(report.produced().text).toEqual([THOUGHT])
 })
 
+it('numbers of a chat that run along with its text are not yet those of its end', () => {
+  const running = (usage: object): string =>
+    data({ model: 'm', choices: [{ index: 0, delta: { content: 'Hello.' } }], usage })
+  const zeros = cut(openaiChat, running({ prompt_tokens: 0, completion_tokens: 0 }))
+  expect(zeros).toMatchObject({ inputReported: false, outputReported: false })
+  expect(zeros.produced().text).toEqual(['Hello.'])
+  const some = cut(openaiChat, running({ prompt_tokens: 9, completion_tokens: 70 }))
+  expect(some).toMatchObject({ inputReported: true, outputReported: false, outputTokensLeast: 70 })
+  const early = data({ choices: [], usage: { prompt_tokens: 9, completion_tokens: 0 } })
+  expect(cut(openaiChat, early, delta({ content: 'Hello.' })).outputReported).toBe(false)
+  const usage = { prompt_tokens: 9, completion_tokens: 70 }
+  const last = data({
+    model: 'm',
+    choices: [{ index: 0, delta: {}, finish_reason: 'stop' }],
+    usage,
+  })
+  expect(cut(openaiChat, last)).toMatchObject({ inputReported: true, outputReported: true })
+})
+
 it('reasoning that is hidden counts as far as the stream has told its tokens', () => {
   const usage = {
     prompt_tokens: 9,

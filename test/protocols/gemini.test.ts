@@ -259,6 +259,13 @@ it('an array element beyond the bound passes unread', () => {
   expect(fed.report.usage).toEqual(USAGE)
 })
 
+it.each(['null', '{}'])('numbers of %s take nothing back', (nothing) => {
+  const chunks = [CHUNKS[2] ?? '', `{"candidates":[],"usageMetadata":${nothing}}`]
+  const text = chunks.map((each) => `data: ${each}\n\n`).join('')
+  const tap = events.makeStreamTap(read({ contents }, events), { stripUsageChunk: false })
+  expect(feed(tap, Buffer.from(text), []).report).toMatchObject({ usage: USAGE, complete: true })
+})
+
 it('a prompt that was blocked is complete, its input reported', () => {
   const body = { promptFeedback: { blockReason: 'SAFETY' }, usageMetadata: { promptTokenCount: 4 } }
   expect(whole.meterAnswer(Buffer.from(JSON.stringify(body)))).toMatchObject({

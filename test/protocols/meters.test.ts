@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { Usage } from '../../src/kernel/usage.ts'
-import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'
+import type { MeterReport, Protocol, RequestView } from '../../src/protocols/protocol.ts'
 import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
+import { openaiResponses } from '../../src/protocols/openai-responses.ts'
 import { everyByte, feed, randomCuts } from './support.ts'
 
 interface Expected {
@@ -216,6 +217,7 @@ function viewFor(protocol: Protocol): RequestView {
     max_tokens: 1,
     stream: true,
     messages: [{ role: 'user', content: '' }],
+    input: 'x',
   }
   const view = protocol.read(body, 100)
   if (!view.ok) throw new Error(view.message)
@@ -276,6 +278,15 @@ describe('the meters', () => {
   }
 })
 
+/** The report of a message that began with a placeholder, and went on with these events. */
+function messageOf(...events: readonly string[]): MeterReport {
+  const start =
+    '{"type":"message_start","message":{"model":"m","usage":{"input_tokens":9,"output_tokens":1,' +
+    '"cache_creation":{"ephemeral_1h_input_tokens":5},"cache_creation_input_tokens":5}}}'
+  const text = [start, ...events].map((event) => `data: ${event}\n\n`).join('')
+  return feed(tapFor(anthropicMessages, false), Buffer.from(text), []).report
+}
+
 describe('a report', () => {
   it('can be asked for at any time without changing what comes', () => {
     const bytes = load('chat-every-bucket.sse')
@@ -308,6 +319,82 @@ describe('a report', () => {
         expect(report).toMatchObject({ usage: { output_tokens: 3 }, inputReported: false })
         expect(report.usage).not.toHaveProperty('input_tokens')
       }
+    }
+  })
+
+  it('of a message whose last numbers never came takes no placeholder for them', () => {
+    for (const usage of ['null', '{}', '{"output_tokens":null}', '{"output_tokens":"7"}']) {
+      const report = messageOf(
+        '{"type":"content_block_delta","delta":{"type":"text_delta","text":"Hello there."}}',
+        `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":${usage}}`,
+        '{"type":"message_stop"}',
+      )
+      expect(report).toMatchObject({ complete: true, inputReported: true, outputReported: false })
+    }
+    expect(messageOf('{"type":"message_stop"}').outputReported).toBe(false)
+  })
+
+  it('takes what chunks say one after another together, in details too', () => {
+    const report = messageOf(
+      '{"type":"message_delta","delta":{},"usage":{"server_tool_use":{"web_search_requests":2}}}',
+      '{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7,' +
+        '"server_tool_use":{"web_search_requests":null,"web_fetch_requests":0},' +
+        '"cache_creation":{"ephemeral_1h_input_tokens":null}}}',
+      '{"type":"message_stop"}',
+    )
+    expect(report.usage).toEqual({
+      input_tokens: 9,
+      cache_write_1h_tokens: 5,
+      output_tokens: 7,
+      web_search_requests: 2,
+    })
+  })
+
+  it('is not changed by what follows the end, in whatever pieces', () => {
+    const end = 'event: response.completed\ndata: {"type":"response.completed","response":'
+    const told = (usage: string): string => `${end}{"model":"m","usage":${usage}}}\n\n`
+    const chat = (usage: string): string => `data: {"choices":[],"usage":${usage}}\n\n`
+    const message = (usage: string): string =>
+      `data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":${usage}}\n\n`
+    const stop = 'data: {"type":"message_stop"}\n\n'
+    const streams: readonly [Protocol, string][] = [
+      [openaiResponses, told('{"input_tokens":9,"output_tokens":7}') + told('null')],
+      [
+        openaiChat,
+        chat('{"prompt_tokens":9,"completion_tokens":7}') +
+          'data: [DONE]\n\n' +
+          chat('{"prompt_tokens":9,"completion_tokens":0}'),
+      ],
+      [
+        anthropicMessages,
+        message('{"input_tokens":9,"output_tokens":7}') + stop + message('{"output_tokens":0}'),
+      ],
+    ]
+    for (const [protocol, text] of streams) {
+      const { report } = feed(tapFor(protocol, false), Buffer.from(text), [])
+      expect(report).toMatchObject({
+        usage: { input_tokens: 9, output_tokens: 7 },
+        outputReported: true,
+      })
+    }
+  })
+
+  it('reads JSON behind a byte order mark', () => {
+    const usage = { prompt_tokens: 9, completion_tokens: 7 }
+    const body = Buffer.from(`\ufeff${JSON.stringify({ model: 'm', choices: [], usage })}`)
+    expect(openaiChat.meterAnswer(body)).toMatchObject({
+      usage: { input_tokens: 9, output_tokens: 7 },
+      outputReported: true,
+    })
+  })
+
+  it('of a whole answer that came as a stream counts its bytes', () => {
+    for (const protocol of [openaiChat, anthropicMessages, openaiResponses]) {
+      const body = Buffer.from('{\n  "model": "m",\n  "said": "Hello there."\n}')
+      const { pass, final, report } = feed(tapFor(protocol, false), body, [3])
+      expect(Buffer.concat([pass, final])).toEqual(body)
+      expect(report).toMatchObject({ usage: null, complete: false })
+      expect(report.produced().beyond).toBe(body.length)
     }
   })
 
