@@ -50,6 +50,29 @@ test('an exception rules the next request of every key until it ends, and is kep
   expect(actions.filter((action) => action === 'entitlements.end')).toHaveLength(2)
 })
 
+test('one that is asked for again under its Idempotency-Key is one, ended too', async () => {
+  const { accountId } = await aCustomer(world)
+  const place = `/accounts/${accountId}`
+  const add = (key: string) => {
+    const body = { plan: 'pro', reason: 'friend', expires_at: until }
+    return world.admin('POST', `${place}/overrides`, body, { 'idempotency-key': key })
+  }
+  const made = await Promise.all(Array.from({ length: 10 }, () => add('comp')))
+  expect(made.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+    ...Array<number>(9).fill(200),
+    201,
+  ])
+  const ids = new Set(made.map((reply) => textAt(reply, 'id')))
+  expect(ids.size).toBe(1)
+  const [id = ''] = ids
+  const end = await world.admin('DELETE', `${place}/overrides/${id}`)
+  expect(end).toMatchObject({ status: 200, body: { removed_by: 'admin' } })
+  expect(await add('comp')).toMatchObject({ status: 200, body: { id, removed_by: 'admin' } })
+  const { body } = await world.admin('GET', `${place}/entitlements`)
+  expect(body).toMatchObject({ entitlements: { state: 'none' }, overrides: [] })
+  expect((await add('another')).status).toBe(201)
+})
+
 test('a comp gives a plan; what is not asked rightly is refused', async () => {
   const { accountId } = await aCustomer(world)
   const place = `/accounts/${accountId}`

@@ -6,15 +6,23 @@ import { writeAudit } from '../audit.ts'
 import type { Entitle } from './entitle.ts'
 import { overrideRow, type Override } from './overrides.ts'
 
-const sql = loadSql(new URL('./sql/', import.meta.url), ['add-override', 'end-override'])
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'add-override',
+  'find-override',
+  'end-override',
+])
 
 /** Comps and support exceptions of single accounts. Source: design §7. */
 export interface Exceptions {
-  /** What they change rules from the answer on, once the account is loaded. null = no account. */
+  /**
+   * What they change rules from the answer on, once the account is loaded. `id` is given where a
+   * repeated request must name the same one; else null. null = no account.
+   */
   add(
     accountId: string,
+    id: string | null,
     asked: Pick<Override, 'patch' | 'reason' | 'actor' | 'expiresAtMs'>,
-  ): Promise<Override | null>
+  ): Promise<{ readonly override: Override; readonly created: boolean } | null>
   /** null = there is no such exception. */
   end(accountId: string, id: string, actor: string): Promise<Override | null>
 }
@@ -27,15 +35,19 @@ export function makeExceptions(deps: {
 }): Exceptions {
   const { db, entitle, clock, ids } = deps
   return {
-    add: (accountId, { patch, reason, actor, expiresAtMs }) =>
+    add: (accountId, given, { patch, reason, actor, expiresAtMs }) =>
       db.tx(async (tx) => {
         const nowMs = clock.now()
         const times = [new Date(expiresAtMs), new Date(nowMs)]
-        const id = ids.uuid()
+        const id = given ?? ids.uuid()
         const json = JSON.stringify(patch)
         const params = [id, accountId, json, reason, actor, ...times]
         const [row] = await tx.query(sql['add-override'], params)
-        if (row === undefined) return null
+        if (row === undefined) {
+          const [known] = await tx.query(sql['find-override'], [id, accountId])
+          if (known === undefined) return null
+          return { override: overrideRow.parse(known), created: false }
+        }
         const detail = {
           id,
           patch,
@@ -50,7 +62,7 @@ export function makeExceptions(deps: {
         }
         await writeAudit(tx, ids, entry, nowMs)
         await entitle.entitle(tx, accountId, nowMs)
-        return overrideRow.parse(row)
+        return { override: overrideRow.parse(row), created: true }
       }),
     end: (accountId, id, actor) =>
       db.tx(async (tx) => {

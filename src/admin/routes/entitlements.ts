@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import {
   entitlementsView,
@@ -90,6 +91,13 @@ const readEntitlements = (deps: AdminDeps): Route<Operator> =>
     },
   })
 
+/** The same Idempotency-Key names the same exception: a UUID (version 8) that follows from it. */
+const idOf = (accountId: string, key: string): string =>
+  hash('sha256', `override:${accountId}:${key}`).replace(
+    /^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/,
+    '$1-$2-8$3-8$4-$5',
+  )
+
 const addOverride = (deps: AdminDeps): Route<Operator> =>
   route({
     method: 'POST',
@@ -99,17 +107,18 @@ const addOverride = (deps: AdminDeps): Route<Operator> =>
     query: nothing,
     body: overrideBody,
     answer: overrideView,
-    async run({ params: { id }, body, who: { actor } }) {
+    async run({ params: { id }, body, idempotencyKey, who: { actor } }) {
       const nowMs = deps.clock.now()
       const { reason, expires_at: expiresAtMs } = body
       if (expiresAtMs <= nowMs || expiresAtMs > nowMs + OVERRIDE_MS_MAX) {
         return refuse('invalid_request', 'expires_at: must lie ahead, at most ten years.')
       }
       const asked = { patch: patchOf(body), reason, actor, expiresAtMs }
-      const made = await deps.exceptions.add(id, asked)
+      const overrideId = idempotencyKey === null ? null : idOf(id, idempotencyKey)
+      const made = await deps.exceptions.add(id, overrideId, asked)
       if (made === null) return noAccount(id)
       await reloadQuietly(deps, id)
-      return { status: 201, body: viewOverride(made) }
+      return { status: made.created ? 201 : 200, body: viewOverride(made.override) }
     },
   })
 
