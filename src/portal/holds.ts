@@ -17,7 +17,7 @@ import { WORK_METADATA_MAX, WORK_TTL_S_MAX, WORK_TTL_S_MIN } from '../kernel/lim
 import type { Log } from '../kernel/log.ts'
 import { viewCredits, ZERO } from '../kernel/money.ts'
 import type { Buckets } from '../kernel/usage.ts'
-import { PORTAL_PREFIX } from './plugin.ts'
+import { NAMED_TWICE, PORTAL_PREFIX } from './plugin.ts'
 
 export interface HoldDeps {
   readonly work: Work
@@ -171,7 +171,7 @@ function openHold(deps: HoldDeps): Route<Holder> {
     answer: holdView,
     async run({ who, body, idempotencyKey: requestKey }) {
       if (body.subject_ref !== undefined && who.subject !== undefined) {
-        return refuse('invalid_request', 'Name the subject once: as subject_ref or in the header.')
+        return NAMED_TWICE
       }
       const payer = await actFor(deps, who.key, body.subject_ref ?? who.subject)
       if ('ok' in payer) return payer

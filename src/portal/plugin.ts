@@ -97,12 +97,16 @@ export const makePortalSurface = (deps: PortalDeps): PortalSurface => ({
 })
 
 /** The query's `subject_ref`, for servers that would rather not set a header. */
-function subjectInQuery(url: string): string | undefined {
+function subjectsInQuery(url: string): readonly string[] {
   const query = splitQuery(url)?.query ?? ''
-  return query.includes('subject_ref=')
-    ? (new URLSearchParams(query).get('subject_ref') ?? undefined)
-    : undefined
+  return query.includes('subject_ref=') ? new URLSearchParams(query).getAll('subject_ref') : []
 }
+
+/** Of two names one would be passed over, and the answer be about somebody else. */
+export const NAMED_TWICE = refuse(
+  'invalid_request',
+  'Name the subject once: as subject_ref or in the header.',
+)
 
 /** For whom a request asks: the account of a client key, or the subject of a backend key. */
 export async function callerOf(
@@ -112,7 +116,10 @@ export async function callerOf(
   const key = splitQuery(request.url)?.key ?? null
   const caller = await authenticate(deps, secretOf(request.headers, key))
   if ('ok' in caller) return caller
-  return actFor(deps, caller, subjectOf(request.headers) ?? subjectInQuery(request.url))
+  const named = new Set([subjectOf(request.headers) ?? [], subjectsInQuery(request.url)].flat())
+  if (named.size > 1) return NAMED_TWICE
+  const [subject] = named
+  return actFor(deps, caller, subject)
 }
 
 /** The customer's API. Register it with `{ prefix: PORTAL_PREFIX }`. Source: design §8. */

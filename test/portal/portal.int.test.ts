@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
+import { aCustomer, makeWorld, openHold, textAt, type World } from '../admin/world.ts'
 import { until } from '../support/until.ts'
+
+const SUBJECT = 'x-farebox-subject'
 
 let world: World
 beforeAll(async () => {
@@ -78,6 +80,24 @@ describe('the customer', () => {
       data: [{}, {}, {}],
     })
     expect((await me('GET', '/usage?from=yesterday')).status).toBe(400)
+  })
+
+  it('is named once by a server, in the header or in the query', async () => {
+    const made = await world.admin('POST', '/backend-keys', { name: 'server' })
+    const server = world.as(textAt(made, 'key'))
+    for (const ref of ['one', 'two']) {
+      await world.admin('POST', '/accounts', { name: ref, id: ref, subject_ref: ref })
+    }
+    const asked = (query: string, ref?: string) =>
+      server('GET', `/balance${query}`, undefined, ref === undefined ? {} : { [SUBJECT]: ref })
+    const one = { status: 200, body: { account_id: 'one' } }
+    expect(await asked('?subject_ref=one')).toMatchObject(one)
+    expect(await asked('', 'one')).toMatchObject(one)
+    expect(await asked('?subject_ref=one', 'one')).toMatchObject(one)
+    const twice = { status: 400, body: { error: { code: 'invalid_request' } } }
+    expect(await asked('?subject_ref=two', 'one')).toMatchObject(twice)
+    expect(await asked('?subject_ref=one&subject_ref=two')).toMatchObject(twice)
+    expect(await asked('')).toMatchObject(twice)
   })
 
   it('may send its key as any SDK does', async () => {
