@@ -49,7 +49,7 @@ const openBody = z
     success_url: webUrl,
     cancel_url: webUrl,
     /** With a backend key: for whom. Who is new gets an account. */
-    subject_ref: fields.reference.optional(),
+    subject_ref: fields.subjectRef.optional(),
     name: fields.text.optional(),
     email: z.email().max(320).optional(),
   })

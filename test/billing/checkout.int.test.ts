@@ -290,6 +290,11 @@ describe('checkout', async () => {
     const backend = await admin('POST', '/backend-keys', { name: 'server' })
     const secret = String(backend.body.key)
     expect((await buy(secret)).status).toBe(400)
+    // An account is made of it, which a header must be able to name.
+    for (const odd of [' user-1', 'ü', 'a\tb']) {
+      const reply = await buy(secret, 'odd', { subject_ref: odd })
+      expect(reply).toMatchObject({ status: 400, body: { error: { param: 'subject_ref' } } })
+    }
     const first = await buy(secret, 'a', { subject_ref: 'user-1', email: 'u@x.example' })
     const second = await buy(secret, 'b', { subject_ref: 'user-1' })
     expect(first.status).toBe(201)
