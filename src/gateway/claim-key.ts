@@ -12,7 +12,7 @@ const INVALID = refuse(
 export interface Named {
   readonly id: string
   readonly caller: Caller
-  /** As it came; repeated headers are refused. */
+  /** As it came; node joins repeated headers, and what that gives is a key as any other. */
   readonly key: string | string[]
   /** SHA-256 over what is asked: another one under the same key is refused. */
   readonly bodyHash: Buffer

@@ -214,7 +214,10 @@ describe('accounts', () => {
     const missing = await world.admin('PATCH', '/accounts/nobody', { name: 'x' })
     expect(missing).toMatchObject({ status: 404, body: error('not_found') })
     expect((await world.admin('PATCH', '/accounts/acct_1', {})).status).toBe(400)
-    expect((await world.admin('GET', '/accounts/nobody')).status).toBe(404)
+    for (const list of ['', '/keys', '/ledger', '/claims', '/entitlements']) {
+      const reply = await world.admin('GET', `/accounts/nobody${list}`)
+      expect([list, reply.status, reply.body]).toEqual([list, 404, error('not_found')])
+    }
   })
 })
 

@@ -31,6 +31,9 @@ function listClaims(deps: AdminDeps): Route<Operator> {
     answer: fields.pageOf(listed),
     async run({ params, query: { cursor = null, limit } }) {
       const rows = await deps.claims.list(params.id, cursor, limit + 1)
+      if (rows.length === 0 && (await deps.accounts.read(params.id)) === null) {
+        return noAccount(params.id)
+      }
       const view = (row: (typeof rows)[number]) => ({
         ...viewClaim(row),
         link_expires_at: isoOrNull(row.linkExpiresAtMs),
