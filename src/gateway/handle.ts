@@ -23,6 +23,7 @@ import { claimStored } from './stored/ownership.ts'
 import { fail, own, release, tellFault, type Charged } from './settle.ts'
 import { makeStreamSink } from './stream.ts'
 import { isStreamType } from './stream-type.ts'
+import { makeUnlabelledSink } from './unlabelled.ts'
 
 const BROKEN = refuse('internal_error', 'Something went wrong here. Try again.')
 
@@ -250,7 +251,8 @@ function sinkMaker(exchange: Exchange, status: number, headers: IncomingHttpHead
   if (status >= 300) return makeErrorSink
   const goesOn = exchange.view.background === true
   if (isStream(exchange, headers)) return goesOn ? makeBackgroundStream : makeStreamSink
-  return goesOn ? makeBackgroundSink : makeAnswerSink
+  if (goesOn) return makeBackgroundSink
+  return exchange.view.stream ? makeUnlabelledSink : makeAnswerSink
 }
 
 async function refuseLate(deps: GatewayDeps, exchange: Exchange, refusal: Refusal): Promise<void> {

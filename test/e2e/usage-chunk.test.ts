@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Customer, Receipt } from '../support/admin.ts'
 import {
+  chatAnswer,
   chatDelta,
   chatStream,
   chatUsageBeside,
@@ -9,7 +10,7 @@ import {
   sse,
   type Tokens,
 } from './support/answers.ts'
-import { answerStream } from './support/upstream.ts'
+import { answerJson, answerStream } from './support/upstream.ts'
 import {
   ask,
   bodyFor,
@@ -185,4 +186,39 @@ it('a stream without [DONE] whose every choice ended is whole; one cut before th
     { n: 3 },
   )
   expect(twoOfThree.text).toContain('"error"')
+})
+
+it.each([null, 'text/html; charset=utf-8', 'application/json'])(
+  'streams events whose content type is %s, and charges them exactly',
+  async (type) => {
+    const model = newModel()
+    const customer = await world.customer('10')
+    const usage = chatUsageChunk(model, TOKENS)
+    const events = [': hello\n\n', chatDelta(model, { content: TEXT }), usage, DONE].join('')
+    let finish = (): void => undefined
+    world.upstream.on(model, ({ out }) => {
+      out.writeHead(200, type === null ? {} : { 'content-type': type })
+      out.write(events.slice(0, -9))
+      finish = () => out.end(events.slice(-9))
+    })
+    const body = bodyFor('openai', model, { stream: true })
+    const response = await ask(world.gateway, 'openai', customer.apiKey, body)
+    expect(response.headers.get('content-type')).toBe(type)
+    finish() // the beginning is here before the end was sent
+    expect(await response.text()).toBe(events.replace(usage, ''))
+    const { cost } = await expectCharged(world, requestIdOf(response), { usage: USAGE })
+    await expectSpent(world, customer, 10, cost.micros)
+  },
+)
+
+it('passes a whole answer to a request for a stream as it came', async () => {
+  const model = newModel()
+  const customer = await world.customer('10')
+  world.upstream.on(model, (call) => {
+    answerJson(call, chatAnswer(model, TEXT, TOKENS))
+  })
+  const body = bodyFor('openai', model, { stream: true })
+  const response = await ask(world.gateway, 'openai', customer.apiKey, body)
+  expect(await response.json()).toEqual(chatAnswer(model, TEXT, TOKENS))
+  await expectCharged(world, requestIdOf(response), { usage: USAGE })
 })
