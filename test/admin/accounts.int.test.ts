@@ -91,6 +91,27 @@ describe('the admin API', () => {
     expect(keys.body.data).toHaveLength(1)
   })
 
+  it('refuses a filter that a list does not have: it would answer everything', async () => {
+    const { accountId } = await aCustomer(world)
+    for (const path of [
+      '/accounts?subject=user-1',
+      `/accounts/${accountId}/keys?limt=1`,
+      '/backend-keys?name=a',
+      `/accounts/${accountId}/ledger?reference_id=a`,
+      `/accounts/${accountId}/claims?state=open`,
+      `/receipts/019a0000-0000-7000-8000-000000000000?account=a`,
+      '/findings?kind=a',
+      '/notifications?account_id=a',
+      '/meters/reports?account=a',
+      '/margins?from=2026-01-01',
+      '/prices?upstream=openai&model=gpt-4o&at=now',
+    ]) {
+      const reply = await world.admin('GET', path)
+      expect([path, reply.status, reply.body]).toEqual([path, 400, error('invalid_request')])
+      expect(JSON.stringify(reply.body)).toContain('the query: Unrecognized key')
+    }
+  })
+
   it('refuses a time that Postgres cannot hold, and takes the first and the last that it can', async () => {
     const { accountId, keyId, secret } = await aCustomer(world)
     const own = `/accounts/${accountId}`

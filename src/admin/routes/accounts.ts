@@ -120,7 +120,7 @@ function createAccount(deps: AdminDeps): Route<Operator> {
   })
 }
 
-const listQuery = z.object({
+const listQuery = z.strictObject({
   cursor: fields.accountId.optional(),
   limit: pageLimit,
   subject_ref: reference.optional(),

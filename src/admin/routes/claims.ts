@@ -12,7 +12,7 @@ import { nothing, route, type Route } from '../../access/http/route.ts'
 import { noAccount, type AdminDeps, type Operator } from '../context.ts'
 
 const listed = claimView.extend({ link_expires_at: z.string().nullable() })
-const listQuery = z.object({ cursor: z.uuid().optional(), limit: fields.pageLimit })
+const listQuery = z.strictObject({ cursor: z.uuid().optional(), limit: fields.pageLimit })
 const renewBody = z
   .strictObject({
     ...renewFields,

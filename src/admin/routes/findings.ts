@@ -44,7 +44,7 @@ const view = (finding: FindingRow): z.infer<typeof findingView> => ({
   explained_until: isoOrNull(finding.explained_until),
 })
 
-const query = z.object({
+const query = z.strictObject({
   state: z.enum([...STATES, 'any']).default('open'),
   cursor: z.uuid().optional(),
   limit: fields.pageLimit,

@@ -147,7 +147,7 @@ async function createKey(
 }
 
 const keyId = z.string().regex(/^key_\w{1,124}$/, 'must be the id of a key')
-const listQuery = z.object({ cursor: keyId.optional(), limit: fields.pageLimit })
+const listQuery = z.strictObject({ cursor: keyId.optional(), limit: fields.pageLimit })
 
 async function listKeys(
   deps: AdminDeps,

@@ -10,7 +10,7 @@ import { marginAnswer, viewMargins } from '../margins.ts'
 
 const DAY_MS = 86_400_000
 
-const query = z.object({
+const query = z.strictObject({
   by: z.enum(MARGIN_GROUPS).default('account'),
   since: fields.moment.optional(),
   until: fields.moment.optional(),

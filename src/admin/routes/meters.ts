@@ -51,7 +51,7 @@ const readStatus = (deps: AdminDeps): Route<Operator> =>
     },
   })
 
-const reportsQuery = z.object({
+const reportsQuery = z.strictObject({
   state: z.enum(REPORT_STATES).optional(),
   account_id: z.string().max(255).optional(),
   event_name: z.string().max(100).optional(),

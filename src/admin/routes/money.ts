@@ -164,7 +164,7 @@ const viewEntry = (entry: EntryView): z.infer<typeof entryView> => ({
   created_at: isoOrNull(entry.createdAtMs),
 })
 
-const ledgerQuery = z.object({
+const ledgerQuery = z.strictObject({
   cursor: z.coerce.number().int().positive().optional(),
   limit: fields.pageLimit,
 })

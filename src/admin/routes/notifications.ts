@@ -16,7 +16,7 @@ const viewOf = (one: NotificationView): z.infer<typeof view> => ({
   done_at: isoOrNull(one.done_at),
 })
 
-const query = z.object({
+const query = z.strictObject({
   state: z.enum(NOTIFICATION_STATES).optional(),
   cursor: z.uuid().optional(),
   limit: fields.pageLimit,

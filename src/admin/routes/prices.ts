@@ -7,7 +7,7 @@ import { nothing, route, type Route } from '../../access/http/route.ts'
 const name = z.string().min(1).max(256)
 
 const readQuery = z
-  .object({ upstream: name.optional(), model: name.optional() })
+  .strictObject({ upstream: name.optional(), model: name.optional() })
   .refine((query) => (query.upstream === undefined) === (query.model === undefined), {
     error: 'name upstream and model, or neither',
   })

@@ -17,7 +17,7 @@ function readReceipt(deps: AdminDeps): Route<Operator> {
     path: '/receipts/:id',
     summary: 'The receipt of one request; with account_id also of one that is still in flight.',
     params: receiptParams,
-    query: z.object({ account_id: fields.accountId.optional() }),
+    query: z.strictObject({ account_id: fields.accountId.optional() }),
     body: nothing,
     answer: receiptView,
     async run({ params, query }) {

@@ -27,7 +27,7 @@ const viewEvent = (event: EventView): z.infer<typeof eventView> =>
     done_at: isoOrNull(event.done_at),
   })
 
-const query = z.object({
+const query = z.strictObject({
   state: z.enum(EVENT_STATES).optional(),
   type: z.string().max(255).optional(),
   cursor: z.coerce.number().int().positive().optional(),
