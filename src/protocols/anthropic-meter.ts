@@ -1,4 +1,4 @@
-import { anthropicUsage } from './anthropic-usage.ts'
+import { anthropicUsage, inputOf } from './anthropic-usage.ts'
 import {
   arrayOr,
   countOr,
@@ -92,12 +92,13 @@ function tierOf(usage: JsonObject): string | null {
 
 function reportOf(facts: Facts, complete: boolean, text: OutputText): MeterReport {
   const reported = facts.usage ?? {}
-  const inputReported = countOr(reported.input_tokens) !== null
+  const hasInput = countOr(reported.input_tokens) !== null
   const hasOutput = countOr(reported.output_tokens) !== null
   const { usage, servedBy } = anthropicUsage(reported, facts.model)
   return {
-    usage: inputReported || hasOutput ? usage : null,
-    inputReported,
+    usage: hasInput || hasOutput ? usage : null,
+    // Zeros before the end are those of a server that has not counted yet.
+    inputReported: hasInput && (complete || facts.outputFinal || inputOf(usage) > 0),
     outputReported: hasOutput && (facts.outputFinal || (complete && facts.outputSaid)),
     // A delta's numbers are cumulative: true so far, though more may come.
     outputTokensLeast: facts.deltaSeen ? (countOr(reported.output_tokens) ?? 0) : 0,

@@ -57,7 +57,8 @@ const readAttempt = (reported: JsonObject): Attempt => ({
   buckets: anthropicBuckets(reported),
 })
 
-const inputOf = (buckets: Buckets): number =>
+/** All input, cached or not. */
+export const inputOf = (buckets: Buckets): number =>
   (buckets.input_tokens ?? 0) +
   (buckets.cache_read_tokens ?? 0) +
   (buckets.cache_write_tokens ?? 0) +

@@ -79,6 +79,17 @@ it('numbers of a chat that run along with its text are not yet those of its end'
   expect(cut(openaiChat, last)).toMatchObject({ inputReported: true, outputReported: true })
 })
 
+it('zeros at the start of a message are of a server that has not counted yet', () => {
+  const started = (usage: object): string => named('message_start', { message: { usage } })
+  const zeros = { input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 }
+  expect(cut(anthropicMessages, started(zeros)).inputReported).toBe(false)
+  const cached = { ...zeros, cache_read_input_tokens: 9 }
+  expect(cut(anthropicMessages, started(cached)).inputReported).toBe(true)
+  const last = { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 3 } }
+  const ended = cut(anthropicMessages, started(zeros), named('message_delta', last))
+  expect(ended).toMatchObject({ inputReported: true, outputReported: true })
+})
+
 it('reasoning that is hidden counts as far as the stream has told its tokens', () => {
   const usage = {
     prompt_tokens: 9,
