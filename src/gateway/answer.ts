@@ -89,7 +89,7 @@ export function makeAnswerSink(
     data(chunk) {
       parts.push(chunk)
       bytes += chunk.length
-      if (bytes > LOOP_BYTES_MAX) (large ??= new Gathered()).add(parts, bytes)
+      if (bytes > LOOP_BYTES_MAX) (large ??= new Gathered(exchange.bodyShare)).add(parts, bytes)
       if (bytes <= keepBytesMax) return
       for (const part of ends.size === 0 ? parts : [chunk]) ends.add(part)
       passOn()
@@ -107,7 +107,7 @@ const joined = (parts: readonly Buffer[]): Buffer =>
 
 /**
  * By the whole answer, in a thread where that takes long; by its ends where it was too large to be
- * kept, or no thread could read it.
+ * kept, there was no room for it, or no thread could read it.
  */
 function reportOf(
   { bodies }: Pick<GatewayDeps, 'bodies'>,

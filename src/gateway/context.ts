@@ -66,7 +66,7 @@ export interface GatewayDeps {
   readonly forms: FormStores
   /** Who reads what would keep the event loop busy. */
   readonly bodies: BodyReader
-  /** What bodies of requests take of memory. */
+  /** What bodies of requests, and large answers, take of memory. */
   readonly bodyRoom: Room
   readonly idempotency: Idempotency
   readonly stored: StoredIds
@@ -96,7 +96,7 @@ export interface Arrival {
   readonly caller: Caller
   readonly view: RequestView
   readonly raw: Buffer
-  /** What `raw` takes of `bodyRoom` until the request has ended. */
+  /** What `raw`, and its answer, take of `bodyRoom` until the request has ended. */
   readonly bodyShare: Share
   /** The body in place of `raw`: a form, from where it is kept. */
   readonly sent?: SentForm

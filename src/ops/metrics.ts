@@ -214,8 +214,10 @@ function gauges(registers: Registry[]): (sources: MetricSources) => void {
   )
   gauge('cached_keys', 'Keys in the cache of authentication.', (from) => from.cachedKeys())
   gauge('drains', 'Streams read on after their client left.', (from) => from.drains())
-  gauge('request_bodies_bytes', 'What bodies of requests take of their room in memory.', (from) =>
-    from.requestBodiesBytes(),
+  gauge(
+    'request_bodies_bytes',
+    'What bodies of requests and large answers take of their room in memory.',
+    (from) => from.requestBodiesBytes(),
   )
   return (given) => {
     sources = given

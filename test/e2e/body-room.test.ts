@@ -57,6 +57,23 @@ it('is kept while its upstream is at work, and given back with its answer', asyn
   await until(isEmpty)
 })
 
+it('is taken by a large answer, too, while it comes', async () => {
+  const model = newModel()
+  const calls: Call[] = []
+  world.upstream.on(model, (call) => {
+    calls.push(call)
+  })
+  const asked = ask(world.gateway, 'openai', key, bodyFor('openai', model))
+  const { out } = await until(() => calls[0])
+  const text = JSON.stringify(chatAnswer(model, 'a'.repeat(BYTES), TOKENS))
+  out.writeHead(200, { 'content-type': 'application/json' })
+  out.write(text.slice(0, -100))
+  await until(async () => (await taken()) >= BYTES)
+  out.end(text.slice(-100))
+  expect(await (await asked).text()).toBe(text)
+  await until(isEmpty)
+})
+
 it.each([
   ['by what is in it', () => ({ ...large(newModel()), max_tokens: -1 })],
   ['for want of a price', () => large(newModel('unpriced'))],

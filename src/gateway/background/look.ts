@@ -92,7 +92,7 @@ async function readAnswer({ body, headers }: Answer): Promise<Read> {
   const condensed = new Condensed()
   let mayBeRead = true
   const ends = new ByteEnds(ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES)
-  const large = new Gathered()
+  const large = new Gathered(null)
   let parts: Buffer[] = []
   const makeDecoder = decoderOf(headers)
   // Errors of either come out of the loop.

@@ -59,7 +59,7 @@ function jsonTap(path: JsonPath, bodies: Pick<BodyReader, 'count'>): PlainTap {
       bytes += chunk.length
       parts.push(chunk)
       if (bytes <= LOOP_BYTES_MAX) return
-      large ??= new Gathered()
+      large ??= new Gathered(null)
       large.add(parts, bytes)
       parts = []
     },
