@@ -26,7 +26,7 @@ export async function claimKey(
   if (typeof key !== 'string' || key.length > IDEMPOTENCY_KEY_CHARS_MAX || !PRINTABLE.test(key)) {
     return { kind: 'refused', refusal: INVALID }
   }
-  const { accountId, keyId } = caller
-  const claim = await deps.idempotency.claim({ accountId, keyId, key, holdId: id, bodyHash })
+  const { accountId } = caller
+  const claim = await deps.idempotency.claim({ accountId, key, holdId: id, bodyHash })
   return 'ok' in claim ? { kind: 'refused', refusal: claim } : claim
 }

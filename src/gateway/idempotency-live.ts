@@ -12,7 +12,7 @@ export const makeIsLive =
     readonly engine: Pick<CreditEngine, 'viewAccount'>
     readonly loads: Pick<Loads, 'account'>
   }): IdempotencyDeps['isLive'] =>
-  async (accountId, _keyId, holdId) => {
+  async (accountId, holdId) => {
     let view = await deps.engine.viewAccount(accountId)
     if (view === null && (await deps.loads.account(accountId, 'missing')) === 'loaded') {
       view = await deps.engine.viewAccount(accountId)

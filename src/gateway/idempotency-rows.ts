@@ -1,7 +1,7 @@
 import { IDEMPOTENCY_LEASE_MS, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { Db, Row } from '../store/db.ts'
-import { microsOf, orNull } from '../store/rows.ts'
+import { bytesOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { IdempotentRequest } from './idempotency.ts'
 
@@ -25,7 +25,6 @@ export interface KeyRow {
   readonly status: number | null
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | null
-  readonly expiresAtMs: number
 }
 
 /** The statements behind idempotent requests, one function each. */
@@ -39,9 +38,6 @@ export interface KeyRows {
   dropExpired(nowMs: number, limit: number): Promise<void>
 }
 
-const text = (value: unknown): string => (typeof value === 'string' ? value : '')
-const number = (value: unknown): number | null => (typeof value === 'number' ? value : null)
-
 function headersOf(value: unknown): Record<string, string> {
   if (typeof value !== 'object' || value === null) return {}
   return Object.fromEntries(
@@ -53,15 +49,14 @@ function headersOf(value: unknown): Record<string, string> {
 
 function narrow(row: Row): KeyRow {
   return {
-    holdId: text(row.hold_id),
-    bodyHash: row.body_hash instanceof Uint8Array ? row.body_hash : new Uint8Array(),
-    leaseUntilMs: number(row.lease_until) ?? 0,
-    charged: row.state === 'charged',
+    holdId: textOf(row, 'hold_id'),
+    bodyHash: bytesOf(row, 'body_hash'),
+    leaseUntilMs: numberOf(row, 'lease_until'),
+    charged: textOf(row, 'state') === 'charged',
     chargedMicros: orNull(row, 'charged_micros', microsOf),
-    status: number(row.status),
+    status: orNull(row, 'status', numberOf),
     headers: headersOf(row.headers),
-    body: row.body instanceof Uint8Array ? row.body : null,
-    expiresAtMs: number(row.expires_at) ?? 0,
+    body: orNull(row, 'body', bytesOf),
   }
 }
 

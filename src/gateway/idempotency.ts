@@ -1,6 +1,10 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { IDEMPOTENCY_LEASE_MS, IDEMPOTENCY_POLL_MS } from '../kernel/limits.ts'
+import {
+  IDEMPOTENCY_LEASE_MS,
+  IDEMPOTENCY_POLL_MS_MAX,
+  IDEMPOTENCY_POLL_MS_MIN,
+} from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { KeyRow, KeyRows } from './idempotency-rows.ts'
@@ -17,7 +21,6 @@ export interface Idempotency {
 
 export interface IdempotentRequest {
   readonly accountId: string
-  readonly keyId: string
   readonly key: string
   readonly holdId: string
   /** SHA-256 over path and body. */
@@ -46,7 +49,7 @@ export interface StoredReplay {
 export interface IdempotencyDeps {
   readonly rows: KeyRows
   /** Whether a hold is still in the credit engine: its charge may yet come. */
-  readonly isLive: (accountId: string, keyId: string, holdId: string) => Promise<boolean>
+  readonly isLive: (accountId: string, holdId: string) => Promise<boolean>
   readonly clock: Clock
   readonly log: Log
   /** How long a duplicate waits for the first one, ms. */
@@ -68,11 +71,11 @@ export function makeIdempotency(deps: IdempotencyDeps): Idempotency {
   const waiting = new Map<string, Promise<KeyRow | null>>()
 
   /** One look a poll for all duplicates in this process that wait for the same key. */
-  const lookLater = (request: IdempotentRequest): Promise<KeyRow | null> => {
+  const lookLater = (request: IdempotentRequest, pauseMs: number): Promise<KeyRow | null> => {
     const name = `${request.accountId} ${request.key}`
     const shared = waiting.get(name)
     if (shared !== undefined) return shared
-    const look = sleep(deps.clock, IDEMPOTENCY_POLL_MS)
+    const look = sleep(deps.clock, pauseMs)
       .then(() => deps.rows.read(request.accountId, request.key))
       .finally(() => {
         waiting.delete(name)
@@ -87,6 +90,7 @@ export function makeIdempotency(deps: IdempotencyDeps): Idempotency {
     const deadlineMs = deps.clock.monotonicMs() + deps.waitMs()
     if (await deps.rows.claim(request, deps.clock.now())) return claimed(deps, request)
     let row = await deps.rows.read(request.accountId, request.key)
+    let pauseMs = IDEMPOTENCY_POLL_MS_MIN
     for (;;) {
       const nowMs = deps.clock.now()
       if (row === null) {
@@ -97,7 +101,8 @@ export function makeIdempotency(deps: IdempotencyDeps): Idempotency {
         if (await takeOver(deps, request, row, nowMs)) return claimed(deps, request)
       }
       if (deps.clock.monotonicMs() >= deadlineMs) return IN_PROGRESS
-      row = await lookLater(request)
+      row = await lookLater(request, pauseMs)
+      pauseMs = Math.min(2 * pauseMs, IDEMPOTENCY_POLL_MS_MAX)
     }
   }
   return {
@@ -132,29 +137,27 @@ async function takeOver(
   nowMs: number,
 ): Promise<boolean> {
   if (row.leaseUntilMs >= nowMs) return false
-  if (await deps.isLive(request.accountId, request.keyId, row.holdId)) return false
+  if (await deps.isLive(request.accountId, row.holdId)) return false
   return deps.rows.take(request, row, nowMs)
 }
 
 /** A claim of ours: its lease is renewed until the request ends. */
 function claimed(deps: IdempotencyDeps, request: IdempotentRequest): IdempotencyClaim {
-  let open = true
   const renew = (): void => {
-    if (!open) return
     deps.rows.renew(request, deps.clock.now()).catch((error: unknown) => {
       deps.log.warn({ error: describeError(error) }, 'idempotency lease was not renewed')
     })
-    deps.clock.after(IDEMPOTENCY_LEASE_MS / 3, renew)
+    cancel = deps.clock.after(IDEMPOTENCY_LEASE_MS / 3, renew)
   }
-  deps.clock.after(IDEMPOTENCY_LEASE_MS / 3, renew)
+  let cancel = deps.clock.after(IDEMPOTENCY_LEASE_MS / 3, renew)
   return {
     kind: 'claimed',
     key: request.key,
     done() {
-      open = false
+      cancel()
     },
     async free() {
-      open = false
+      cancel()
       try {
         await deps.rows.free(request)
       } catch (error) {

@@ -72,6 +72,7 @@ class StreamSink implements BodySink {
   #flushed = false
   #upstreamEnded = false
   #stopDraining = (): void => undefined
+  #stopWaiting = (): void => undefined
 
   constructor(
     deps: GatewayDeps,
@@ -149,7 +150,9 @@ class StreamSink implements BodySink {
   }
 
   #close(): void {
-    if (this.#flushed && this.#upstreamEnded) this.#client.end()
+    if (!this.#flushed || !this.#upstreamEnded) return
+    this.#stopWaiting() // its timer would keep the whole request in memory
+    this.#client.end()
   }
 
   #leave(): void {
@@ -200,12 +203,13 @@ class StreamSink implements BodySink {
     const answer = answerToKeep(exchange, this.#status, this.#headers, whole)
     const charged = await settle(deps, exchange, this.#tap.report(), this.#status, answer)
     await charged.settled.posted
-    if (how === 'terminal')
-      deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
+    if (how !== 'terminal') this.#upstreamEnded = true
+    else if (!this.#upstreamEnded) {
+      this.#stopWaiting = deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
         this.#upstreamEnded = true
         this.#close()
       })
-    else this.#upstreamEnded = true
+    }
     this.#finishWith(how === 'terminal' ? this.#finals : last, charged)
     await this.#follower?.finished()
   }

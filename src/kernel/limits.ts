@@ -147,8 +147,9 @@ export const DRAINS_MAX = 512
 export const ANSWER_METER_BYTES_MAX = 8 * 1024 * 1024
 /** End of a larger answer that is kept: its usage is written last, before short metadata. */
 export const ANSWER_TAIL_BYTES = 32 * 1024
-/** Open requests looked at for idempotency at once in one process; each holds its waiters. */
-export const IDEMPOTENCY_POLL_MS = 50
+/** Between looks at a request that a duplicate waits for, doubling: each is a read of Postgres. */
+export const IDEMPOTENCY_POLL_MS_MIN = 50
+export const IDEMPOTENCY_POLL_MS_MAX = 500
 /** Lease of an idempotent request's row; renewed at a third while its request lives. */
 export const IDEMPOTENCY_LEASE_MS = 30_000
 /** Query string passed on to an upstream. */

@@ -27,6 +27,12 @@ export function flagOf(row: Row, column: string): boolean {
 
 export const microsOf = (row: Row, column: string): Micros => micros(numberOf(row, column))
 
+export function bytesOf(row: Row, column: string): Uint8Array {
+  const value = row[column]
+  invariant(value instanceof Uint8Array, `column ${column} is not bytes`)
+  return value
+}
+
 /** One of `choices`, as a CHECK of the table guarantees. */
 export function choiceOf<const T extends string>(
   row: Row,
