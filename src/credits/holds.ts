@@ -39,7 +39,6 @@ export interface OpenHold {
   readonly micros: Micros
   readonly day: number
   readonly reservedAtMs: number
-  readonly availableMicros: Micros
   /** Before anything is sent upstream: renews when half the lease has passed. false = lost. */
   ensureFresh(): boolean | Promise<boolean>
   /**

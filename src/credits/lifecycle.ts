@@ -3,7 +3,6 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import { COMMAND_TRIES_MAX } from '../kernel/limits.ts'
 import { FIRST_PROGRESS_MS } from '../kernel/limits-holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
-import { ZERO, type Micros } from '../kernel/money.ts'
 import { makeUnderWay } from '../kernel/under-way.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { Poster } from '../ledger/poster.ts'
@@ -84,7 +83,7 @@ export function makeCredits(deps: CreditsDeps): Credits {
       if (!reserved.ok) return reserved
       const hold = renewableOf(request, reserved, leaseMs)
       renewals.add(hold)
-      return makeOpenHold(parts, hold, reserved.reply.availableMicros)
+      return makeOpenHold(parts, hold)
     })
 
   return {
@@ -105,7 +104,7 @@ export function makeCredits(deps: CreditsDeps): Credits {
     recovery,
     clearing,
     lend,
-    adopt: (lent) => makeOpenHold(parts, adoptedOf(lent), ZERO),
+    adopt: (lent) => makeOpenHold(parts, adoptedOf(lent)),
     confirmed: () => confirming.over(),
     async settledAll() {
       await finishing.over()
@@ -151,7 +150,7 @@ interface Parts extends CreditsDeps, SettlingParts {
   readonly renewals: Renewals
 }
 
-function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): OpenHold {
+function makeOpenHold(parts: Parts, hold: Renewable): OpenHold {
   const { clock, renewals, leaseMs } = parts
   const end = (): void => {
     hold.ended = true
@@ -167,7 +166,6 @@ function makeOpenHold(parts: Parts, hold: Renewable, availableMicros: Micros): O
     micros: hold.micros,
     day: hold.day,
     reservedAtMs: hold.reservedAtMs,
-    availableMicros,
     ensureFresh() {
       const isFresh = (): boolean => clock.monotonicMs() - hold.leasedMs <= leaseMs / 2
       if (!hold.lost && isFresh()) return true

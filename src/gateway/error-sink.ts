@@ -72,9 +72,12 @@ export function makeErrorSink(
   const finish = async (body: Buffer, refusal: Refusal | null): Promise<void> => {
     times.endedMs = deps.clock.monotonicMs()
     await release(deps, exchange)
-    const trouble = refusal ?? operatorTrouble(status, body)
-    if (trouble !== null) {
+    const operator = refusal === null ? operatorTrouble(status, body) : null
+    if (operator !== null) {
       deps.log.warn({ request_id: id, upstream_status: status }, 'upstream refused the operator')
+    }
+    const trouble = refusal ?? operator
+    if (trouble !== null) {
       sendRefusal(out, protocol.family, id, trouble)
     } else {
       sendWhole(out, status, clientHeaders(upstream, id, requestIdHeader(protocol.family)), body)

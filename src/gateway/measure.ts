@@ -188,20 +188,25 @@ export const measure = (
   report: MeterReport,
 ): Measured | Promise<Measured> => known(deps, exchange, report) ?? estimate(deps, exchange, report)
 
+const missing = ({ usage, inputReported, outputReported }: MeterReport) => ({
+  input: usage === null || !inputReported,
+  output: usage === null || !outputReported,
+})
+
+function roughOutput({ produced }: MeterReport): number {
+  const { text, beyond } = produced()
+  return roughTokens(textLength(text) + beyond)
+}
+
 async function estimate(
   deps: MeasureDeps,
   exchange: MeasuredRequest,
   report: MeterReport,
 ): Promise<Measured> {
   const { view } = exchange
-  const input =
-    report.usage !== null && report.inputReported
-      ? null
-      : (await countInput(deps, view)) + view.inputTokensBeyondText
-  const output =
-    report.usage !== null && report.outputReported
-      ? null
-      : within(exchange, await countOutput(deps, report, view.model))
+  const lacks = missing(report)
+  const input = lacks.input ? (await countInput(deps, view)) + view.inputTokensBeyondText : null
+  const output = lacks.output ? within(exchange, await countOutput(deps, report, view.model)) : null
   return priced(deps, exchange, report, complete(report, input, output), true)
 }
 
@@ -214,13 +219,9 @@ export function roughly(
   const uncounted = known(deps, exchange, report)
   if (uncounted !== null) return uncounted
   const { view } = exchange
-  const input =
-    report.usage !== null && report.inputReported
-      ? null
-      : roughTokens(inputBytes(view)) + view.inputTokensBeyondText
-  const { text, beyond } = report.produced()
-  const bytes = textLength(text) + beyond
-  const output = within(exchange, roughTokens(bytes))
+  const lacks = missing(report)
+  const input = lacks.input ? roughTokens(inputBytes(view)) + view.inputTokensBeyondText : null
+  const output = lacks.output ? within(exchange, roughOutput(report)) : null
   return priced(deps, exchange, report, complete(report, input, output), true)
 }
 

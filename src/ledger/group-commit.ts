@@ -26,34 +26,31 @@ export interface PosterOptions {
   /** How long an answer waits for its charge. Source: design §2.9. */
   readonly postWaitMs: number
   readonly on?: PosterHooks
-  /** Transactions at once. Default 1: receipts gather while one is under way. */
-  readonly lanes?: number
   /** Receipts in a transaction. Default POST_BATCH_MAX. */
   readonly batchMax?: number
 }
 
-/** Runs batches, so many at once; what comes meanwhile gathers for the next one. */
-function makeLanes(
+/** Runs batches one after the other: what comes meanwhile gathers for the next one. */
+function makeLane(
   backlog: Backlog,
-  count: number,
   post: (batch: readonly Waiting[]) => Promise<void>,
 ): () => void {
-  let free = count
+  let isBusy = false
   let isDue = false
 
-  async function runLane(): Promise<void> {
-    free -= 1
+  async function run(): Promise<void> {
+    isBusy = true
     while (backlog.hasQueued) await post(backlog.take()) // never rejects
-    free += 1
+    isBusy = false
   }
 
   // What is submitted in the same turn of the event loop travels in the same transaction.
   return () => {
-    if (isDue || free === 0) return
+    if (isDue || isBusy) return
     isDue = true
     queueMicrotask(() => {
       isDue = false
-      if (free > 0 && backlog.hasQueued) void runLane()
+      if (!isBusy && backlog.hasQueued) void run()
     })
   }
 }
@@ -86,7 +83,7 @@ export function makePoster(options: PosterOptions): Poster {
       breaker.isOpen = false
     },
   }
-  const startSoon = makeLanes(backlog, options.lanes ?? 1, (batch) => post(steps, batch))
+  const startSoon = makeLane(backlog, (batch) => post(steps, batch))
 
   return {
     submit(item) {

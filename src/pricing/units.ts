@@ -44,7 +44,6 @@ export const FLAT_UNITS = [
 /** Positions in a vector. Input units are the first six, output units the next two. */
 export const INPUT_END = 6
 export const TOKEN_END = 8
-export const UNIT_COUNT = UNITS.length
 export const BYTE_START = TOKEN_END + COUNT_UNITS.length
 export const indexOf = (unit: Unit): number => UNITS.indexOf(unit)
 

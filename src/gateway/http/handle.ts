@@ -16,7 +16,7 @@ import { keepBody } from './request-body.ts'
 import { objectionTo, reserveHttp, type HttpReserved } from './reserve.ts'
 import { isBodiless, makeHttpSink } from './sink.ts'
 
-/** One request of a named API: reserve, send, meter, settle. Never rejects. Source: design §2. */
+/** One request of a named API: reserve, send, meter, settle. Rejects with a fault of ours. */
 export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<void> {
   const share = makeShare(() => deps.bodyRoom, arrival.caller.accountId)
   const over = deps.running.begin()

@@ -41,14 +41,11 @@ function refusalAt(api: HttpApi, arrival: HttpArrival): Refusal | null {
 
 /** What the key and the configuration say against it, before any price and any byte of its body. */
 export function objectionTo(arrival: HttpArrival): Refusal | null {
-  const { api, caller, request } = arrival
+  const { api, caller } = arrival
   const name = nameOf(arrival)
   const endpoint = `up/${api.name}`
   if (!allowsEndpoint(caller, endpoint)) return refuseEndpoint(caller, endpoint)
   if (!allowsModel(caller, name)) return refuseModel(caller, name.slice(0, 128))
-  if (request.headers.upgrade?.toLowerCase().includes('websocket') === true) {
-    return refuse('unsupported_feature', 'WebSockets are not offered here: they are not metered.')
-  }
   return refusalAt(api, arrival)
 }
 
