@@ -17,7 +17,7 @@ import type { Arrival, Exchange, GatewayDeps } from './context.ts'
 import { makeErrorSink } from './error-sink.ts'
 import type { BodySink, Flow } from './forward.ts'
 import type { IdempotencyClaim } from './idempotency.ts'
-import { sendRefusal, sendReplay } from './reply.ts'
+import { refuseRequest, sendReplay } from './reply.ts'
 import { isForItsNeed, reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
 import { fail, own, release, tellFault, type Charged } from './settle.ts'
@@ -49,9 +49,8 @@ function follow(
     },
     (error: unknown) => {
       ended()
-      const { id, protocol, out } = arrival
-      deps.log.error({ request_id: id, error: describeError(error) }, 'request failed')
-      sendRefusal(out, protocol.family, id, BROKEN)
+      deps.log.error({ request_id: arrival.id, error: describeError(error) }, 'request failed')
+      refuseRequest(deps, arrival, BROKEN)
     },
   )
 }
@@ -77,7 +76,7 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
     return false
   }
   if (claim !== null && claim.kind === 'refused') {
-    refuseWith(deps, arrival, claim.refusal)
+    refuseRequest(deps, arrival, claim.refusal)
     return false
   }
   let hold: OpenHold | null = null
@@ -93,7 +92,7 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
     }
     if (!reserved.ok) {
       await claim?.free()
-      refuseWith(deps, arrival, withTopUp(deps, reserved))
+      refuseRequest(deps, arrival, withTopUp(deps, reserved))
       return false
     }
     ;({ hold } = reserved)
@@ -107,7 +106,7 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
     }
     await release(deps, exchange)
     if (isGone) return false
-    refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
+    refuseRequest(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
     return false
   } catch (error) {
     await hold?.release()
@@ -129,11 +128,6 @@ function withTopUp(deps: GatewayDeps, refusal: Refusal): Refusal {
   const { topUpUrl } = deps.settings()
   if (refusal.code !== 'insufficient_quota' || topUpUrl === null) return refusal
   return { ...refusal, message: `${refusal.message} Credits are sold at ${topUpUrl}` }
-}
-
-function refuseWith(deps: GatewayDeps, arrival: Arrival, refusal: Refusal): void {
-  const status = sendRefusal(arrival.out, arrival.protocol.family, arrival.id, refusal)
-  count(deps, arrival, null, status, null)
 }
 
 /** Claims the client's idempotency key, if it sent one. Source: design §9. */
@@ -217,7 +211,7 @@ async function startWhole(
     await release(deps, exchange, whole !== null && !('code' in whole))
   }
   if (!('code' in whole)) return start(deps, { ...whole, id: deps.ids.uuid() }, exchange.ended)
-  refuseWith(deps, exchange, whole)
+  refuseRequest(deps, exchange, whole)
   return false
 }
 
@@ -257,7 +251,7 @@ function sinkMaker(exchange: Exchange, status: number, headers: IncomingHttpHead
 
 async function refuseLate(deps: GatewayDeps, exchange: Exchange, refusal: Refusal): Promise<void> {
   await release(deps, exchange)
-  refuseWith(deps, exchange, refusal)
+  refuseRequest(deps, exchange, refusal)
 }
 
 function count(

@@ -16,7 +16,7 @@ import { httpApisPlugin } from './http/plugin.ts'
 import { registerModels, type ModelList } from './models.ts'
 import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
-import { endWith, sendRefusal } from './reply.ts'
+import { refuseRequest } from './reply.ts'
 import { ENDED_EARLY, takeBody, tooLarge } from './take-body.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
@@ -78,7 +78,7 @@ function admit(
   next: (error?: Error) => void,
 ): void {
   const take = (caller: Caller | Refusal): void => {
-    if ('ok' in caller) endWith(request, reply, familyOfPath(request.url), caller)
+    if ('ok' in caller) endUnknown(deps, request, reply, caller)
     else {
       request.caller = caller
       next()
@@ -87,6 +87,18 @@ function admit(
   const caller = callerOf(deps, request)
   if (caller instanceof Promise) caller.then(take, next)
   else take(caller)
+}
+
+/** Ends what is known as a request of no protocol, in the envelope that its path asks for. */
+function endUnknown(
+  deps: GatewayDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refusal: Refusal,
+): void {
+  reply.hijack()
+  const protocol = { name: 'none', family: familyOfPath(request.url) }
+  refuseRequest(deps, { id: request.id, protocol, out: reply.raw }, refusal)
 }
 
 /** Who is calling and for whom; without a promise where both are cached. */
@@ -118,7 +130,7 @@ function post(
     const protocol = protocolOf(request.url)
     if (protocol === null) {
       const refusal = refuseUnknown(request.method, request.url, request.headers)
-      endWith(request, reply, familyOfPath(request.url), refusal)
+      endUnknown(deps, request, reply, refusal)
     } else serve(deps, protocol, request, reply)
   }
   app.post(path, { onRequest }, () => undefined)
@@ -138,7 +150,8 @@ function serve(
   const odd = refuseQuery(protocol.family, query)
   if (caller === null || odd !== null) {
     const refusal = odd ?? refuse('invalid_api_key', 'Invalid API key.')
-    endWith(request, reply, protocol.family, refusal)
+    reply.hijack()
+    refuseRequest(deps, { id: request.id, protocol, out: reply.raw }, refusal)
     return
   }
   const coming: Coming = {
@@ -158,24 +171,24 @@ function serve(
   takeBody(request.raw, within, (raw) => {
     rows.bodies(() => {
       if (Buffer.isBuffer(raw)) serveBody(deps, coming, raw)
-      else refuseBody(coming, raw)
+      else refuseBody(deps, coming, raw)
     })
   })
 }
 
-function refuseBody({ out, protocol, id, bodyShare }: Coming, refusal: Refusal): void {
-  bodyShare.close()
-  sendRefusal(out, protocol.family, id, refusal)
+function refuseBody(deps: GatewayDeps, coming: Coming, refusal: Refusal): void {
+  coming.bodyShare.close()
+  refuseRequest(deps, coming, refusal)
 }
 
 function serveBody(deps: GatewayDeps, coming: Coming, raw: Buffer): void {
   const begin = (view: RequestView | Refusal): void => {
     if (view.ok) handle(deps, { ...coming, view, raw })
-    else refuseBody(coming, view)
+    else refuseBody(deps, coming, view)
   }
   const fail = (error: unknown): void => {
     deps.log.error({ request_id: coming.id, error: describeError(error) }, 'request failed')
-    refuseBody(coming, BROKEN)
+    refuseBody(deps, coming, BROKEN)
   }
   try {
     const view = readBody(deps.bodies, coming, raw)

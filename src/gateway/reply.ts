@@ -6,6 +6,7 @@ import { formatCredits } from '../kernel/money.ts'
 import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Family } from '../protocols/protocol.ts'
 import { envelope } from '../protocols/envelope.ts'
+import type { GatewayHooks } from './context.ts'
 import type { StoredReplay } from './idempotency.ts'
 import type { OutgoingHeaders } from './headers.ts'
 
@@ -45,6 +46,29 @@ export function sendRefusal(
   if (!out.req.complete) readOnAtMost(REFUSED_BODY_BYTES_MAX, out.req)
   sendWhole(out, status, { ...headers }, Buffer.from(body))
   return status
+}
+
+interface Refusable {
+  readonly id: string
+  /** Its `name` is "none" where nobody knows it. */
+  readonly protocol: { readonly name: string; readonly family: Family }
+  readonly view?: { readonly stream: boolean }
+  readonly out: ServerResponse
+}
+
+/** Refuses a request that no upstream answered, and counts it. */
+export function refuseRequest(
+  { hooks }: { readonly hooks: GatewayHooks },
+  { id, protocol, view, out }: Refusable,
+  refusal: Refusal,
+): void {
+  hooks.requestDone({
+    protocol: protocol.name,
+    upstream: 'none',
+    status: sendRefusal(out, protocol.family, id, refusal),
+    stream: view?.stream ?? false,
+    ...{ estimated: false, beforeMs: null, afterMs: null },
+  })
 }
 
 /** Sends an answer that has no body by its method or status, so no length either. */

@@ -73,7 +73,7 @@ function countRequests(registers: Registry[]): (...labels: [string, string, stri
   const counts = makeTally()
   new Counter({
     name: 'farebox_requests_total',
-    help: 'Requests by protocol, upstream and class of status.',
+    help: 'Requests by protocol, upstream and class of status; none: refused before it was known.',
     labelNames: ['protocol', 'upstream', 'status'] as const,
     registers,
     collect() {

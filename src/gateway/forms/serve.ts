@@ -9,7 +9,7 @@ import type { FormReader } from '../../protocols/protocol.ts'
 import type { Arrival, GatewayDeps } from '../context.ts'
 import { refuseAtOnce } from '../bound.ts'
 import { handle } from '../handle.ts'
-import { sendRefusal } from '../reply.ts'
+import { refuseRequest } from '../reply.ts'
 import { makeSentForm, soundsOf } from './sent-form.ts'
 import { declaredBytes, receiveForm, tooLarge, type Upload } from './upload.ts'
 
@@ -39,9 +39,9 @@ export function serveForm(
   coming: Coming,
   request: IncomingMessage,
 ): void {
-  const { out, id, protocol } = coming
+  const { out, id } = coming
   const refuseWith = (refusal: Refusal): void => {
-    sendRefusal(out, protocol.family, id, refusal)
+    refuseRequest(deps, coming, refusal)
   }
   const cutOff = (): void => {
     if (!out.headersSent) out.setHeader('connection', 'close')

@@ -3,12 +3,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { refuse } from '../../kernel/errors.ts'
 import { describeError } from '../../kernel/log.ts'
 import { splitQuery } from '../query.ts'
-import { sendRefusal } from '../reply.ts'
+import { refuseRequest } from '../reply.ts'
 import type { HttpDeps } from './exchange.ts'
 import { handleHttp } from './handle.ts'
 import { HTTP_PREFIX, pathBelow } from './paths.ts'
 
 const NONE = refuse('not_found', 'There is no such API here.')
+
+const HTTP = { name: 'http', family: 'openai' } as const
 
 type ApiRequest = FastifyRequest<{ Params: { name: string } }>
 
@@ -26,7 +28,7 @@ export function httpApisPlugin(app: FastifyInstance, deps: HttpDeps): void {
     serve(deps, request, reply.raw).catch((error: unknown) => {
       deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
       const refusal = refuse('internal_error', 'Something went wrong here. Try again.')
-      sendRefusal(reply.raw, 'openai', request.id, refusal)
+      refuseRequest(deps, { id: request.id, protocol: HTTP, out: reply.raw }, refusal)
     })
   }
   const none = (): undefined => undefined
@@ -39,7 +41,7 @@ async function serve(deps: HttpDeps, request: ApiRequest, out: ServerResponse): 
   const api = deps.apis().find(request.params.name)
   const at = api === null ? NONE : pathBelow(raw.url ?? '', api.name)
   if (caller === null || api === null || !at.ok) {
-    sendRefusal(out, 'openai', request.id, at.ok ? NONE : at)
+    refuseRequest(deps, { id: request.id, protocol: HTTP, out }, at.ok ? NONE : at)
     return
   }
   await handleHttp(deps, {
