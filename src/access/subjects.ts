@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Clock } from '../kernel/clock.ts'
+import { DAY_MS, type Clock } from '../kernel/clock.ts'
 import { SUBJECT_CACHE_MAX, UNKNOWN_SUBJECT_MS } from '../kernel/limits.ts'
 import { ZERO, type Micros } from '../kernel/money.ts'
 import { grantWithin } from '../ledger/ledger-books.ts'
@@ -59,8 +59,6 @@ export interface SubjectsDeps {
   readonly ids: Ids
   readonly settings: () => SubjectSettings
 }
-
-const DAY_MS = 86_400_000
 
 /** By subject and by account: least recently used out first. */
 function makeCache() {

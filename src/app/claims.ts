@@ -4,7 +4,7 @@ import type { Authenticator } from '../access/access.ts'
 import { makeClaims, type ClaimSettings, type Claims } from '../access/claims/claims.ts'
 import type { Reload } from '../access/reload.ts'
 import type { Config, Environment } from '../config.ts'
-import type { Clock } from '../kernel/clock.ts'
+import { DAY_MS, type Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import {
@@ -15,8 +15,6 @@ import {
 import { claimPlugin } from '../portal/claims.ts'
 import { PORTAL_PREFIX } from '../portal/plugin.ts'
 import type { Db } from '../store/db.ts'
-
-const DAY_MS = 86_400_000
 
 const settingsOf = ({ public_url: publicUrl, claims }: Config): ClaimSettings => ({
   publicUrl,

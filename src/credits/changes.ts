@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts'
 import {
   CHANGED_BATCH_MAX,
   CHANGED_BEFORE_BATCH_MAX,
-  CHANGED_OVERLAP_MS,
+  CHANGES_OVERLAP_MS,
 } from '../kernel/limits.ts'
 import {
   changesFrom,
@@ -66,7 +66,7 @@ function makeLoading({ engine, loads }: ChangesDeps) {
 
 export function makeChanges(deps: ChangesDeps): Changes {
   const { ledger, clock } = deps
-  let sinceMs = clock.now() - CHANGED_OVERLAP_MS
+  let sinceMs = clock.now() - CHANGES_OVERLAP_MS
   /** How far the look at everything older has come; null = all seen. */
   let before: ChangePlace | null = changesFrom(0)
 
@@ -83,7 +83,7 @@ export function makeChanges(deps: ChangesDeps): Changes {
         place = next
       }
       // What could not be loaded is looked at again, however long that takes.
-      if (isWhole) sinceMs = startedMs - CHANGED_OVERLAP_MS
+      if (isWhole) sinceMs = startedMs - CHANGES_OVERLAP_MS
       if (before === null) return
       const older = await ledger.changedSince(before, CHANGED_BEFORE_BATCH_MAX)
       if (await loadDiffering(older.changed)) before = older.next

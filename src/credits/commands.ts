@@ -82,7 +82,7 @@ export interface Renew extends HoldRef {
   readonly tokens: number
   readonly leaseMs: number
   readonly owner: string
-  /** Receipt JSON that recovery posts; ≤ RECEIPT_BYTES_MAX. */
+  /** Receipt JSON that recovery posts. */
   readonly draft: string
 }
 /**

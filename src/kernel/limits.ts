@@ -1,7 +1,7 @@
 /**
  * Every bound of the program, with its reason. Units are last in the names. Source: style rule 11.
  */
-/** Largest request body. Providers accept up to 32 MB; ten covers text and a few images. */
+/** Largest request body. Providers accept up to 32 MB. */
 export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024
 /** A body that may be sent to a second named API is kept up to here; a larger one is sent once. */
 export const REPEATED_BODY_BYTES_MAX = 1024 * 1024
@@ -75,8 +75,6 @@ export const PARKED_RETRY_MS = 3_600_000
 export const LAPSED_SEEN_MAX = 100_000
 /** How often changed accounts and keys are looked for. Source: access.ts (within a second). */
 export const CHANGED_SWEEP_MS = 500
-/** Overlap of two such looks: longer than any transaction is open and any two clocks differ. */
-export const CHANGED_OVERLAP_MS = 10_000
 /** Changed accounts and keys read at once; a look reads on until it has them all. */
 export const CHANGED_BATCH_MAX = 10_000
 /** What changed before a process started is looked at beside that, so much a look. */
@@ -103,8 +101,6 @@ export const CLEAR_BATCH_MAX = 128
 export const LAPSED_BATCH_MAX = 256
 /** Keys kept resolved in memory; an LRU, 1 kB each. */
 export const KEY_CACHE_MAX = 50_000
-/** A draft or final receipt as stored in Redis beside its hold. */
-export const RECEIPT_BYTES_MAX = 16 * 1024
 /** Stored answers of idempotent requests. Source: design §9. */
 export const IDEMPOTENT_ANSWER_BYTES_MAX = 1024 * 1024
 export const IDEMPOTENT_ANSWER_MS = 24 * 3_600_000
@@ -180,8 +176,6 @@ export const PREPARED_MAX = 500
 export const MIGRATION_MS_MAX = 30 * 60_000
 /** A migration that waits for a lock blocks all that come after it, so it gives up and repeats. */
 export const MIGRATION_LOCK_MS_MAX = 5_000
-/** Longest model name that can have a price; real ones stay below 100. Longer is refused. */
-export const MODEL_NAME_CHARS_MAX = 256
 /** Resolved prices kept in memory, by upstream, model and markup: about 10 kB each at most. */
 export const PRICE_CACHE_MAX = 4_096
 /** Price versions remembered as in use, until and after they are recorded in Postgres. */
@@ -198,7 +192,7 @@ export const IMAGE_HEAD_BYTES_MAX = 256 * 1024
 export const DEFERRED_EVENT_CHARS_MAX = 64 * 1024
 /** Web searches assumed where a request names no maximum; Anthropic's own loop stops near ten. */
 export const WEB_SEARCHES_UNSTATED_MAX = 10
-/** Longest model name; providers' longest are under 150. */
+/** Longest model name that can have a price; providers' longest are under 150. */
 export const MODEL_CHARS_MAX = 256
 /** Answers per request (`n`): OpenAI's own maximum. */
 export const CHOICES_MAX = 128

@@ -1,6 +1,5 @@
+import { DAY_MS } from '../kernel/clock.ts'
 import type { BudgetPeriod } from './ledger.ts'
-
-const DAY_MS = 86_400_000
 
 /** UTC day number (Unix days) of a Unix time in ms. */
 export const dayOf = (ms: number): number => Math.floor(ms / DAY_MS)

@@ -1,3 +1,4 @@
+import { HOUR_MS } from '../kernel/clock.ts'
 import {
   ALERT_FINDINGS_MAX,
   ALERT_FINDINGS_MS,
@@ -9,8 +10,6 @@ import { loadSql } from '../store/sql.ts'
 import type { Outbox } from './outbox.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['untold-findings'])
-
-const HOUR_MS = 3_600_000
 
 const dataOf = (row: Row) => ({
   finding_id: textOf(row, 'id'),

@@ -1,5 +1,5 @@
 import { invariant } from '../kernel/invariant.ts'
-import { MODEL_NAME_CHARS_MAX, PRICE_CACHE_MAX, PRICE_VERSIONS_MAX } from '../kernel/limits.ts'
+import { MODEL_CHARS_MAX, PRICE_CACHE_MAX, PRICE_VERSIONS_MAX } from '../kernel/limits.ts'
 import type { Usage } from '../kernel/usage.ts'
 import { addRatios, microsOf, priceExact, roundUp, saturated } from './arithmetic.ts'
 import { boundOf, outputWithin } from './bounds.ts'
@@ -89,7 +89,7 @@ function makeFinder(catalogue: Catalogue, sources: () => BookSources) {
       cache.clear()
     },
     find(query: PriceQuery): ResolvedPrice | null {
-      if (query.model.length > MODEL_NAME_CHARS_MAX) return null
+      if (query.model.length > MODEL_CHARS_MAX) return null
       // The model is last: neither of the others can hold a line feed.
       const key = `${query.upstream}\n${query.accountMarkup ?? ''}\n${query.model}`
       const hit = cache.get(key)

@@ -1,7 +1,6 @@
 import type { ConditionalPrice, ModelPrice } from '@pydantic/genai-prices'
+import { DAY_MS } from '../kernel/clock.ts'
 import { invariant } from '../kernel/invariant.ts'
-
-const DAY_MS = 86_400_000
 
 /** The prices that rule at one moment, and from when until when nothing else does. */
 export interface DatedPrices {

@@ -1,3 +1,4 @@
+import { DAY_MS } from '../kernel/clock.ts'
 import {
   KEY_SPEND_ACCOUNTS_MAX,
   LEDGER_CHECK_MS_MAX,
@@ -15,8 +16,6 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'spend-page',
   'kept-spend',
 ])
-
-const DAY_MS = 86_400_000
 
 /** The least id of a hold that was made at a time: ids begin with theirs. Unix ms. */
 const leastHoldAt = (ms: number): string => {

@@ -1,13 +1,10 @@
-import type { Clock } from '../kernel/clock.ts'
+import { HOUR_MS, DAY_MS, type Clock } from '../kernel/clock.ts'
 import {
   RECONCILE_CATCH_UP_MS,
   RECONCILE_HOURLY_MS,
   RECONCILE_NIGHTLY_MS,
 } from '../kernel/limits-books.ts'
 import type { Reconcile, RunOptions } from './run.ts'
-
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
 
 /**
  * Which run is due after the last one, and the last nightly one, began (Unix ms): one each hour,

@@ -1,3 +1,4 @@
+import { HOUR_MS } from '../kernel/clock.ts'
 import { METER_KEPT_MS, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
 import type { Db } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
@@ -41,7 +42,6 @@ export interface ComparedPair {
   readonly eventName: string
 }
 
-const HOUR_MS = 3_600_000
 const PAIRS_MAX = 500
 
 const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS) * HOUR_MS

@@ -1,4 +1,4 @@
-import type { Clock } from '../kernel/clock.ts'
+import { HOUR_MS, type Clock } from '../kernel/clock.ts'
 import {
   METER_KEPT_MS,
   METER_PERIOD_MS_MAX,
@@ -12,7 +12,6 @@ import { loadSql } from '../store/sql.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), ['prune-outbox', 'prune-reports'])
 
-const HOUR_MS = 3_600_000
 /** Of whole hours, which are compared as a whole. */
 const ago = (nowMs: number, ms: number): Date =>
   new Date(Math.floor((nowMs - ms) / HOUR_MS) * HOUR_MS)

@@ -1,4 +1,4 @@
-import type { Clock } from '../kernel/clock.ts'
+import { HOUR_MS, type Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { RECONCILE_UNBILLED_MS } from '../kernel/limits-books.ts'
 import { METER_AGE_MS_MAX } from '../kernel/limits-outside.ts'
@@ -22,8 +22,6 @@ export interface ReplaceDeps {
   readonly clock: Clock
   readonly ids: Ids
 }
-
-const HOUR_MS = 3_600_000
 
 const seriesOf = (row: Row, customer: 'customer_id' | 'payer_id'): Series => ({
   accountId: textOf(row, 'account_id'),

@@ -1,4 +1,4 @@
-import type { Clock } from '../kernel/clock.ts'
+import { HOUR_MS, type Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
 import {
   METER_CANCEL_MS_MAX,
@@ -33,7 +33,6 @@ export interface SealDeps {
   readonly ids: Ids
 }
 
-const HOUR_MS = 3_600_000
 const wholeSecond = (ms: number): number => Math.floor(ms / 1000) * 1000
 
 /** Whose usage it is, and where it goes. */

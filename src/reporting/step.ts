@@ -1,6 +1,6 @@
 import { METER_RETRY_MS_MAX, METER_RETRY_MS_MIN, METER_WAIT_MS } from '../kernel/limits-outside.ts'
 import { backoffMs } from '../kernel/work-pool.ts'
-import type { Clock } from '../kernel/clock.ts'
+import { HOUR_MS, type Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { decide, type End, type Ending } from './decide.ts'
 import type { MeterDirectory, StripeMeter } from './directory.ts'
@@ -40,8 +40,6 @@ interface Turn {
   /** No earlier try of it is in doubt. */
   readonly isNew: boolean
 }
-
-const HOUR_MS = 3_600_000
 
 function evidenceOf(report: ReadyReport, why: string) {
   const { id, identifier, accountId, customerId, eventName, value, atMs } = report

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { DAY_MS } from '../../kernel/clock.ts'
 import { micros, ZERO } from '../../kernel/money.ts'
 import type { Tx } from '../../store/db.ts'
 import { textOf } from '../../store/rows.ts'
@@ -53,8 +54,6 @@ export interface PlanBook extends Omit<KeptBook, 'plans'> {
   readonly version: string
   readonly plans: ReadonlyMap<string, PlanRule>
 }
-
-const DAY_MS = 86_400_000
 
 export interface BookConfig {
   readonly plans: readonly Plan[]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DAY_MS } from '../../kernel/clock.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { refuse } from '../../kernel/errors.ts'
@@ -7,8 +8,6 @@ import { MARGIN_GROUPS, type MarginQuery } from '../../ledger/margins/margins.ts
 import { rankMargins } from '../../ledger/margins/rank.ts'
 import type { AdminDeps, Operator } from '../context.ts'
 import { marginAnswer, viewMargins } from '../margins.ts'
-
-const DAY_MS = 86_400_000
 
 const query = z.strictObject({
   by: z.enum(MARGIN_GROUPS).default('account'),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DAY_MS } from '../../kernel/clock.ts'
 import { FAILED, OK, optionsOf, UsageError, type Cli } from './context.ts'
 import { table } from './table.ts'
 
@@ -63,8 +64,6 @@ const diffOptions = z.object({
   account: z.string().optional(),
   meter: z.string().optional(),
 })
-
-const DAY_MS = 24 * 3_600_000
 
 function diffBody(given: unknown): object {
   const { from, to, account, meter } = optionsOf(diffOptions, given)

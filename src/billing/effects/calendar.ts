@@ -1,6 +1,5 @@
+import { DAY_MS } from '../../kernel/clock.ts'
 import type { PriceFacts } from './read-invoice.ts'
-
-const DAY_MS = 86_400_000
 
 /** UTC; `month` may be beyond the year. */
 const lastDay = (year: number, month: number): number =>

@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../kernel/clock.ts'
 import { micros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Catalogue } from '../catalogue.ts'
 import type { Checkout } from '../checkout-rows.ts'
@@ -50,8 +51,6 @@ export const nothing = (why: string, findings: readonly Finding[] = []): Decisio
 
 /** The kind of a finding: what was paid for is granted, and ends at once. */
 export const PAID_TOO_LATE = 'stripe_paid_after_end'
-
-const DAY_MS = 86_400_000
 
 export const expiryAfter = (fromMs: number, days: number | null | undefined): number | null =>
   days === null || days === undefined ? null : fromMs + days * DAY_MS

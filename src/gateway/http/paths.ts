@@ -1,5 +1,5 @@
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { MODEL_NAME_CHARS_MAX } from '../../kernel/limits.ts'
+import { MODEL_CHARS_MAX } from '../../kernel/limits.ts'
 
 export const HTTP_PREFIX = '/up/'
 
@@ -44,7 +44,7 @@ export function pathBelow(url: string, name: string): HttpPath | Refusal {
   if (path === '') return { ok: true, path: '', plain: '/' }
   if (!path.startsWith('/')) return refuse('not_found', 'There is no such API here.')
   if (/[^\x21-\x7e]|[\\#<>"{}|^`]|\/\//.test(path)) return UNCLEAR
-  if (path.length > MODEL_NAME_CHARS_MAX - 16) return invalid('The path is too long.')
+  if (path.length > MODEL_CHARS_MAX - 16) return invalid('The path is too long.')
   const plain: string[] = []
   for (const segment of path.split('/')) {
     const decoded = decode(segment)

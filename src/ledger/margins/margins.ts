@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../kernel/clock.ts'
 import {
   MARGIN_GROUPS_MAX,
   MARGIN_PARTS_MAX,
@@ -64,8 +65,6 @@ export interface MarginsDeps {
   /** Credits a dollar, decimal: for charges whose price version does not say. */
   readonly perUsd: () => string
 }
-
-const DAY_MS = 86_400_000
 
 /** Pieces of at most one UTC day, in order. */
 export function partsOf(sinceMs: number, untilMs: number): { fromMs: number; toMs: number }[] {

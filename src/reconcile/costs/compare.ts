@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../kernel/clock.ts'
 import type { Drift } from '../drift.ts'
 import { modelKey } from './models.ts'
 import { agrees, usdText } from './usd.ts'
@@ -22,8 +23,6 @@ interface Both {
   exported: bigint | null
   receipts: bigint | null
 }
-
-const DAY_MS = 86_400_000
 
 export const dayText = (day: number): string => new Date(day * DAY_MS).toISOString().slice(0, 10)
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../kernel/clock.ts'
+import { DAY_MS, type Clock } from '../../kernel/clock.ts'
 import { RECONCILE_QUARANTINE_MS } from '../../kernel/limits-books.ts'
 import type { Db } from '../../store/db.ts'
 import { numberOf, textOf } from '../../store/rows.ts'
@@ -39,7 +39,6 @@ export interface Costs {
 const KINDS = [
   ...['provider_cost_differs', 'provider_cost_unrecorded', 'provider_cost_unbilled'],
 ] as const
-const DAY_MS = 86_400_000
 /** A hold may begin on one side of midnight and its day on the other, by two clocks. */
 const SLACK_MS = 3_600_000
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { DAY_MS } from '../../kernel/clock.ts'
 import {
   COST_DAY_MODELS_MAX,
   COST_GROUPS_MAX,
@@ -24,8 +25,6 @@ const COST_FIELDS = {
 } as const satisfies FieldNames
 
 type Field = keyof typeof COST_FIELDS
-
-const DAY_MS = 86_400_000
 
 /** A day and model of an export. */
 export interface CostLine {
