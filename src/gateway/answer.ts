@@ -2,7 +2,6 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { ANSWER_BUFFER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../kernel/limits.ts'
 import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
 import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
-import { formatCredits } from '../kernel/money.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import { producedBeyond } from '../protocols/output-text.ts'
@@ -11,10 +10,10 @@ import { makeClientSide, type ClientSide } from './client-side.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
 import { Gathered } from './gathered.ts'
-import { clientHeaders, type OutgoingHeaders } from './headers.ts'
+import { clientHeaders } from './headers.ts'
 import { progressOf } from './measure.ts'
 import { isHeavy } from './reading/body-reader.ts'
-import { sendRefusal, sendWhole } from './reply.ts'
+import { sendRefusal, sendWhole, withCost } from './reply.ts'
 import { answerToKeep, own, settle, type Charged } from './settle.ts'
 
 const NO_BYTES = Buffer.alloc(0)
@@ -124,13 +123,6 @@ function reportOf(
   if (!isHeavy(body)) return protocol.meterAnswer(body)
   const [tail, head] = [body.subarray(-ANSWER_TAIL_BYTES), body.subarray(0, ANSWER_HEAD_BYTES)]
   return bodies.meter(protocol, body).then((report) => report ?? byEnds(tail, head, body.length))
-}
-
-function withCost(headers: OutgoingHeaders, charged: Charged): OutgoingHeaders {
-  headers['x-farebox-cost'] = formatCredits(charged.micros)
-  const { availableMicros } = charged.settled
-  if (availableMicros !== null) headers['x-farebox-balance'] = formatCredits(availableMicros)
-  return headers
 }
 
 /** A body that broke off: an error where nothing was sent, else a broken connection. */

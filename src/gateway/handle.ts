@@ -17,7 +17,7 @@ import type { Arrival, Exchange, GatewayDeps } from './context.ts'
 import { makeErrorSink } from './error-sink.ts'
 import type { BodySink, Flow } from './forward.ts'
 import type { IdempotencyClaim } from './idempotency.ts'
-import { refuseRequest, sendReplay } from './reply.ts'
+import { refuseRequest, sendReplay, withTopUp } from './reply.ts'
 import { isForItsNeed, reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
 import { fail, own, release, tellFault, type Charged } from './settle.ts'
@@ -122,13 +122,6 @@ const admit = (deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal>
     : claimStored(deps, arrival).then((claimed) =>
         claimed.ok ? reserve(deps, claimed.arrival) : claimed,
       )
-
-/** A customer without credits is told where they are sold. Source: providers.md §2. */
-function withTopUp(deps: GatewayDeps, refusal: Refusal): Refusal {
-  const { topUpUrl } = deps.settings()
-  if (refusal.code !== 'insufficient_quota' || topUpUrl === null) return refusal
-  return { ...refusal, message: `${refusal.message} Credits are sold at ${topUpUrl}` }
-}
 
 /** Claims the client's idempotency key, if it sent one. Source: design §9. */
 async function claimFor(

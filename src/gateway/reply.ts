@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../kernel/errors.ts'
 import { REFUSED_BODY_BYTES_MAX } from '../kernel/limits-body.ts'
-import { formatCredits } from '../kernel/money.ts'
+import { formatCredits, type Micros } from '../kernel/money.ts'
 import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
+import type { Settled } from '../credits/holds.ts'
 import type { Family } from '../protocols/protocol.ts'
 import { envelope } from '../protocols/envelope.ts'
-import type { GatewayHooks } from './context.ts'
+import type { GatewayHooks, GatewaySettings } from './context.ts'
 import type { StoredReplay } from './idempotency.ts'
 import type { OutgoingHeaders } from './headers.ts'
 
@@ -69,6 +70,27 @@ export function refuseRequest(
     stream: view?.stream ?? false,
     ...{ estimated: false, beforeMs: null, afterMs: null },
   })
+}
+
+/** A customer without credits is told where they are sold. Source: providers.md §2. */
+export function withTopUp(
+  { settings }: { readonly settings: () => Pick<GatewaySettings, 'topUpUrl'> },
+  refusal: Refusal,
+): Refusal {
+  const { topUpUrl } = settings()
+  if (refusal.code !== 'insufficient_quota' || topUpUrl === null) return refusal
+  return { ...refusal, message: `${refusal.message} Credits are sold at ${topUpUrl}` }
+}
+
+/** Adds what the answer cost and what is left, where that is known. */
+export function withCost(
+  headers: OutgoingHeaders,
+  charged: { readonly micros: Micros; readonly settled: Pick<Settled, 'availableMicros'> },
+): OutgoingHeaders {
+  headers['x-farebox-cost'] = formatCredits(charged.micros)
+  const { availableMicros } = charged.settled
+  if (availableMicros !== null) headers['x-farebox-balance'] = formatCredits(availableMicros)
+  return headers
 }
 
 /** Sends an answer that has no body by its method or status, so no length either. */

@@ -6,7 +6,7 @@ import { makeShare, type Share } from '../../kernel/room.ts'
 import { claimKey } from '../claim-key.ts'
 import type { BodySink, Flow } from '../forward.ts'
 import type { IdempotencyClaim, StoredReplay } from '../idempotency.ts'
-import { replayHeaders, sendBodiless, sendRefusal, sendReplay } from '../reply.ts'
+import { replayHeaders, sendBodiless, sendRefusal, sendReplay, withTopUp } from '../reply.ts'
 import { own, release } from '../settle.ts'
 import { callApi, type ApiCallHandlers } from './call.ts'
 import { makeHttpErrorSink } from './error-sink.ts'
@@ -124,12 +124,6 @@ function replay(deps: HttpDeps, arrival: HttpArrival, stored: StoredReplay): voi
     sendBodiless(out, stored.status, replayHeaders(stored))
   } else sendReplay(out, stored)
   count(deps, arrival, stored.status, false, null)
-}
-
-function withTopUp(deps: HttpDeps, refusal: Refusal): Refusal {
-  const { topUpUrl } = deps.settings()
-  if (refusal.code !== 'insufficient_quota' || topUpUrl === null) return refusal
-  return { ...refusal, message: `${refusal.message} Credits are sold at ${topUpUrl}` }
 }
 
 function refuseWith(deps: HttpDeps, arrival: HttpArrival, refusal: Refusal): void {

@@ -1,10 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { ANSWER_BUFFER_BYTES_MAX, DRAIN_MS_MAX, DRAINS_MAX } from '../../kernel/limits.ts'
-import { formatCredits } from '../../kernel/money.ts'
 import { makeClientSide, type ClientSide } from '../client-side.ts'
 import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { clientHeaders, type OutgoingHeaders } from '../headers.ts'
-import { sendBodiless, sendRefusal, sendWhole } from '../reply.ts'
+import { sendBodiless, sendRefusal, sendWhole, withCost } from '../reply.ts'
 import { own } from '../settle.ts'
 import { makeKeeper, type Keeper } from '../stream.ts'
 import { CUT } from './error-sink.ts'
@@ -148,10 +147,7 @@ class HttpSink implements BodySink {
 
   #sendWhole(parts: readonly Buffer[], charged: HttpCharged): void {
     const { out, request } = this.#exchange
-    const headers = this.#headers
-    headers['x-farebox-cost'] = formatCredits(charged.micros)
-    const { availableMicros } = charged.settled
-    if (availableMicros !== null) headers['x-farebox-balance'] = formatCredits(availableMicros)
+    const headers = withCost(this.#headers, charged)
     if (isBodiless(request, this.#status)) sendBodiless(out, this.#status, headers)
     else sendWhole(out, this.#status, headers, Buffer.concat(parts))
   }
