@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { isRefusal } from '../kernel/errors.ts'
 import type { Route } from '../access/http/route.ts'
 import { makeKeyRows } from '../gateway/idempotency-rows.ts'
 import { REUSED } from '../gateway/idempotency.ts'
@@ -28,7 +29,7 @@ export function makeOnce({ db, clock, ids, log }: Pick<AdminDeps, 'db' | 'clock'
       const known = isFirst ? null : await rows.read(accountId, key)
       if (known !== null && !bodyHash.equals(known.bodyHash)) return REUSED
       const answer = await route.handle(who, raw)
-      if (isFirst && 'ok' in answer) {
+      if (isFirst && isRefusal(answer)) {
         await rows.free(request).catch((error: unknown) => {
           log.warn({ error: describeError(error) }, 'a refused request keeps its idempotency key')
         })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type Stripe from 'stripe'
 import type { Account } from '../access/rows.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { CHECKOUT_LOOK_MS_MIN } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
@@ -143,7 +143,7 @@ async function plan(
     requestKey === null ? null : await checkoutRows.find(db, { accountId: account.id, requestKey })
   if (known !== null) return known.requestHash === requestHash ? known : REUSED
   const item = await itemOf(deps, asked.item)
-  if ('ok' in item) return item
+  if (isRefusal(item)) return item
   const isPlan = item.itemKind === 'plan'
   const sold = { accountId: account.id, plan: item.itemId }
   const refusal = isPlan ? await whyNotAgain(deps, sold) : null
@@ -216,7 +216,7 @@ export function makeCheckouts(deps: CheckoutsDeps): Checkouts {
     async open(account, asked) {
       try {
         const row = await plan(deps, account, asked)
-        if ('ok' in row || row.sessionId !== null) return row
+        if (isRefusal(row) || row.sessionId !== null) return row
         return await openAt(deps, account, row)
       } catch (error) {
         return refused(error, 'checkout')

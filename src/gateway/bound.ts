@@ -1,6 +1,6 @@
 import type { Caller } from '../access/access.ts'
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../access/allowed.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { FIT_UNKNOWN_OUTPUT_TOKENS_MAX } from '../kernel/limits-models.ts'
 import {
   FIT_OUTPUT_TOKENS_MIN,
@@ -88,7 +88,7 @@ export function refuseAtOnce(
   atMs: number,
 ): Refusal | null {
   const chosen = chooseUpstream(deps, protocol, caller, { model })
-  if ('ok' in chosen) return chosen
+  if (isRefusal(chosen)) return chosen
   const query = { upstream: chosen.upstream.name, model, atMs, accountMarkup: caller.markup }
   return deps.prices.find(query) === null ? unknownModel(model) : null
 }
@@ -220,7 +220,7 @@ function boundAt(
   inputTokens: number | null,
 ): Bounded | Refusal {
   const all = priceAt(deps, upstream, caller, view, nowMs)
-  if ('ok' in all) return all
+  if (isRefusal(all)) return all
   const { answering: priced, beside } = all
   const [{ price, query }] = priced
   const settings = deps.settings()
@@ -281,7 +281,7 @@ export function bounds(
   inputTokens: number | null,
 ): { readonly ok: true; readonly first: Bounded; readonly others: readonly Bounded[] } | Refusal {
   const chosen = chooseUpstream(deps, protocol, caller, view)
-  if ('ok' in chosen) return chosen
+  if (isRefusal(chosen)) return chosen
   const { upstream } = chosen
   const own = boundAt(deps, upstream, caller, view, nowMs, inputTokens)
   if (!own.ok) return own

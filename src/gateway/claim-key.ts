@@ -1,4 +1,4 @@
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
 import type { Caller } from '../access/access.ts'
 import type { IdempotencyClaim, Idempotency, StoredReplay } from './idempotency.ts'
@@ -28,5 +28,5 @@ export async function claimKey(
   }
   const { accountId } = caller
   const claim = await deps.idempotency.claim({ accountId, key, holdId: id, bodyHash })
-  return 'ok' in claim ? { kind: 'refused', refusal: claim } : claim
+  return isRefusal(claim) ? { kind: 'refused', refusal: claim } : claim
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { OpenHold } from '../credits/holds.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
 import { makePieces } from '../protocols/form-pieces.ts'
 import { makeAnswerSink } from './answer.ts'
@@ -84,7 +84,7 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
     let reserved = await admit(deps, arrival)
     if (!reserved.ok && arrival.exactly !== undefined && isForItsNeed(reserved)) {
       const whole = await arrival.exactly()
-      if ('code' in whole) reserved = whole
+      if (isRefusal(whole)) reserved = whole
       else {
         arrival = whole
         reserved = await admit(deps, arrival)
@@ -201,9 +201,9 @@ async function startWhole(
   try {
     whole = await exactly()
   } finally {
-    await release(deps, exchange, whole !== null && !('code' in whole))
+    await release(deps, exchange, whole !== null && !isRefusal(whole))
   }
-  if (!('code' in whole)) return start(deps, { ...whole, id: deps.ids.uuid() }, exchange.ended)
+  if (!isRefusal(whole)) return start(deps, { ...whole, id: deps.ids.uuid() }, exchange.ended)
   refuseRequest(deps, exchange, whole)
   return false
 }

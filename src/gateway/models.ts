@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { allowsModel } from '../access/allowed.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import type { GatewayDeps } from './context.ts'
 import { endWith } from './reply.ts'
 
@@ -61,7 +61,7 @@ export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: Mo
   app.get<{ Params: { '*': string } }>('/v1/models/*', (request, reply) => {
     const models = allowed(request)
     const found = requestedModel(models, request.params['*'])
-    if ('ok' in found) endWith(request, reply, 'openai', found)
+    if (isRefusal(found)) endWith(request, reply, 'openai', found)
     else {
       const isGemini = geminis([found]).length > 0
       send(request, reply, { ...view(found), ...(isGemini ? geminiView(found) : {}) })
@@ -69,7 +69,7 @@ export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: Mo
   })
   app.get<{ Params: { '*': string } }>('/v1beta/models/*', (request, reply) => {
     const found = requestedModel(geminis(allowed(request)), request.params['*'])
-    if ('ok' in found) endWith(request, reply, 'gemini', found)
+    if (isRefusal(found)) endWith(request, reply, 'gemini', found)
     else send(request, reply, geminiView(found))
   })
 }

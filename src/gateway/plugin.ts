@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { makeShare } from '../kernel/room.ts'
@@ -78,7 +78,7 @@ function admit(
   next: (error?: Error) => void,
 ): void {
   const take = (caller: Caller | Refusal): void => {
-    if ('ok' in caller) endUnknown(deps, request, reply, caller)
+    if (isRefusal(caller)) endUnknown(deps, request, reply, caller)
     else {
       request.caller = caller
       next()
@@ -111,7 +111,7 @@ function callerOf(
   const split = splitQuery(url)
   if (split === null) return refuse('invalid_request', 'The query string is too long.')
   const act = (known: Caller | Refusal): Caller | Refusal | Promise<Caller | Refusal> =>
-    'ok' in known ? known : actFor(deps, known, subjectOf(headers))
+    isRefusal(known) ? known : actFor(deps, known, subjectOf(headers))
   const found = authenticate(deps, secretOf(headers, split.key))
   return found instanceof Promise ? found.then(act) : act(found)
 }

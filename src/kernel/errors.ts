@@ -85,6 +85,11 @@ export interface Refusal {
   readonly isOfSize?: boolean
 }
 
+/** Whether what was answered is a "no". */
+export const isRefusal = <T extends object>(
+  answer: T,
+): answer is Extract<T, { readonly ok: false }> => 'ok' in answer && answer.ok === false
+
 export const refuse = (
   code: ErrorCode,
   message: string,

@@ -1,3 +1,4 @@
+import { isRefusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { invariant } from '../kernel/invariant.ts'
 import { micros, subMicros, ZERO, type Micros } from '../kernel/money.ts'
@@ -107,7 +108,10 @@ export async function grantWithin(tx: Tx, input: GrantInput, context: SheetConte
   const sheet = await openSheet(tx, input.accountId, [], context)
   invariant(sheet !== null, `account ${input.accountId} does not exist`)
   const granted = await grantIn(tx, sheet, input)
-  invariant(!('ok' in granted), `account ${input.accountId} has no room for ${input.micros} micros`)
+  invariant(
+    !isRefusal(granted),
+    `account ${input.accountId} has no room for ${input.micros} micros`,
+  )
 }
 
 const pastCount = (roomMicros: Micros): PastCount => ({ ok: false, roomMicros })

@@ -28,7 +28,7 @@ import type { Account, Key } from '../access/rows.ts'
 import { authenticate, secretOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { refuse } from '../kernel/errors.ts'
+import { isRefusal, refuse } from '../kernel/errors.ts'
 import { PAGE_MAX } from '../kernel/limits.ts'
 import { addMicros, micros, type Micros } from '../kernel/money.ts'
 import type { Db } from '../store/db.ts'
@@ -225,7 +225,7 @@ export function accessPlugin(
     guard: async (request) => {
       const key = splitQuery(request.url)?.key ?? null
       const caller = await authenticate(deps, secretOf(request.headers, key))
-      return 'ok' in caller || caller.keyKind === 'backend' ? caller : SERVERS_ONLY
+      return isRefusal(caller) || caller.keyKind === 'backend' ? caller : SERVERS_ONLY
     },
   })
 }

@@ -12,7 +12,7 @@ import type { Checkouts } from '../billing/checkout.ts'
 import { PLAN_INTERVALS } from '../billing/plan-lines.ts'
 import { authenticate, secretOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { URL_CHARS_MAX } from '../kernel/limits.ts'
 import type { Log } from '../kernel/log.ts'
 import { ZERO } from '../kernel/money.ts'
@@ -123,7 +123,7 @@ async function buyerOf(
     ...{ creditLimitMicros: ZERO, overageLimitMicros: ZERO, markup: null },
     actor: who.keyId,
   })
-  return 'ok' in created ? refuse('conflict', 'subject_ref is taken.') : created.account
+  return isRefusal(created) ? refuse('conflict', 'subject_ref is taken.') : created.account
 }
 
 /** Which price of a plan; nothing = its first. */
@@ -144,14 +144,14 @@ function openCheckout(deps: CheckoutDeps): Route<Caller> {
     async run({ who, body, idempotencyKey: requestKey }) {
       if (deps.checkouts === null) return OFF
       const account = await buyerOf(deps, who, body)
-      if ('ok' in account) return account
+      if (isRefusal(account)) return account
       if (account.status === 'frozen') return FROZEN
       const { pack, plan = '', success_url: successUrl, cancel_url: cancelUrl } = body
       const kind = pack === undefined ? 'plan' : 'pack'
       const item = { kind, id: pack ?? plan, ...choiceOf(body) } as const
       const asked = { item, successUrl, cancelUrl, requestKey }
       const opened = await deps.checkouts.open(account, asked)
-      return 'ok' in opened ? opened : { status: 201, body: viewCheckout(opened) }
+      return isRefusal(opened) ? opened : { status: 201, body: viewCheckout(opened) }
     },
   })
 }
@@ -192,9 +192,9 @@ function openPortal(deps: CheckoutDeps): Route<Caller> {
       }
       const account = known !== null && who.keyKind === 'backend' ? known : null
       const buyer = account ?? (await buyerOf(deps, who, body))
-      if ('ok' in buyer) return buyer
+      if (isRefusal(buyer)) return buyer
       const opened = await deps.checkouts.portal(buyer, body.return_url)
-      return 'ok' in opened ? opened : { status: 201, body: opened }
+      return isRefusal(opened) ? opened : { status: 201, body: opened }
     },
   })
 }

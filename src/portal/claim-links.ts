@@ -8,7 +8,7 @@ import * as fields from '../access/http/fields.ts'
 import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { nothing, registerSurface, route, type Route } from '../access/http/route.ts'
 import { authenticate, secretOf } from '../gateway/authenticate.ts'
-import { refuse } from '../kernel/errors.ts'
+import { isRefusal, refuse } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { PORTAL_PREFIX } from './plugin.ts'
 
@@ -42,7 +42,7 @@ function makeLink({ claims, accounts }: ClaimLinksDeps): Route<Caller> {
       }
       const asked = { claimId: body.claim_id ?? null, rotate: body.rotate }
       const made = await claims.renew(account.id, asked, who.keyId)
-      return 'ok' in made ? made : { status: 201, body: viewClaimLink(made) }
+      return isRefusal(made) ? made : { status: 201, body: viewClaimLink(made) }
     },
   })
 }

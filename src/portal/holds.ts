@@ -12,7 +12,7 @@ import type { Work } from '../access/work/work.ts'
 import { actFor, authenticate, secretOf, subjectOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { WORK_METADATA_MAX, WORK_TTL_S_MAX, WORK_TTL_S_MIN } from '../kernel/limits.ts'
 import type { Log } from '../kernel/log.ts'
 import { viewCredits, ZERO } from '../kernel/money.ts'
@@ -158,7 +158,7 @@ const answer = (
   work: WorkHold | Refusal,
   status: 200 | 201 = 200,
 ): Answer<z.infer<typeof holdView>> | Refusal =>
-  'ok' in work ? work : { status, body: viewHold(work, deps.clock.now()) }
+  isRefusal(work) ? work : { status, body: viewHold(work, deps.clock.now()) }
 
 function openHold(deps: HoldDeps): Route<Holder> {
   return route({
@@ -174,7 +174,7 @@ function openHold(deps: HoldDeps): Route<Holder> {
         return NAMED_TWICE
       }
       const payer = await actFor(deps, who.key, body.subject_ref ?? who.subject)
-      if ('ok' in payer) return payer
+      if (isRefusal(payer)) return payer
       const amount = amountOf(body)
       if (amount === null) return refuse('invalid_request', ONE.error)
       const { price = null, ttl_seconds: ttlS, metadata: carried } = body
@@ -182,7 +182,7 @@ function openHold(deps: HoldDeps): Route<Holder> {
         ...{ amount, price, ttlMs: ttlS * 1_000, metadata: carried, requestKey },
         requestHash: hash('sha256', JSON.stringify(body)),
       })
-      if ('ok' in opened) return opened
+      if (isRefusal(opened)) return opened
       return answer(deps, opened.work, opened.created ? 201 : 200)
     },
   })
@@ -251,10 +251,10 @@ export function holdPlugin(
       const subject = subjectOf(request.headers)
       const secret = secretOf(request.headers, splitQuery(request.url)?.key ?? null)
       const found = await authenticate(deps, secret)
-      if ('ok' in found) return found
+      if (isRefusal(found)) return found
       // A client key names nobody; whom a backend key acts for may stand in the body.
       const key = found.keyKind === 'client' ? await actFor(deps, found, subject) : found
-      return 'ok' in key ? key : { key, subject }
+      return isRefusal(key) ? key : { key, subject }
     },
   })
 }

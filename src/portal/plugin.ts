@@ -9,7 +9,7 @@ import { findReceipt, receiptView, viewReceipt } from '../access/http/receipts.t
 import { nothing, registerSurface, route, type Route } from '../access/http/route.ts'
 import { actFor, authenticate, secretOf, subjectOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import type { Books } from '../ledger/books.ts'
 
 export const PORTAL_PREFIX = '/farebox/v1'
@@ -115,7 +115,7 @@ export async function callerOf(
 ): Promise<Caller | Refusal> {
   const key = splitQuery(request.url)?.key ?? null
   const caller = await authenticate(deps, secretOf(request.headers, key))
-  if ('ok' in caller) return caller
+  if (isRefusal(caller)) return caller
   const named = new Set([subjectOf(request.headers) ?? [], subjectsInQuery(request.url)].flat())
   if (named.size > 1) return NAMED_TWICE
   const [subject] = named

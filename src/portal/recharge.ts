@@ -8,7 +8,7 @@ import { nothing, registerSurface, route, type Route } from '../access/http/rout
 import type { Subjects } from '../access/subjects.ts'
 import type { Recharges } from '../billing/recharge/recharges.ts'
 import { rechargeBody, rechargeView, viewRecharge, saveFrom } from '../billing/recharge/http.ts'
-import { refuse } from '../kernel/errors.ts'
+import { isRefusal, refuse } from '../kernel/errors.ts'
 import { URL_CHARS_MAX } from '../kernel/limits.ts'
 import type { Log } from '../kernel/log.ts'
 import { callerOf, PORTAL_PREFIX } from './plugin.ts'
@@ -89,7 +89,7 @@ function setUpCard(deps: RechargeDeps): Route<Caller> {
       if (account === null) return GONE
       const { success_url: successUrl, cancel_url: cancelUrl } = body
       const opened = await deps.recharges.setup(account, { successUrl, cancelUrl, requestKey })
-      if ('ok' in opened) return opened
+      if (isRefusal(opened)) return opened
       return { status: 201, body: { url: opened.url, expires_at: isoOrNull(opened.expiresAtMs) } }
     },
   })

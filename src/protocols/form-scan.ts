@@ -1,4 +1,4 @@
-import type { Refusal } from '../kernel/errors.ts'
+import { isRefusal, type Refusal } from '../kernel/errors.ts'
 import {
   FORM_FIELD_BYTES_MAX,
   FORM_FIELDS_BYTES_MAX,
@@ -93,7 +93,7 @@ class Gathered {
       return wrong(`it has more than ${FORM_PARTS_MAX} parts`)
     }
     const read = partHead(head)
-    if ('ok' in read) return read
+    if (isRefusal(read)) return read
     const isFile = read.filename !== null
     if (isFile) this.#files += 1
     if (this.#files > FORM_FILES_MAX) return wrong(`it has more than ${FORM_FILES_MAX} files`)
@@ -284,6 +284,6 @@ export function makeFormScan(contentType: string, fileHeadBytes: number): FormSc
 /** Reads a form that is whole. */
 export function readForm(raw: Buffer, contentType: string, fileHeadBytes: number): Form | Refusal {
   const scan = makeFormScan(contentType, fileHeadBytes)
-  if ('ok' in scan) return scan
+  if (isRefusal(scan)) return scan
   return scan.push(raw) ?? scan.end()
 }

@@ -1,4 +1,4 @@
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import {
   FORM_LATE_PROMPT_BYTES,
   FORM_SOUND_BYTES_MAX,
@@ -123,7 +123,7 @@ async function readSound(form: Form, sounds: FormSounds): Promise<HeardView | Re
   const fields = fieldsOf(form, SINGLE_FIELDS)
   if (!fields.ok) return fields
   const sound = soundOf(form)
-  if ('ok' in sound) return sound
+  if (isRefusal(sound)) return sound
   const length = await soundLength(sound, sounds)
   return length === null ? NOT_READ : viewOf(makeFieldReader(fields.body), length, 0)
 }
@@ -140,7 +140,7 @@ const isBeyond = (whole: RequestView, bound: RequestView): boolean =>
 function beginSound(form: Form, bodyBytesMax: number): BegunForm | null {
   const fields = fieldsOf(form, SINGLE_FIELDS)
   const sound = soundOf(form)
-  if (!fields.ok || 'ok' in sound) return null
+  if (!fields.ok || isRefusal(sound)) return null
   const length = soundBound(sound.data, bodyBytesMax - sound.at)
   const bound = viewOf(makeFieldReader(fields.body), length, FORM_LATE_PROMPT_BYTES)
   if (!bound.ok) return null

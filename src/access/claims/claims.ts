@@ -1,5 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import type { Db, Tx } from '../../store/db.ts'
 import { textOf } from '../../store/rows.ts'
@@ -126,7 +126,7 @@ export function makeClaims(deps: ClaimsDeps): Claims {
       if (publicUrl === null) return NO_URL
       return db.tx(async (tx) => {
         const chosen = await choose(tx, accountId, asked)
-        if ('ok' in chosen) return chosen
+        if (isRefusal(chosen)) return chosen
         const [row] = await tx.query(sql['renew-claim'], [chosen.id])
         const claim = claimRow.parse(row)
         const link = await addLink(tx, claim, publicUrl)

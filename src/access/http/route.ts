@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { encodingRefusal } from '../../kernel/content-encoding.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { ADMIN_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits.ts'
 import type { Log } from '../../kernel/log.ts'
 import {
@@ -131,8 +131,6 @@ function idempotencyKeyOf(request: FastifyRequest): string | Refusal | null {
   return refuse('invalid_request', `Idempotency-Key takes 1 to ${most} printable characters.`)
 }
 
-const isRefusal = (value: object): value is Refusal => 'ok' in value && value.ok === false
-
 const HALF = refuse(
   'invalid_json',
   'A text in the body has half of a character (a lone surrogate): send whole ones.',
@@ -191,7 +189,7 @@ export function registerSurface<Who extends object>(
   })
   app.addHook('onRequest', async (request, reply) => {
     const who = await surface.guard(request)
-    if (isRefusal(who)) return sendRefusal(request, reply, who)
+    if (isRefusal<object | Refusal>(who)) return sendRefusal(request, reply, who)
     const encoded = encodingRefusal(request.headers)
     if (encoded !== null) return sendRefusal(request, reply, encoded)
     callers.set(request, who)
@@ -210,7 +208,7 @@ export function registerSurface<Who extends object>(
         }
         const { params, query, body } = request
         const answer = await one.handle(who, { params, query, body, idempotencyKey })
-        if ('ok' in answer) return sendRefusal(request, reply, answer)
+        if (isRefusal(answer)) return sendRefusal(request, reply, answer)
         return reply
           .code(answer.status)
           .headers({ 'x-farebox-request-id': request.id, 'cache-control': 'no-store' })

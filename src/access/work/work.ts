@@ -2,7 +2,7 @@ import type { CreditEngine } from '../../credits/commands.ts'
 import type { Credits } from '../../credits/lifecycle.ts'
 import type { ReceiptDraft } from '../../credits/holds.ts'
 import { sleep, type Clock } from '../../kernel/clock.ts'
-import { refuse, UnknownOutcomeError, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, UnknownOutcomeError, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import {
   WORK_DROP_MAX,
@@ -146,7 +146,7 @@ async function open(deps: WorkDeps, who: Caller, request: OpenWork) {
   const nowMs = clock.now()
   const terms = { price: request.price, keptPrice: null, markup: who.markup, atMs: nowMs }
   const priced = priceOf(deps.prices, terms, request.amount)
-  if ('ok' in priced) return priced
+  if (isRefusal(priced)) return priced
   const draft = draftOf(who, ids.uuid(), request, nowMs)
   const lent = await credits.lend({
     ...{ draft, tokens: 0, keySeq: who.keySeq, leaseMs: request.ttlMs },
@@ -191,7 +191,7 @@ async function carryOut({ credits, rows, clock }: WorkDeps, work: WorkHold): Pro
 async function settle(deps: WorkDeps, work: WorkHold, amount: Amount): Promise<WorkHold | Refusal> {
   const nowMs = deps.clock.now()
   const priced = amountAt(deps, work, amount)
-  if ('ok' in priced) return priced
+  if (isRefusal(priced)) return priced
   const isLate = nowMs > work.leaseUntilMs
   const draft = { ...draftAt(work, priced, nowMs), ...(isLate && { late: true as const }) }
   const decided =
@@ -231,7 +231,7 @@ async function heartbeat(
   if (work.state !== 'open') return endedAs(work)
   if (nowMs > work.leaseUntilMs) return refuse('conflict', LAPSED)
   const priced = amount === null ? null : amountAt(deps, work, amount)
-  if (priced !== null && 'ok' in priced) return priced
+  if (priced !== null && isRefusal(priced)) return priced
   const rises = priced !== null && priced.micros > work.progressMicros
   const progressMicros = rises ? priced.micros : work.progressMicros
   const draft = rises ? draftAt(work, priced, nowMs) : work.draft
@@ -261,7 +261,7 @@ export function makeWork(deps: WorkDeps): Work {
     run: (work: WorkHold) => Promise<WorkHold | Refusal>,
   ): Promise<WorkHold | Refusal> => {
     const work = await own(who, id)
-    return 'ok' in work ? work : run(work)
+    return isRefusal(work) ? work : run(work)
   }
   return {
     open: (who, request) => open(deps, who, request),

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { AccountCreation, TakenName } from '../../access/accounts.ts'
 import type { Account } from '../../access/rows.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { viewCredits, ZERO } from '../../kernel/money.ts'
 import { markupSchema } from '../../pricing/config.ts'
 import { noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
@@ -187,7 +187,7 @@ function changeAccount(deps: AdminDeps): Route<Operator> {
       }
       const account = await deps.accounts.change(params.id, change, who.actor)
       if (account === null) return noAccount(params.id)
-      if ('ok' in account) return taken(account)
+      if (isRefusal(account)) return taken(account)
       await reloadQuietly(deps, account.id)
       return { status: 200, body: await withBalance(deps, account) }
     },

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isRefusal } from '../../kernel/errors.ts'
 import {
   claimLinkView,
   claimView,
@@ -57,7 +58,7 @@ function renewClaim(deps: AdminDeps): Route<Operator> {
       if ((await deps.accounts.read(accountId)) === null) return noAccount(accountId)
       const asked = { claimId: body.claim_id ?? null, rotate: body.rotate }
       const made = await claims.renew(accountId, asked, who.actor)
-      if ('ok' in made) return made
+      if (isRefusal(made)) return made
       if (body.send) {
         const { id, round } = made.claim
         const occasion = `claim_link:${id}:${round}`

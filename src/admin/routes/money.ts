@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { refuse } from '../../kernel/errors.ts'
+import { isRefusal, refuse } from '../../kernel/errors.ts'
 import { viewCredits } from '../../kernel/money.ts'
 import type { EntryView, GrantInput, LotView } from '../../ledger/books.ts'
 import * as context from '../context.ts'
@@ -70,13 +70,13 @@ function grant(deps: AdminDeps): Route<Operator> {
     async run({ params, body, idempotencyKey, who }) {
       const nowMs = deps.clock.now()
       const asked = grantOf(body, idempotencyKey, nowMs)
-      if ('ok' in asked) return asked
+      if (isRefusal(asked)) return asked
       const detail = { ...asked, account_id: params.id }
       await audit(deps, { actor: who.actor, action: 'grant', subject: params.id, detail })
       const input = { ...asked, accountId: params.id, referenceType: 'admin' }
       const granted = await deps.books.grant(input, nowMs)
       if (granted === null) return noAccount(params.id)
-      if ('ok' in granted) return { ...tooMuch(granted), param: 'credits' }
+      if (isRefusal(granted)) return { ...tooMuch(granted), param: 'credits' }
       if (!granted.created && !isSameGrant(granted.lot, asked)) {
         const message = `${asked.referenceId} is a grant of another amount, kind or expiry.`
         return { ...refuse('conflict', message), param: 'reference_id' }
@@ -118,7 +118,7 @@ function adjust(deps: AdminDeps): Route<Operator> {
       const input = { ...asked, accountId: params.id }
       const adjusted = await deps.books.adjust(input, deps.clock.now())
       if (adjusted === null) return noAccount(params.id)
-      if ('ok' in adjusted) return { ...tooMuch(adjusted), param: 'credits' }
+      if (isRefusal(adjusted)) return { ...tooMuch(adjusted), param: 'credits' }
       if (!adjusted.created && adjusted.micros !== micros) {
         const message = `reference_id ${referenceId} is an adjustment by another amount.`
         return { ...refuse('conflict', message), param: 'reference_id' }

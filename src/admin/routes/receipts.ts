@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { refuse } from '../../kernel/errors.ts'
+import { isRefusal, refuse } from '../../kernel/errors.ts'
 import { viewCredits } from '../../kernel/money.ts'
 import { audit, reloadQuietly, tooMuch, type AdminDeps, type Operator } from '../context.ts'
 import * as fields from '../../access/http/fields.ts'
@@ -55,7 +55,7 @@ function reverseReceipt(deps: AdminDeps): Route<Operator> {
       })
       const reversed = await deps.books.reverse(id, reason, deps.clock.now())
       if (reversed === null) return refuse('not_found', NO_RECEIPT)
-      if ('ok' in reversed) return tooMuch(reversed, 'conflict')
+      if (isRefusal(reversed)) return tooMuch(reversed, 'conflict')
       await reloadQuietly(deps, accountId)
       const { created, micros } = reversed
       return {

@@ -4,7 +4,7 @@ import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { EVENT_STATES, eventRow, type EventView } from '../../billing/inbox.ts'
 import { refusalOfStripe } from '../../billing/refusals.ts'
-import { refuse } from '../../kernel/errors.ts'
+import { isRefusal, refuse } from '../../kernel/errors.ts'
 import { describeError } from '../../kernel/log.ts'
 import { audit, type AdminDeps, type Operator } from '../context.ts'
 
@@ -91,7 +91,7 @@ function syncEvents(deps: AdminDeps): Route<Operator> {
         deps.log.warn({ error: describeError(error) }, 'sync not through')
         return refusal
       })
-      if ('ok' in synced) return synced
+      if (isRefusal(synced)) return synced
       const { moreBeforeMs, ...report } = synced
       return { status: 200, body: { ...report, more_before: isoOrNull(moreBeforeMs) } }
     },

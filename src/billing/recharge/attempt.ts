@@ -1,4 +1,5 @@
 import type Stripe from 'stripe'
+import { isRefusal } from '../../kernel/errors.ts'
 import type { Accounts } from '../../access/accounts.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import {
@@ -132,7 +133,7 @@ async function link(deps: AttemptDeps, attempt: Attempt): Promise<void> {
     ...{ successUrl: attempt.returnUrl, cancelUrl: attempt.returnUrl },
     ...{ requestKey: `recharge:${attempt.id}`, keepsCard: true },
   })
-  if ('ok' in opened) throw new Error(`no page to pay on: ${opened.message}`)
+  if (isRefusal(opened)) throw new Error(`no page to pay on: ${opened.message}`)
   const { url } = opened
   if (url === null) return rest(deps, attempt, RECHARGE_RETRY_MS_MAX)
   await deps.db.tx(async (tx) => {

@@ -1,7 +1,7 @@
 import { writeAudit } from '../../access/audit.ts'
 import type { Account } from '../../access/rows.ts'
 import type { Clock } from '../../kernel/clock.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import {
   RECHARGE_ATTEMPTS_SHOWN,
@@ -143,7 +143,7 @@ export function makeSettings(deps: SettingsDeps) {
         const [row] = await tx.query(sql['lock-recharge'], [account.id])
         const before = row === undefined ? null : rechargeRow.parse(row)
         const start = startOf(before, card, asker, nowMs)
-        if ('ok' in start) return start
+        if (isRefusal(start)) return start
         const saved = await tx.query(sql['save-recharge'], [
           ...[account.id, 'on', null, pack.id, asked.thresholdMicros, asked.monthlyCount],
           ...[asked.monthlyAmount, currency, asked.returnUrl, start.declines, start.cardMark],

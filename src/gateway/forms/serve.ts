@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { encodingRefusal } from '../../kernel/content-encoding.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { FORM_DRAIN_BYTES_MAX } from '../../kernel/limits-media.ts'
 import { describeError } from '../../kernel/log.ts'
 import { makeFormScan, type FormScan } from '../../protocols/form-scan.ts'
@@ -47,7 +47,7 @@ export function serveForm(
     if (!out.headersSent) out.setHeader('connection', 'close')
   }
   const scan = scanOf(request, forms)
-  if ('ok' in scan) {
+  if (isRefusal(scan)) {
     if ((declaredBytes(request) ?? Infinity) > FORM_DRAIN_BYTES_MAX) cutOff()
     request.resume()
     refuseWith(scan)
@@ -58,7 +58,7 @@ export function serveForm(
   const upload = receiveForm({ request, scan, store, bytesMax, cutOff, log: deps.log })
   take(deps, forms, coming, upload)
     .then((arrival) => {
-      if (!('code' in arrival)) {
+      if (!isRefusal(arrival)) {
         handle(deps, arrival)
         return
       }

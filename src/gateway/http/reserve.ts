@@ -1,6 +1,6 @@
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../../access/allowed.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { maxMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Bound, Price, PriceQuery } from '../../pricing/pricing.ts'
 import { NOT_ANSWERING } from '../bound.ts'
@@ -136,7 +136,7 @@ export async function reserveHttp(
   keptBytes: number | null,
 ): Promise<HttpReserved | Refusal> {
   const all = callable(deps, arrival, keptBytes)
-  if ('ok' in all) return all
+  if (isRefusal(all)) return all
   const [first, ...others] = all
   if (first === undefined) {
     const retryAfterMs = arrival.api.breaker.openMs

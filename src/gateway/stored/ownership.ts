@@ -1,4 +1,4 @@
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { describeError } from '../../kernel/log.ts'
 import { chooseUpstream } from '../bound.ts'
 import type { Arrival, GatewayDeps } from '../context.ts'
@@ -21,7 +21,7 @@ export async function claimStored(
   const ids = view.refersTo ?? []
   if (ids.length === 0) return { ok: true, arrival }
   const chosen = chooseUpstream(deps, protocol, caller, view)
-  if ('ok' in chosen) return chosen
+  if (isRefusal(chosen)) return chosen
   const { storedIds, unbounded } = chosen.upstream
   const isAboutToBeRefused = unbounded === 'deny' && view.unbounded.length > 0
   if (storedIds === 'any' || isAboutToBeRefused) return { ok: true, arrival }

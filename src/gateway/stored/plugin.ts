@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { allowsEndpoint, refuseEndpoint } from '../../access/allowed.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { describeError } from '../../kernel/log.ts'
 import type { GatewayDeps } from '../context.ts'
 import { splitQuery } from '../query.ts'
@@ -59,7 +59,7 @@ async function serve(
     deps.log.error({ request_id: request.id, error: describeError(error) }, 'no look-up of ids')
     return AWAY
   })
-  if ('ok' in upstream) {
+  if (isRefusal(upstream)) {
     endWith(request, reply, 'openai', upstream)
     return
   }
