@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startGateway, type Gateway } from '../support/gateway.ts'
+import { freePort } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 import { CREDITS, PRICES } from '../e2e/support/money.ts'
 import { countOf, expectBooks } from './support/books.ts'
@@ -101,6 +102,25 @@ describe('WORKERS', () => {
     expect(text.match(/# TYPE farebox_requests_total counter/g)).toHaveLength(1)
     expect(await gateway.end('SIGTERM')).toBe(0)
     expect([victim, other].some((pid) => isAlive(pid))).toBe(false)
+  })
+
+  test('all killed at once under load are back on their port, and the books are exact', async () => {
+    const gateway = await serveWith('2', { PORT: String(await freePort()) })
+    const pids = workersOf(gateway)
+    const customers = await Promise.all([1, 2].map(() => gateway.admin.customer('1000')))
+    const open = customers.map(({ apiKey }) => startJob(gateway, apiKey, OPEN_MODEL))
+    const ids = await Promise.all(open.map(({ requestId }) => requestId))
+    const load = startLoad({ gateways: [gateway], customers, lanes: 8 })
+    await load.more(10)
+    for (const pid of pids) process.kill(pid, 'SIGKILL')
+    const broken = await Promise.all(open.map(({ ended }) => ended))
+    expect(broken.map(({ end, requestId }) => [end, requestId])).toEqual(
+      ids.map((id) => ['broken', id]),
+    )
+    await load.more(30)
+    const outcomes = [...(await load.stop()), ...broken]
+    await expectBooks(world, gateway, customers, outcomes)
+    expect(workersOf(gateway).some((pid) => pids.includes(pid))).toBe(false)
   })
 
   test('one that is stuck and then dies leaves no connection unanswered', async () => {

@@ -36,7 +36,13 @@ interface Slot {
  */
 export function supervise(options: SupervisorOptions): Promise<number> {
   return new Promise((resolve) => {
-    new Supervisor(options, resolve).begin()
+    // Waiting to start a worker again keeps no process alive, and there may be no worker left.
+    const stay = setInterval(() => undefined, WORKER_RESTART_MS_MAX)
+    const end = (code: number): void => {
+      clearInterval(stay)
+      resolve(code)
+    }
+    new Supervisor(options, end).begin()
   })
 }
 
