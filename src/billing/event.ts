@@ -88,7 +88,7 @@ const thinEvent = z
     occurredAtMs: Date.parse(event.created),
   }))
 
-/** These exist as thin events only and keep their names. Source: stripe/facts.md §3. */
+/** These exist as thin events only and keep their names. Source: stripe.md §3. */
 const THIN_ONLY = 'v1.billing.meter.'
 
 function snapshotName(name: string): string {

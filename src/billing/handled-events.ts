@@ -28,7 +28,7 @@ export const SNAPSHOT_EVENTS = [
   ...(['billing.meter.deactivated', 'billing.meter.reactivated'] as const),
 ] satisfies readonly Stripe.WebhookEndpointCreateParams.EnabledEvent[]
 
-/** Told as thin events only, to a destination of their own. Source: stripe/facts.md §3, §5. */
+/** Told as thin events only, to a destination of their own. Source: stripe.md §3, §5. */
 export const THIN_EVENTS = [
   'v1.billing.meter.error_report_triggered',
   'v1.billing.meter.no_meter_found',

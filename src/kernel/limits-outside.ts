@@ -60,7 +60,7 @@ export const METER_SEAL_POLL_MS = 5_000
 export const METER_SEAL_ACCOUNTS_MAX = 200
 /** Receipts of one account sealed in one transaction: some 100 ms. The rest is the next one's. */
 export const METER_SEAL_ROWS_MAX = 20_000
-/** What one event of a meter may say: 15 digits. Source: stripe/facts.md §4. */
+/** What one event of a meter may say: 15 digits. Source: stripe.md §4. */
 export const METER_VALUE_MAX = 999_999_999_999_999
 /** Calls of one process at once. Stripe takes 25 a second by default; one lasts some 200 ms. */
 export const METER_LANES_AT_ONCE_MAX = 4

@@ -15,7 +15,7 @@ export type MeterUnit = (typeof METER_UNITS)[number]
 export const METER_FACTS = ['model', 'upstream', 'protocol', 'endpoint', 'key_id'] as const
 export type MeterFact = (typeof METER_FACTS)[number]
 
-/** Source: stripe/facts.md §4 (event_name ≤ 100). */
+/** Source: stripe.md §4 (event_name ≤ 100). */
 const eventName = z.string().regex(/^[\x21-\x7e]{1,100}$/, 'name the event of a Stripe meter')
 const payloadKey = z.string().regex(/^[A-Za-z0-9_]{1,40}$/, 'use letters, digits and _')
 

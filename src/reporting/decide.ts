@@ -61,7 +61,7 @@ function refusedOf({ refusal: why, kind }: ReadyReport): Ending | null {
  * A report that may have been taken is told again only while Stripe would know its identifier;
  * afterwards, where it was refused then, and where it may not be told any more, the summaries are
  * asked first, once they have caught up with the last try that may have been taken.
- * Source: stripe/facts.md §4 (dedupe), issue of metered usage.
+ * Source: stripe.md §4 (dedupe).
  */
 export function decide(report: ReadyReport, nowMs: number): Decision {
   const { canceled } = report

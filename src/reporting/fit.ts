@@ -8,7 +8,7 @@ export type MeterShape = Pick<
   'isActive' | 'formula' | 'window' | 'customerKey' | 'valueKey'
 >
 
-/** Why a meter cannot be told anything; null = it can. Source: stripe/facts.md §4. */
+/** Why a meter cannot be told anything; null = it can. Source: stripe.md §4. */
 export function whyUnfit(meter: MeterShape | null): string | null {
   if (meter === null) return 'Stripe has no meter of this event name'
   const { formula, window } = meter

@@ -233,7 +233,7 @@ const hasReports = async (db: Db): Promise<boolean> =>
  * Looks at invoices and customers for what they mean to usage: the period's last usage is sealed
  * when its invoice is made, its overage closed when that is final, and nothing is told of a
  * customer that is gone. Reads first, so that nothing waits for Stripe in a transaction.
- * Source: design §1 (overage), stripe/facts.md §3.
+ * Source: design §1 (overage), stripe.md §3.
  */
 export function makeUsageWatch(deps: WatchDeps) {
   return async (kind: string, id: string): Promise<WriteSeen | null> => {

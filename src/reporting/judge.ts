@@ -40,7 +40,7 @@ function evidenceOf(row: Row, of: Closing & { readonly quantity: number }, meter
 /**
  * Tells what a final invoice should have billed and does not: what Stripe was told too late or
  * never, and what was not even sealed. The next invoice has what is sealed from now on; for the
- * rest a person decides (`farebox meters resend --now`). Source: stripe/facts.md §3.
+ * rest a person decides (`farebox meters resend --now`). Source: stripe.md §3.
  */
 export async function judgeInvoice(
   tx: Tx,

@@ -109,7 +109,7 @@ export const isOfUnits = ({ unit }: Meter): boolean =>
 
 /**
  * What a posting adds to the meters of a plan. Overage goes with the first that took something, so
- * that a final invoice closes all of it. Source: issue of metered usage (what is reported).
+ * that a final invoice closes all of it. Source: design §7 (metered usage).
  */
 export function measure(plan: MeteredPlan, posted: Posted): Measured[] {
   const all = plan.meters.flatMap((meter) => measureOne(meter, posted, plan.mode === 'overage'))

@@ -32,7 +32,7 @@ export interface NewsDeps {
   readonly ids: Ids
 }
 
-/** Source: stripe/facts.md §3 (thin: only who fetches the event sees its data). */
+/** Source: stripe.md §3 (thin: only who fetches the event sees its data). */
 const report = z.object({
   related_object: z.looseObject({ id: z.string().optional() }).nullish(),
   data: z.object({

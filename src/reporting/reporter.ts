@@ -45,7 +45,7 @@ function makeLaneWork(deps: StepDeps) {
 /**
  * Sends what is sealed: METER_LANES_AT_ONCE_MAX calls at once in a process, one at a time for a
  * customer and meter over all processes. Nothing here is waited for by a request.
- * Source: design §7, stripe/facts.md §4.
+ * Source: design §7, stripe.md §4.
  */
 export const makeReporter = (deps: StepDeps): WorkPool =>
   makeWorkPool({

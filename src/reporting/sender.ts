@@ -1,6 +1,6 @@
 import Stripe from 'stripe'
 
-/** An event as Stripe takes it: payload values are text. Source: stripe/facts.md §4. */
+/** An event as Stripe takes it: payload values are text. Source: stripe.md §4. */
 export interface MeterEvent {
   readonly eventName: string
   readonly identifier: string
@@ -24,7 +24,7 @@ export interface MeterSender {
   cancel(eventName: string, identifier: string, key: string): Promise<SendOutcome>
 }
 
-/** Says that the identifier is known, without a code. Source: stripe/facts.md §4 (dedupe). */
+/** Says that the identifier is known, without a code. Source: stripe.md §4 (dedupe). */
 const DUPLICATE = /already exists with identifier/i
 
 /** The meter is not there or takes nothing: it has nothing to do with the event. Same source. */

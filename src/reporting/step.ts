@@ -151,7 +151,7 @@ async function send(deps: StepDeps, turn: Turn): Promise<Step> {
   }
 }
 
-/** Does what is to be done with one report now. Source: stripe/facts.md §4. */
+/** Does what is to be done with one report now. Source: stripe.md §4. */
 export async function takeStep(
   deps: StepDeps,
   lane: Lane,

@@ -98,7 +98,7 @@ function good(it: SubscriptionState, book: PlanBook): Phase[] {
 /**
  * Everything that time alone makes of a subscription, in order of time: what it stands at is the
  * last phase that has begun. An unknown status counts as good until its period ends: to block who
- * paid is worse than to serve who did not. Source: design §7, stripe/facts.md §3.
+ * paid is worse than to serve who did not. Source: design §7, stripe.md §3.
  */
 export function phasesOf(it: SubscriptionState, book: PlanBook): readonly Phase[] {
   if (it.status === 'incomplete_expired') return [always('void')]

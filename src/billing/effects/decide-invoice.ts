@@ -261,7 +261,7 @@ const judgedOf = ({ invoice, catalogue }: InvoiceInput): readonly Judged[] =>
     ...(price !== null && catalogue.planOf(price) !== null ? [knownPrice(price)] : []),
   ])
 
-/** What a paid invoice grants, line by line. Source: stripe/facts.md §3 (invoice.paid). */
+/** What a paid invoice grants, line by line. Source: stripe.md §3 (invoice.paid). */
 export function decideInvoice(input: InvoiceInput): Decision {
   const { invoice, accountId } = input
   const findings = wrongWith(input)

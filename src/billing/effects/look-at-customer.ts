@@ -14,7 +14,7 @@ const NOTHING: Look<Written> = { write: () => Promise.resolve(none('nothing to d
 
 /**
  * An account whose customer is gone from Stripe can buy nothing and be billed for nothing: it is
- * frozen and told, its ledger stays. Source: stripe/facts.md §3 (customer.deleted).
+ * frozen and told, its ledger stays. Source: stripe.md §3 (customer.deleted).
  */
 function gone(deps: RechargeLooksDeps, id: string, accountId: string): Look<Written> {
   const { findings, ids } = deps
@@ -48,7 +48,7 @@ async function cardOf(
 /**
  * A declined recharge goes on with another card, or with the same one renewed, and tries it once.
  * Whatever event said so, and however often: what counts is that the card differs from the one
- * that was declined. Source: stripe/facts.md §3 (payment_method.*, customer.updated).
+ * that was declined. Source: stripe.md §3 (payment_method.*, customer.updated).
  */
 async function lookAtCard(
   deps: RechargeLooksDeps,

@@ -7,7 +7,7 @@ import type { Written } from './write.ts'
 
 /**
  * What Stripe itself entitles a customer to, kept whole. An event says only that it changed, and
- * holds one page of it. Source: stripe/facts.md §3 (entitlements.*).
+ * holds one page of it. Source: stripe.md §3 (entitlements.*).
  */
 export const makeEntitlementLooks = (deps: PlanLooksDeps) => ({
   async entitlements(customer: string): Promise<Look<Written>> {

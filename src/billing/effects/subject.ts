@@ -38,7 +38,7 @@ const KINDS: readonly (readonly [string, Subject['kind'] | null])[] = [
   ['entitlements.active_entitlement_summary.', 'entitlements'],
 ]
 
-/** null = there is nothing to look at. Source: stripe/facts.md §3. */
+/** null = there is nothing to look at. Source: stripe.md §3. */
 export function subjectOf(type: string, objectId: string | null): Subject | null {
   const kind = KINDS.find(([beginning]) => type.startsWith(beginning))?.[1] ?? null
   return kind === null || objectId === null ? null : { kind, id: objectId }

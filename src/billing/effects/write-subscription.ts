@@ -13,7 +13,7 @@ const dateOf = (ms: number | null | undefined): Date | null => (ms == null ? nul
 /**
  * Keeps a subscription as it was just seen, and what follows for its account. In the transaction of
  * the look. A price that no plan has leaves the plan as it was, and is told. Answers whether the
- * account must be loaded. Source: stripe/facts.md §3 (customer.subscription.updated).
+ * account must be loaded. Source: stripe.md §3 (customer.subscription.updated).
  */
 export async function writeSubscription(
   tx: Tx,

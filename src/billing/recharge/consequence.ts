@@ -46,7 +46,7 @@ export const afterSuccess: Consequence = {
 
 /**
  * What a failure means for the next attempt: again later, not before another card (blocked), or
- * not before a person turns it on (off). Source: stripe/facts.md §3 (payment_intent.*).
+ * not before a person turns it on (off). Source: stripe.md §3 (payment_intent.*).
  */
 export function consequenceOf({ kind }: Failure, declines: number): Consequence {
   const stays = { reason: kind, declines, waitMs: 0 }

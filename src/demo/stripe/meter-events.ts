@@ -110,7 +110,7 @@ function refuseLater(world: World, name: string, of: Checked, identifier: string
 
 /**
  * Records usage; the same identifier within a day is refused: it is already there. Who it is of,
- * and whether the meter takes it, is found out later. Source: stripe/facts.md §4.
+ * and whether the meter takes it, is found out later. Source: stripe.md §4.
  */
 export function record(world: World, input: Obj, atS: number): Obj {
   const name = text(input, 'event_name')
