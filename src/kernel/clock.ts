@@ -2,7 +2,7 @@ export const HOUR_MS = 3_600_000
 /** As UTC has them. */
 export const DAY_MS = 24 * HOUR_MS
 
-/** Time as an argument, so that the simulator can own it. Source: style rule 6. */
+/** Time as an argument, so that the simulator can own it. Source: CONTRIBUTING.md. */
 export interface Clock {
   /** Unix time, milliseconds. May jump; use it for what is stored, never for durations. */
   now(): number

@@ -14,7 +14,7 @@ export const AUDIT_GRACE_DAYS = 14
 export const AUDIT_TABLE_ROWS_MAX = 200
 /** Young objects of the offline audit: 200 000 rows a side must fit in 300 MB altogether. */
 export const AUDIT_YOUNG_MB = 16
-/** What is younger is not judged: events, receipts and loads may be on their way. Issue 5 §2. */
+/** What is younger is not judged: its news may be on their way. Source: design §6. */
 export const RECONCILE_QUARANTINE_MS = 600_000
 /** One step of a run: short enough to be one request, and for another process to take over. */
 export const RECONCILE_STEP_MS = 15_000

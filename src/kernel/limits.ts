@@ -1,5 +1,6 @@
 /**
- * Every bound of the program, with its reason. Units are last in the names. Source: style rule 11.
+ * Every bound of the program, with its reason. Units are last in the names.
+ * Source: CONTRIBUTING.md.
  */
 /** Largest request body. Providers accept up to 32 MB. */
 export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024

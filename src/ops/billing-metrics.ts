@@ -77,7 +77,7 @@ function rechargeMetrics(registers: Registry[]): RechargeMetrics {
   }
 }
 
-/** Source: issue of billing: alerts at answered < 99 %, processing > 5 s, duplicates > 5 %. */
+/** What alerts stand on: answered < 99 %, processing > 5 s, duplicates > 5 %. */
 export function makeBillingMetrics(registers: Registry[]): BillingMetrics {
   const deliveries = new Counter({
     name: 'farebox_stripe_deliveries_total',

@@ -27,7 +27,7 @@ function redactFields(fields: LogFields): LogFields {
 
 /**
  * JSON lines with an ISO time, a level in words and nothing that opens something.
- * `destination` defaults to standard output. Source: style rule 3.
+ * `destination` defaults to standard output. Source: CONTRIBUTING.md.
  */
 export function makeLog(options: {
   readonly level: string

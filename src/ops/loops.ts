@@ -16,7 +16,7 @@ export interface Loop {
   run(): Promise<void>
 }
 
-/** The one place where background work is started. Source: style rule 12. */
+/** The one place where background work is started. Source: CONTRIBUTING.md. */
 export interface Loops {
   start(loop: Loop): void
   /** No new rounds; resolves when those under way have ended. */

@@ -22,7 +22,7 @@ export interface MeterMetrics {
 
 const STATES = ['ready', 'refused', 'late', 'unclear'] as const
 
-/** Source: issue of metered usage (outbox age, rows by state). */
+/** The age of what waits for Stripe, and rows by state. Source: design §7 (metered usage). */
 export function makeMeterMetrics(registers: Registry[]): MeterMetrics {
   const calls = new Counter({
     name: 'farebox_meter_calls_total',

@@ -55,7 +55,7 @@ const NOT_LOADED: Look = { isLoaded: false, changeSeq: -1, holds: 0, suspicions:
 /**
  * One look at an account while its row is locked: postings wait, so that posted balance and usage
  * stand still while the engine is asked. This is the one place where a network call (one round
- * trip, bounded) is made inside a transaction, against style rule 7: without the lock the two
+ * trip, bounded) is made inside a transaction, against the house rule: without the lock the two
  * sides are of different moments, and I2 could only be guessed. Source: design §6 (I2).
  */
 export async function lookAtAccount(deps: LookDeps, accountId: string): Promise<Look> {

@@ -32,7 +32,7 @@ export interface Db extends Tx {
    * Throws UnknownOutcomeError when it is not known whether the commit happened, StoreAwayError
    * when it is known that nothing happened because Postgres was away. Statements that `run` did
    * not wait for travel together with the COMMIT; where one of them fails nothing happened.
-   * No network call inside `run` (style rule 7), and no use of the Db itself, only of `tx`.
+   * No network call inside `run` (CONTRIBUTING.md), and no use of the Db itself, only of `tx`.
    */
   tx<T>(run: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
   /** Whether a pooler or proxy that shares connections sits between. Throws as `query`. */

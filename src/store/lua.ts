@@ -17,7 +17,7 @@ export interface LuaScript {
  * Reads `<name>.lua` files of a folder once, at start. `-- @include a b` takes in include/a.lua
  * and include/b.lua; comment lines are left out of what is sent, so that a changed comment is not
  * another script. Throws where a file is missing or does not begin with `#!lua`.
- * Source: style rule 9.
+ * Source: CONTRIBUTING.md.
  */
 export function loadLua<const Name extends string>(
   dir: URL,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 /**
  * Reads `<name>.sql` files of a folder once, at start. Comment lines are left out of what is sent.
- * Throws when a file is missing or empty. Source: style rule 9.
+ * Throws when a file is missing or empty. Source: CONTRIBUTING.md.
  *
  * @example
  * const sql = loadSql(new URL('./sql/', import.meta.url), ['lock-accounts', 'read-lots'])

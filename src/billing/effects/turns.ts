@@ -1,6 +1,6 @@
 /**
  * Lets work under one name run one after another in this process, in the order in which it came.
- * Source: style rule 12 (each turn is owned by who waits for it).
+ * Source: CONTRIBUTING.md (each turn is owned by who waits for it).
  */
 export type Turns = <T>(name: string, work: () => Promise<T>) => Promise<T>
 

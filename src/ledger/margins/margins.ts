@@ -15,7 +15,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), ['margin-part'])
 export const MARGIN_GROUPS = ['account', 'model', 'key', 'day', 'upstream'] as const
 export type MarginGroup = (typeof MARGIN_GROUPS)[number]
 
-/** Exact sums over requests; dollars are integer pico-dollars. What they mean: ARCHITECTURE §5. */
+/** Exact sums over requests; dollars are integer pico-dollars. What they mean: design §5. */
 export interface MarginSums {
   readonly requests: number
   readonly estimated: number

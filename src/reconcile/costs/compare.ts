@@ -72,7 +72,7 @@ function judge(sides: CostSides, day: number, both: Both): Drift | null {
   }
 }
 
-/** Provider cost on receipts ↔ a provider's export, by UTC day and model. Pure. Issue 5 §2. */
+/** Provider cost on receipts ↔ a provider's export, by UTC day and model. Source: design §6. */
 export function compareCosts(sides: CostSides, days: readonly number[]): readonly Drift[] {
   return days.flatMap((day) => byModel(sides, day).flatMap((both) => judge(sides, day, both) ?? []))
 }
