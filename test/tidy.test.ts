@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
+  citations,
   driversInTheirPlace,
   environmentInConfigOnly,
   forbiddenWords,
@@ -32,6 +33,12 @@ const statements = [...src, ...filesIn('migrations')].filter(({ path }) =>
   /\.(sql|lua)$/.test(path),
 )
 
+const papers = new Map([
+  ['design', readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')],
+  ...filesIn('docs').map(({ path, text }) => [path.slice('docs/'.length), text] as const),
+])
+const inPaper = citations(new Map([['a.md', '# A\n\n## §1 One\n\n1. first\n']]))
+
 const offences = (files: readonly SourceFile[], check: Check): string[] =>
   files.flatMap((file) => check(file).map((offence) => `${file.path}: ${offence}`))
 
@@ -60,6 +67,9 @@ describe('the source', () => {
   })
   test('is named in kebab-case', () => {
     expect(offences(src, kebabCase)).toEqual([])
+  })
+  test('cites what a newcomer can look up', () => {
+    expect(offences(src, citations(papers))).toEqual([])
   })
   test('says at the top of each SQL and Lua file what it does', () => {
     expect(offences(statements, headerComment)).toEqual([])
@@ -96,6 +106,9 @@ describe('each check sees what it forbids', () => {
     ['a silenced linter', noWayAround, 'src/a.ts', '/* eslint-' + 'disable */'],
     ['unfinished work', forbiddenWords, 'src/a.sql', '-- TO' + 'DO'],
     ['camelCase', kebabCase, 'src/ledger/postBatch.ts', ''],
+    ['a paper that is not there', inPaper, 'src/a.ts', '/** Source: b.md §1. */'],
+    ['a missing section', inPaper, 'src/a.ts', '/** Source: a.md §1 (I3,\n * I4) and §2. */'],
+    ['a missing step', inPaper, 'src/a.ts', '/** Source: a.md §1.1–§1.2. */'],
     ['no header', headerComment, 'src/ledger/a.sql', 'SELECT 1'],
   ]
   test.each(cases)('%s', (_name, check, path, text) => {
@@ -107,6 +120,7 @@ describe('each check sees what it forbids', () => {
     for (const check of [importOrder, driversInTheirPlace, environmentInConfigOnly, sizes]) {
       expect(check({ path: 'src/store/a.ts', text })).toEqual([])
     }
+    expect(inPaper({ path: 'src/a.ts', text: '/** Source: a.md\n * §1.1 and §1. */' })).toEqual([])
     expect(headerComment({ path: 'src/a.lua', text: '#!lua flags=allow-oom\n-- Does.' })).toEqual(
       [],
     )

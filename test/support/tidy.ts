@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import ts from 'typescript'
 
-/** The rules of the house that a compiler or linter does not see. Source: design §11, style.md. */
+/** The rules of the house that no compiler or linter sees. Source: design §11, CONTRIBUTING.md. */
 export interface SourceFile {
   /** From the project's root: src/ledger/post.ts */
   path: string
@@ -165,6 +165,24 @@ export const kebabCase: Check = (file) =>
     .split('/')
     .filter((part) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+)*$/.test(part))
     .map((part) => `${part} is not kebab-case`)
+
+/** "design §2.5, §3" or "providers.md §1 and §4", also where a comment's line ends within. */
+const CITATION = /\b(design|[\w/-]+\.md)((?:(?: \([^)]*\))?(?:,? (?:and )?|–)?§\d+(?:\.\d+)?)+)/g
+
+/** `papers`: a text by the name it is cited by. Its sections begin with "## §n ". */
+export const citations =
+  (papers: ReadonlyMap<string, string>): Check =>
+  ({ text }) =>
+    Array.from(text.replace(/\n *(?:\*|--|\/\/) */g, ' ').matchAll(CITATION)).flatMap(
+      ([, name = '', places = '']) => {
+        const sections = (papers.get(name) ?? '').split(/^## §/m)
+        return Array.from(places.matchAll(/§(\d+)(?:\.(\d+))?/g)).flatMap(([place, n, step]) => {
+          const section = sections.find((each) => each.startsWith(`${n} `)) ?? ''
+          const isThere = step === undefined ? section !== '' : section.includes(`\n${step}. `)
+          return isThere ? [] : [`cites ${name} ${place}, which is not there`]
+        })
+      },
+    )
 
 /** SQL and Lua say in their first line what they do. */
 export const headerComment: Check = (file) => {
