@@ -24,7 +24,7 @@ export function makeOnce({ db, clock, ids, log }: Pick<AdminDeps, 'db' | 'clock'
       if (key === null || route.method !== 'POST') return route.handle(who, raw)
       const bodyHash = hash('sha256', JSON.stringify(body ?? null), 'buffer')
       const accountId = scopeOf(route.path, params)
-      const request = { accountId, keyId: who.actor, key, holdId: ids.uuid(), bodyHash }
+      const request = { accountId, key, holdId: ids.uuid(), bodyHash }
       const isFirst = await rows.claim(request, clock.now())
       const known = isFirst ? null : await rows.read(accountId, key)
       if (known !== null && !bodyHash.equals(known.bodyHash)) return REUSED
