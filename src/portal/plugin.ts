@@ -46,11 +46,14 @@ function readOwnBalance(deps: PortalDeps): Route<Caller> {
   })
 }
 
-const usageQuery = z.object({
+const usageQuery = z.strictObject({
   from: fields.moment.optional(),
   to: fields.moment.optional(),
   cursor: fields.holdId.optional(),
   limit: fields.pageLimit,
+  /** Who asks may be named in any query; `callerOf` has read these. */
+  key: z.unknown().optional().describe('The key, where no header can carry it.'),
+  subject_ref: z.unknown().optional().describe('With a backend key: for whom it asks.'),
 })
 
 function listUsage(deps: PortalDeps): Route<Caller> {

@@ -82,6 +82,26 @@ describe('the customer', () => {
     expect((await me('GET', '/usage?from=yesterday')).status).toBe(400)
   })
 
+  it('refuses a filter that its usage does not have, and takes its key and subject there', async () => {
+    const { accountId, secret } = await aCustomer(world)
+    await world.admin('PATCH', `/accounts/${accountId}`, { subject_ref: 'filtered' })
+    const made = await world.admin('POST', '/backend-keys', { name: 'server' })
+    const refused = await world.as(secret)('GET', '/usage?since=2020-01-01')
+    expect(refused).toMatchObject({
+      status: 400,
+      body: {
+        error: { code: 'invalid_request', message: expect.stringContaining('since') as string },
+      },
+    })
+    const named = 'subject_ref=filtered'
+    for (const query of [named, `${named}&${named}`]) {
+      const reply = await world.as(textAt(made, 'key'))('GET', `/usage?limit=1&${query}`)
+      expect(reply).toMatchObject({ status: 200, body: { data: [] } })
+    }
+    const reply = await world.app.inject({ url: `/farebox/v1/usage?limit=1&key=${secret}` })
+    expect(reply.statusCode).toBe(200)
+  })
+
   it('is named once by a server, in the header or in the query', async () => {
     const made = await world.admin('POST', '/backend-keys', { name: 'server' })
     const server = world.as(textAt(made, 'key'))
