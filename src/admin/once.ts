@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import { isRefusal } from '../kernel/errors.ts'
 import type { Route } from '../access/http/route.ts'
-import { makeKeyRows } from '../gateway/idempotency-rows.ts'
-import { REUSED } from '../gateway/idempotency.ts'
+import { makeKeyRows, type KeyRow } from '../gateway/idempotency-rows.ts'
+import { REUSED, type IdempotentRequest } from '../gateway/idempotency.ts'
+import { sortedJson } from '../kernel/sorted-json.ts'
 import { describeError } from '../kernel/log.ts'
 import type { AdminDeps, Operator } from './context.ts'
 
@@ -10,31 +11,47 @@ import type { AdminDeps, Operator } from './context.ts'
 const scopeOf = (path: string, params: unknown): string =>
   `admin:${hash('sha256', JSON.stringify([path, params]))}`
 
+/** The same for the same JSON, whatever the order of its fields. */
+const hashOf = (body: unknown): Buffer => hash('sha256', sortedJson(body ?? null), 'buffer')
+
 /**
  * An Idempotency-Key names one request, whatever else that is named by: another body under it is
  * refused, for a day, in the rows of clients' requests. That the same one again does nothing twice
- * is the affair of each route. What was refused frees its key. Source: design §8, §9.
+ * is the affair of each route. What was refused frees its key, and what is not valid takes none.
+ * Source: design §8, §9.
  */
 export function makeOnce({ db, clock, ids, log }: Pick<AdminDeps, 'db' | 'clock' | 'ids' | 'log'>) {
   const rows = makeKeyRows(db)
+
+  /** Answers null where the row is this request's own, else the one that has it. */
+  async function claim(request: IdempotentRequest): Promise<KeyRow | null> {
+    for (;;) {
+      if (await rows.claim(request, clock.now())) return null
+      const known = await rows.read(request.accountId, request.key)
+      // Else it was refused meanwhile, and the key is free.
+      if (known !== null) return known
+    }
+  }
+
   return (route: Route<Operator>): Route<Operator> => ({
     ...route,
-    async handle(who, raw) {
+    prepare(raw) {
+      const handle = route.prepare(raw)
       const { params, body, idempotencyKey: key } = raw
-      if (key === null || route.method !== 'POST') return route.handle(who, raw)
-      const bodyHash = hash('sha256', JSON.stringify(body ?? null), 'buffer')
+      if (key === null || route.method !== 'POST' || isRefusal(handle)) return handle
       const accountId = scopeOf(route.path, params)
-      const request = { accountId, key, holdId: ids.uuid(), bodyHash }
-      const isFirst = await rows.claim(request, clock.now())
-      const known = isFirst ? null : await rows.read(accountId, key)
-      if (known !== null && !bodyHash.equals(known.bodyHash)) return REUSED
-      const answer = await route.handle(who, raw)
-      if (isFirst && isRefusal(answer)) {
-        await rows.free(request).catch((error: unknown) => {
-          log.warn({ error: describeError(error) }, 'a refused request keeps its idempotency key')
-        })
+      return async (who) => {
+        const request = { accountId, key, holdId: ids.uuid(), bodyHash: hashOf(body) }
+        const known = await claim(request)
+        if (known !== null && !request.bodyHash.equals(known.bodyHash)) return REUSED
+        const answer = await handle(who)
+        if (known === null && isRefusal(answer)) {
+          await rows.free(request).catch((error: unknown) => {
+            log.warn({ error: describeError(error) }, 'a refused request keeps its idempotency key')
+          })
+        }
+        return answer
       }
-      return answer
     },
   })
 }

@@ -12,8 +12,15 @@ afterAll(async () => {
 const REUSED = { status: 400, body: { error: { code: 'idempotency_key_reused', param: null } } }
 const AT_ONCE = 50
 
-const post = (path: string, body: object, key: string) =>
+const post = (path: string, body: object | string, key: string) =>
   world.admin('POST', path, body, { 'idempotency-key': key })
+/** From now on a row that is added fails its request. */
+async function keepNoRows({ db }: World): Promise<void> {
+  await db.query(`CREATE FUNCTION keep_none() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION 'a row was added'; END $$`)
+  await db.query(`CREATE TRIGGER keep_none BEFORE INSERT ON idempotent_requests
+    FOR EACH ROW EXECUTE FUNCTION keep_none()`)
+}
 const balanceOf = async (accountId: string) =>
   (await world.admin('GET', `/accounts/${accountId}`)).body.balance
 
@@ -68,6 +75,37 @@ describe('an Idempotency-Key of an operator names one request', () => {
     // One that was done keeps it, whatever a later look at it comes to.
     await world.admin('POST', `/accounts/${accountId}/grants`, { ...grant, reference_id: 'later' })
     expect(await post(path, { ...grant, credits: '6' }, 'k')).toMatchObject(REUSED)
+  })
+
+  it('by its value: fields in another order and white space are the same request', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const one =
+      '{"name":"k","rate":{"requests_per_minute":1,"tokens_per_minute":2},"models":["a","b"]}'
+    const same =
+      '{ "models": ["a","b"],\n "rate": {"tokens_per_minute": 2.0, "requests_per_minute": 1}, "name": "k" }'
+    const first = await post(`/accounts/${accountId}/keys`, one, 'ordered')
+    expect(first.status).toBe(201)
+    const again = await post(`/accounts/${accountId}/keys`, same, 'ordered')
+    expect(again).toMatchObject({ status: 200, body: { id: textAt(first, 'id') } })
+    const swapped = one.replace('"a","b"', '"b","a"')
+    expect(await post(`/accounts/${accountId}/keys`, swapped, 'ordered')).toMatchObject(REUSED)
+  })
+
+  it('without a write where its body is not valid', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const path = `/accounts/${accountId}/grants`
+    const grant = { credits: '5', kind: 'paid', reason: 'pack' }
+    await keepNoRows(world)
+    for (const body of [
+      { ...grant, kind: 'gold' },
+      { ...grant, reason: 'a\u0000b' },
+      { ...grant, more: true },
+      `${'['.repeat(20_000)}${']'.repeat(20_000)}`,
+    ]) {
+      expect((await post(path, body, 'never')).status).toBe(400)
+    }
+    await world.db.query('DROP TRIGGER keep_none ON idempotent_requests')
+    expect((await post(path, grant, 'never')).status).toBe(201)
   })
 
   it('of one route: each account and each path has keys of its own', async () => {

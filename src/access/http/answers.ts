@@ -44,7 +44,7 @@ const AWAY =
 
 /** U+0000, in a text and in JSON: all that Postgres refuses of a text that is Unicode. */
 const UNSTORABLE = new Set(['22021', '22P05'])
-const NUL = refuse('invalid_request', 'The character U+0000 cannot be stored: leave it out.')
+export const NUL = refuse('invalid_request', 'The character U+0000 cannot be stored: leave it out.')
 
 /** What a fault looks like outside; the log gets the rest. */
 export function refusalOfFault(error: unknown, requestId: string, log: Log): Refusal {

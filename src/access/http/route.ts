@@ -5,6 +5,7 @@ import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { ADMIN_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits.ts'
 import type { Log } from '../../kernel/log.ts'
 import {
+  NUL,
   refusalOfFault,
   refusalOfFramework,
   refuseIssues,
@@ -68,8 +69,11 @@ export interface Route<Who> {
     readonly body: z.ZodType | null
     readonly answer: z.ZodType
   }
-  handle(who: Who, raw: RawInput): Promise<Answer<unknown> | FieldRefusal>
+  /** Checks a request and does nothing yet: what is wrong with it, or what does it. */
+  prepare(raw: RawInput): Handle<Who> | FieldRefusal
 }
+
+type Handle<Who> = (who: Who) => Promise<Answer<unknown> | FieldRefusal>
 
 /** For what a route does not take. */
 export const nothing = z.unknown()
@@ -98,7 +102,7 @@ export function route<
       body: documented(body),
       answer,
     },
-    async handle(who, raw) {
+    prepare(raw) {
       const inPath = params.safeParse(raw.params)
       if (!inPath.success) return refuseIssues(inPath.error, 'path')
       const inQuery = query.safeParse(raw.query)
@@ -107,7 +111,7 @@ export function route<
       if (!inBody.success) return refuseIssues(inBody.error, 'body')
       const { idempotencyKey } = raw
       const parsed = { params: inPath.data, query: inQuery.data, body: inBody.data }
-      return spec.run({ who, ...parsed, idempotencyKey })
+      return (who) => spec.run({ who, ...parsed, idempotencyKey })
     },
   }
 }
@@ -136,6 +140,8 @@ const HALF = refuse(
   'A text in the body has half of a character (a lone surrogate): send whole ones.',
 )
 const NOT_JSON = refuse('invalid_json', 'The body is not valid JSON.')
+/** In a text of the body, either of these needs an escape that this finds. */
+const HALF_OR_NUL = /\\u(?:d[89a-f]|0000)/i
 
 /** A body that could not be read, and what its client is told. */
 class UnreadableBody extends Error {
@@ -148,11 +154,12 @@ class UnreadableBody extends Error {
   }
 }
 
-/** Neither Postgres nor UTF-8 has half a character; only an escape can have brought one. */
+/** Neither Postgres nor UTF-8 has half a character, and Postgres no U+0000. */
 function parseWhole(body: string): unknown {
-  if (!/\\ud[89a-f]/i.test(body)) return JSON.parse(body)
+  if (!HALF_OR_NUL.test(body)) return JSON.parse(body)
   const whole = (text: string): void => {
     if (!text.isWellFormed()) throw new UnreadableBody(HALF)
+    if (text.includes('\0')) throw new UnreadableBody(NUL)
   }
   return JSON.parse(body, (name, value: unknown) => {
     whole(name)
@@ -207,7 +214,8 @@ export function registerSurface<Who extends object>(
           return sendRefusal(request, reply, idempotencyKey)
         }
         const { params, query, body } = request
-        const answer = await one.handle(who, { params, query, body, idempotencyKey })
+        const handle = one.prepare({ params, query, body, idempotencyKey })
+        const answer = isRefusal(handle) ? handle : await handle(who)
         if (isRefusal(answer)) return sendRefusal(request, reply, answer)
         return reply
           .code(answer.status)
