@@ -31,6 +31,8 @@ export interface Books {
   /** Posts lots whose time has come and expires those whose time is over; answers the accounts. */
   turn(nowMs: number, limit: number): Promise<readonly string[]>
   balance(accountId: string): Promise<BalanceView | null>
+  /** The lot that a reference stands for, whatever became of it. null = none. */
+  lot(accountId: string, referenceType: string, referenceId: string): Promise<LotView | null>
   /** Newest first. `cursor` = seq of the last one seen, null = from the newest. */
   entries(accountId: string, cursor: number | null, limit: number): Promise<readonly EntryView[]>
   /** The ruling rev. `accountId` null = any account. null = none. */

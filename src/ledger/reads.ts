@@ -10,17 +10,22 @@ import { readLot } from './sheets.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
   'read-balance',
+  'find-lot',
   'list-entries',
   'read-receipt',
   'list-usage',
 ])
 
-type Reads = Pick<Books, 'balance' | 'entries' | 'receipt' | 'usage'>
+type Reads = Pick<Books, 'balance' | 'lot' | 'entries' | 'receipt' | 'usage'>
 
 export function makeReads(db: Db): Reads {
   return {
     async balance(accountId) {
       return readBalance(accountId, await db.query(sql['read-balance'], [accountId]))
+    },
+    async lot(accountId, referenceType, referenceId) {
+      const [row] = await db.query(sql['find-lot'], [accountId, referenceType, referenceId])
+      return row === undefined ? null : viewLot(accountId, readLot(row))
     },
     async entries(accountId, cursor, limit) {
       return (await db.query(sql['list-entries'], [accountId, cursor, limit])).map(readEntry)

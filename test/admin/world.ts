@@ -216,7 +216,7 @@ type Send = (
   headers?: Readonly<Record<string, string>>,
 ) => Promise<Reply>
 
-function makeCaller(app: FastifyInstance, prefix: string, token: string): Send {
+export function makeCaller(app: FastifyInstance, prefix: string, token: string): Send {
   return async (method, path, body, headers = {}) => {
     const answer = await app.inject({
       method,

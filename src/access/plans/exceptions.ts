@@ -23,6 +23,8 @@ export interface Exceptions {
     id: string | null,
     asked: Pick<Override, 'patch' | 'reason' | 'actor' | 'expiresAtMs'>,
   ): Promise<{ readonly override: Override; readonly created: boolean } | null>
+  /** Whether the account has, or had, an exception of this id. */
+  has(accountId: string, id: string): Promise<boolean>
   /** null = there is no such exception. */
   end(accountId: string, id: string, actor: string): Promise<Override | null>
 }
@@ -64,6 +66,9 @@ export function makeExceptions(deps: {
         await entitle.entitle(tx, accountId, nowMs)
         return { override: overrideRow.parse(row), created: true }
       }),
+    async has(accountId, id) {
+      return (await db.query(sql['find-override'], [id, accountId])).length > 0
+    },
     end: (accountId, id, actor) =>
       db.tx(async (tx) => {
         const nowMs = clock.now()

@@ -1,11 +1,10 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { AccountCreation, TakenName } from '../../access/accounts.ts'
 import type { Account } from '../../access/rows.ts'
 import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { viewCredits, ZERO } from '../../kernel/money.ts'
 import { markupSchema } from '../../pricing/config.ts'
-import { noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
+import { digitsOf, noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
 import { balanceView, isoOrNull, readBalance, viewBalance } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
@@ -89,8 +88,9 @@ async function withBalance(deps: AdminDeps, account: Account) {
   return { ...viewAccount(account), balance: viewBalance(balance) }
 }
 
-/** The same Idempotency-Key names the same account, where the body names none. */
-const idOf = (key: string): string => `acct_${hash('sha256', `account:${key}`).slice(0, 32)}`
+/** The same request names the same account, where the body names none. */
+const idOf = (key: string, body: z.output<typeof createBody>): string =>
+  `acct_${digitsOf(['account'], key, body).slice(0, 32)}`
 
 function createAccount(deps: AdminDeps): Route<Operator> {
   return route({
@@ -104,7 +104,7 @@ function createAccount(deps: AdminDeps): Route<Operator> {
     async run({ body, idempotencyKey, who }) {
       const isNamed = body.id !== undefined || body.subject_ref !== undefined
       const made: AccountCreation = await deps.accounts.create({
-        id: body.id ?? (isNamed || idempotencyKey === null ? null : idOf(idempotencyKey)),
+        id: body.id ?? (isNamed || idempotencyKey === null ? null : idOf(idempotencyKey, body)),
         subjectRef: body.subject_ref ?? null,
         name: body.name,
         email: body.email ?? null,

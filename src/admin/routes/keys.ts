@@ -1,11 +1,9 @@
-import { hash } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import type { CreatedKey } from '../../access/keys.ts'
 import { NO_LIMITS, type Key, type KeyLimits } from '../../access/rows.ts'
 import { refuse } from '../../kernel/errors.ts'
 import { viewCredits } from '../../kernel/money.ts'
-import { noAccount, noKey, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
+import { digitsOf, noAccount, noKey, reloadQuietly } from '../context.ts'
+import type { AdminDeps, Operator } from '../context.ts'
 import { isoOrNull } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Answer, type Route } from '../../access/http/route.ts'
@@ -117,14 +115,6 @@ const EXPIRED: FieldRefusal = {
 }
 
 /** A repeated request gets the same key without its secret, which is not kept anywhere. */
-function answerCreated({ key, secret }: CreatedKey, limits: KeyLimits): Created {
-  if (secret === null && !isDeepStrictEqual(key.limits, limits)) {
-    const message = 'This Idempotency-Key made a key with other limits. Use a new one.'
-    return refuse('idempotency_key_reused', message)
-  }
-  return { status: secret === null ? 200 : 201, body: { ...viewKey(key), key: secret } }
-}
-
 async function createKey(
   deps: AdminDeps,
   accountId: string | null,
@@ -137,13 +127,14 @@ async function createKey(
   const { body, idempotencyKey, who } = input
   const limits = limitsOf(body, NO_LIMITS)
   if (accountId === null && limits.budget !== null) return NO_BUDGET
-  const scope = `key:${accountId ?? ''}:${idempotencyKey ?? ''}`
-  const id = idempotencyKey === null ? null : `key_${hash('sha256', scope).slice(0, 32)}`
+  const digits = (key: string) => digitsOf(['key', accountId ?? ''], key, body).slice(0, 32)
+  const id = idempotencyKey === null ? null : `key_${digits(idempotencyKey)}`
   const isOver = limits.expiresAtMs !== null && limits.expiresAtMs <= deps.clock.now()
   if (isOver && (id === null || (await deps.keys.read(id)) === null)) return EXPIRED
   const made = await deps.keys.create({ id, accountId, limits, actor: who.actor })
   if (made === null) return noAccount(accountId ?? '')
-  return answerCreated(made, limits)
+  const { key, secret } = made
+  return { status: secret === null ? 200 : 201, body: { ...viewKey(key), key: secret } }
 }
 
 const keyId = z.string().regex(/^key_\w{1,124}$/, 'must be the id of a key')

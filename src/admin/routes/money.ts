@@ -12,6 +12,9 @@ import { nothing, route, type Route } from '../../access/http/route.ts'
 const { audit, noAccount, reloadQuietly, tooMuch } = context
 const { amountFields, amountOf, amountView, checkAmount, moment, reference, text } = fields
 
+/** The type of the references that operators give. */
+const ADMIN = 'admin'
+
 const grantBody = z
   .strictObject({
     ...amountFields,
@@ -30,13 +33,15 @@ const refuseField = (param: string, message: string): FieldRefusal => ({
   param,
 })
 
+/** A request is told of the lot that it made, whatever became of that. */
+const EXPIRED = refuseField('expires_at', 'must be later than now and than effective_at')
+
 type GrantAsked = Omit<GrantInput, 'accountId' | 'referenceType'>
 
 /** The grant that a body asks for, or what is wrong with it. */
 function grantOf(
   body: z.output<typeof grantBody>,
   idempotencyKey: string | null,
-  nowMs: number,
 ): GrantAsked | FieldRefusal {
   const referenceId = body.reference_id ?? idempotencyKey
   if (referenceId === null) {
@@ -45,12 +50,12 @@ function grantOf(
   const micros = amountOf(body)
   if (micros <= 0) return refuseField('credits', 'must be more than zero')
   const [effectiveAtMs, expiresAtMs] = [body.effective_at ?? null, body.expires_at ?? null]
-  if (expiresAtMs !== null && expiresAtMs <= Math.max(nowMs, effectiveAtMs ?? nowMs)) {
-    return refuseField('expires_at', 'must be later than now and than effective_at')
-  }
   const { kind, priority, reason } = body
   return { micros, kind, priority, effectiveAtMs, expiresAtMs, reason, referenceId }
 }
+
+const isOver = ({ effectiveAtMs, expiresAtMs }: GrantAsked, nowMs: number): boolean =>
+  expiresAtMs !== null && expiresAtMs <= Math.max(nowMs, effectiveAtMs ?? nowMs)
 
 /** Whether a lot that was there already is what is asked for now. */
 const isSameGrant = (lot: LotView, asked: GrantAsked): boolean =>
@@ -69,11 +74,14 @@ function grant(deps: AdminDeps): Route<Operator> {
     answer: lotView,
     async run({ params, body, idempotencyKey, who }) {
       const nowMs = deps.clock.now()
-      const asked = grantOf(body, idempotencyKey, nowMs)
+      const asked = grantOf(body, idempotencyKey)
       if (isRefusal(asked)) return asked
+      const { id } = params
+      const isKnown = async () => (await deps.books.lot(id, ADMIN, asked.referenceId)) !== null
+      if (isOver(asked, nowMs) && !(await isKnown())) return EXPIRED
       const detail = { ...asked, account_id: params.id }
       await audit(deps, { actor: who.actor, action: 'grant', subject: params.id, detail })
-      const input = { ...asked, accountId: params.id, referenceType: 'admin' }
+      const input = { ...asked, accountId: params.id, referenceType: ADMIN }
       const granted = await deps.books.grant(input, nowMs)
       if (granted === null) return noAccount(params.id)
       if (isRefusal(granted)) return { ...tooMuch(granted), param: 'credits' }
