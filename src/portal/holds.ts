@@ -16,6 +16,7 @@ import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { WORK_METADATA_MAX, WORK_TTL_S_MAX, WORK_TTL_S_MIN } from '../kernel/limits.ts'
 import type { Log } from '../kernel/log.ts'
 import { viewCredits, ZERO } from '../kernel/money.ts'
+import { sortedJson } from '../kernel/sorted-json.ts'
 import type { Buckets } from '../kernel/usage.ts'
 import { NAMED_TWICE, PORTAL_PREFIX } from './plugin.ts'
 
@@ -180,7 +181,7 @@ function openHold(deps: HoldDeps): Route<Holder> {
       const { price = null, ttl_seconds: ttlS, metadata: carried } = body
       const opened = await deps.work.open(payer, {
         ...{ amount, price, ttlMs: ttlS * 1_000, metadata: carried, requestKey },
-        requestHash: hash('sha256', JSON.stringify(body)),
+        requestHash: hash('sha256', sortedJson(body)),
       })
       if (isRefusal(opened)) return opened
       return answer(deps, opened.work, opened.created ? 201 : 200)

@@ -247,6 +247,17 @@ describe('a caller that repeats itself', () => {
     })
   })
 
+  it('may name its metadata in another order', async () => {
+    const customer = await world.customer('10')
+    const headers = { 'idempotency-key': 'ordered' }
+    const open = (metadata: object) =>
+      call(customer.apiKey, '', { credits: '1', metadata }, { headers })
+    const first = await open({ job: '1', run: '2' })
+    expect(first.status).toBe(201)
+    const again = await open({ run: '2', job: '1' })
+    expect(again).toMatchObject({ status: 200, body: { hold_id: first.body.hold_id } })
+  })
+
   it('settles with one amount of two that race', async () => {
     const customer = await world.customer('10')
     const id = await opened(customer)
