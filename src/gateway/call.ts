@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { errors } from 'undici'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
@@ -8,61 +8,71 @@ import {
   UPSTREAM_CONNECT_RETRY_MS,
   UPSTREAM_CONNECT_TRIES_MAX,
 } from '../kernel/limits.ts'
-import { NOT_ANSWERING, type Bounded } from './bound.ts'
-import { bodyFor } from './body.ts'
+import { LOST } from './admit.ts'
+import { NOT_ANSWERING } from './bound.ts'
+import type { Breaker } from './breaker.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
-import { forward, upstreamFailure, type BodySink, type Flow } from './forward.ts'
-import { limitWithin } from './reserve.ts'
+import { upstreamFailure, type BodySink, type Flow, type ForwardHandlers } from './forward.ts'
 import { fail, own, release, tellFault } from './settle.ts'
 
 /** Statuses by which an upstream says that it did no work and another one may. */
-export const PASSED_ON = new Set([429, 503, 529])
+const PASSED_ON = new Set([429, 503, 529])
 /** Statuses that speak of the upstream itself. 500 does not: one bad request can cause it. */
-export const FAILED = new Set([502, 503, 504, 529])
+const FAILED = new Set([502, 503, 504, 529])
 
-export interface CallHandlers {
-  /** The serving upstream answered; `exchange` names it. */
-  open(exchange: Exchange, status: number, headers: IncomingHttpHeaders, flow: Flow): BodySink
+/** A request on its way to whoever serves it. */
+interface Sendable extends Pick<Exchange, 'id' | 'hold' | 'claim' | 'ended'> {
+  readonly out: ServerResponse
+  /** Monotonic ms; 0 = not yet. */
+  readonly times: { sentMs: number }
+}
+
+/** The head of an answer, and what steers its body. */
+export interface Opened {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly flow: Flow
+}
+
+/** How requests of one kind are called. `E`: at the one that is called, `O`: another that may be. */
+export interface CallKind<E extends Sendable, O> {
+  called(of: E | O): { readonly name: string; readonly breaker: Breaker }
+  /** The same request on its way to another; null = what is held does not do for it. */
+  moved(deps: GatewayDeps, exchange: E, other: O): E | null
+  send(deps: GatewayDeps, exchange: E, handlers: ForwardHandlers): void
+  /** Why its body could not be sent, which says nothing of who was called; null = it could. */
+  bodyRefusal(exchange: E): Refusal | null
+  /** Whether what was sent can be sent once more. */
+  isRepeatable(exchange: E): boolean
+  /** Somebody answered; `exchange` names who. */
+  open(deps: GatewayDeps, exchange: E, answer: Opened): BodySink
   /** Nobody answered, and nothing more will be tried. */
-  refused(exchange: Exchange, refusal: Refusal): void
+  refused(deps: GatewayDeps, exchange: E, refusal: Refusal): void
 }
 
 /** One call: where to, where else, and how often its connection was tried. */
-export interface Call {
-  readonly exchange: Exchange
-  readonly others: readonly Bounded[]
+export interface Call<E, O> {
+  readonly exchange: E
+  readonly others: readonly O[]
   readonly tries: number
 }
 
-/** The same request on its way to another upstream, null = what is held does not do for it. */
-function exchangeAt(deps: GatewayDeps, exchange: Exchange, bounded: Bounded): Exchange | null {
-  if (exchange.hold.micros < bounded.leastMicros) return null
-  const { target } = bounded
-  const limit = limitWithin(deps, bounded, exchange.hold, exchange)
-  return {
-    ...exchange,
-    target,
-    body: bodyFor(exchange, target, limit),
-    draft: {
-      ...exchange.draft,
-      upstream: target.upstream.name,
-      priceVersion: target.price.version,
-    },
-  }
-}
-
-/** The next upstream that may serve it. */
-function nextOf(deps: GatewayDeps, { exchange, others }: Call): Call | null {
-  for (const [index, bounded] of others.entries()) {
-    if (bounded.target.upstream.breaker.open) continue
-    const moved = exchangeAt(deps, exchange, bounded)
+/** The next one that may serve it. */
+function nextOf<E extends Sendable, O>(
+  deps: GatewayDeps,
+  kind: CallKind<E, O>,
+  { exchange, others }: Call<E, O>,
+): Call<E, O> | null {
+  for (const [index, other] of others.entries()) {
+    if (kind.called(other).breaker.open) continue
+    const moved = kind.moved(deps, exchange, other)
     if (moved !== null) return { exchange: moved, others: others.slice(index + 1), tries: 1 }
   }
   return null
 }
 
-/** The same upstream once more, where its connection failed at once and there is no other. */
-function againOf(call: Call, failure: Error): Call | null {
+/** The same one once more, where its connection failed at once and there is no other. */
+function againOf<E, O>(call: Call<E, O>, failure: Error): Call<E, O> | null {
   if (call.tries >= UPSTREAM_CONNECT_TRIES_MAX) return null
   if (failure instanceof errors.ConnectTimeoutError) return null
   return { ...call, tries: call.tries + 1 }
@@ -85,77 +95,85 @@ export function discard(clock: Clock, flow: Flow): BodySink {
   }
 }
 
-async function goOn(
+async function goOn<E extends Sendable, O>(
   deps: GatewayDeps,
-  call: Call,
-  handlers: CallHandlers,
+  kind: CallKind<E, O>,
+  call: Call<E, O>,
   pauseMs: number,
 ): Promise<void> {
   const { exchange } = call
   if (pauseMs > 0) await sleep(deps.clock, pauseMs)
   const isFresh = await exchange.hold.ensureFresh()
   if (exchange.out.destroyed) own(deps, exchange, release(deps, exchange))
-  else if (isFresh) callUpstream(deps, call, handlers)
-  else {
-    const lost = refuse('gateway_unavailable', 'The hold was lost. Try again.')
-    handlers.refused(exchange, lost)
-  }
+  else if (isFresh) callInTurn(deps, kind, call)
+  else kind.refused(deps, exchange, LOST)
 }
 
 /** Owns the way to the next call; a fault there ends the request. */
-function carryOn(deps: GatewayDeps, call: Call, handlers: CallHandlers, pauseMs = 0): void {
-  goOn(deps, call, handlers, pauseMs).catch((error: unknown) => {
+function carryOn<E extends Sendable, O>(
+  deps: GatewayDeps,
+  kind: CallKind<E, O>,
+  call: Call<E, O>,
+  pauseMs = 0,
+): void {
+  goOn(deps, kind, call, pauseMs).catch((error: unknown) => {
     fail(deps, call.exchange, error)
   })
 }
 
 /**
- * Calls the upstream of an exchange and, where it did no work (no connection, or 429, 503, 529
- * before the first byte of an answer), the next one that may serve it, on the same hold. A request
- * of which anything may have been sent is never repeated. Source: design §2.5.
+ * Calls who is to serve a request and, where it did no work (no connection, or 429, 503, 529 before
+ * the first byte of an answer), the next one that may, on the same hold. Nothing of which a byte
+ * may have been sent is repeated, save to one where the first says it did nothing. Source: design
+ * §2.5.
  */
-export function callUpstream(deps: GatewayDeps, call: Call, handlers: CallHandlers): void {
+export function callInTurn<E extends Sendable, O>(
+  deps: GatewayDeps,
+  kind: CallKind<E, O>,
+  call: Call<E, O>,
+): void {
   const { exchange } = call
-  const { breaker, name } = exchange.target.upstream
+  const { breaker, name } = kind.called(exchange)
   const { hooks, clock } = deps
   if (!breaker.admit(clock.monotonicMs())) {
     hooks.upstreamCalled(name, 'kept_away')
-    const next = nextOf(deps, call)
-    if (next !== null) carryOn(deps, next, handlers)
+    const next = nextOf(deps, kind, call)
+    if (next !== null) carryOn(deps, kind, next)
     else {
       const retryAfterMs = breaker.openMs
-      handlers.refused(exchange, refuse('gateway_unavailable', NOT_ANSWERING, { retryAfterMs }))
+      kind.refused(deps, exchange, refuse('gateway_unavailable', NOT_ANSWERING, { retryAfterMs }))
     }
     return
   }
   if (exchange.times.sentMs === 0) exchange.times.sentMs = clock.monotonicMs()
-  forward(exchange, {
+  kind.send(deps, exchange, {
     open(status, headers, flow) {
       const isFailure = FAILED.has(status)
       breaker.report(isFailure ? 'failed' : 'answered')
-      const next = PASSED_ON.has(status) ? nextOf(deps, call) : null
+      const mayPass = PASSED_ON.has(status) && kind.isRepeatable(exchange)
+      const next = mayPass ? nextOf(deps, kind, call) : null
       if (next !== null) {
         hooks.upstreamCalled(name, 'passed_on')
-        carryOn(deps, next, handlers)
+        carryOn(deps, kind, next)
         return discard(clock, flow)
       }
       hooks.upstreamCalled(name, isFailure ? 'failed' : 'answered')
-      return handlers.open(exchange, status, headers, flow)
+      return kind.open(deps, exchange, { status, headers, flow })
     },
     refused(failure, wasSent) {
-      const ours = exchange.sent?.stopped ?? null
+      const ours = kind.bodyRefusal(exchange)
       if (ours !== null) {
         breaker.report('unknown')
-        handlers.refused(exchange, ours)
+        kind.refused(deps, exchange, ours)
         return
       }
       breaker.report('failed')
-      const next = wasSent ? null : nextOf(deps, call)
+      const next = wasSent ? null : nextOf(deps, kind, call)
       const again = wasSent || next !== null ? null : againOf(call, failure)
       hooks.upstreamCalled(name, next === null ? 'failed' : 'passed_on')
-      if (next !== null) carryOn(deps, next, handlers)
-      else if (again !== null) carryOn(deps, again, handlers, UPSTREAM_CONNECT_RETRY_MS)
-      else handlers.refused(exchange, upstreamFailure(failure))
+      if (next !== null) carryOn(deps, kind, next)
+      else if (again !== null) carryOn(deps, kind, again, UPSTREAM_CONNECT_RETRY_MS)
+      else kind.refused(deps, exchange, upstreamFailure(failure))
     },
     faulty: tellFault(deps, exchange.id),
     broken: (fault) => {

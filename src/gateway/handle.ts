@@ -1,22 +1,21 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import type { OpenHold } from '../credits/holds.ts'
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import { describeError } from '../kernel/log.ts'
 import { makePieces } from '../protocols/form-pieces.ts'
+import { admit } from './admit.ts'
 import { makeAnswerSink } from './answer.ts'
 import { makeBackgroundSink } from './background/sink.ts'
 import { makeBackgroundStream } from './background/stream.ts'
-import { bodyFor, injectsUsage } from './body.ts'
 import { boundedOnceLeft } from './bounded-once-left.ts'
 import { decoderOf, decoding } from './decode.ts'
 import type { Bounded } from './bound.ts'
-import { callUpstream } from './call.ts'
+import { callInTurn, type CallKind, type Opened } from './call.ts'
 import { claimKey } from './claim-key.ts'
 import type { Arrival, Exchange, GatewayDeps } from './context.ts'
 import { makeErrorSink } from './error-sink.ts'
-import type { BodySink, Flow } from './forward.ts'
-import type { IdempotencyClaim } from './idempotency.ts'
+import { makeExchange, movedTo } from './exchange.ts'
+import { forward, type BodySink, type Flow } from './forward.ts'
 import { refuseRequest, sendReplay, withTopUp } from './reply.ts'
 import { isForItsNeed, reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
@@ -79,44 +78,26 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
     refuseRequest(deps, arrival, claim.refusal)
     return false
   }
-  let hold: OpenHold | null = null
-  try {
-    let reserved = await admit(deps, arrival)
-    if (!reserved.ok && arrival.exactly !== undefined && isForItsNeed(reserved)) {
-      const whole = await arrival.exactly()
-      if (isRefusal(whole)) reserved = whole
-      else {
-        arrival = whole
-        reserved = await admit(deps, arrival)
-      }
-    }
-    if (!reserved.ok) {
-      await claim?.free()
-      refuseRequest(deps, arrival, withTopUp(deps, reserved))
-      return false
-    }
-    ;({ hold } = reserved)
-    const exchange = makeExchange(arrival, reserved, claim, ended)
-    const fresh = hold.ensureFresh()
-    const isFresh = fresh instanceof Promise ? await fresh : fresh
-    const isGone = arrival.out.destroyed // left while it was being authorised: nothing was sent
-    if (isFresh && !isGone) {
-      send(deps, exchange, reserved.others)
-      return true
-    }
-    await release(deps, exchange)
-    if (isGone) return false
-    refuseRequest(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
-    return false
-  } catch (error) {
-    await hold?.release()
-    await claim?.free()
-    throw error
+  const reserveIt = async (): Promise<Reserved | Refusal> => {
+    const reserved = await reserveOwn(deps, arrival)
+    const { exactly } = arrival
+    if (reserved.ok || exactly === undefined || !isForItsNeed(reserved)) return reserved
+    const whole = await exactly()
+    if (isRefusal(whole)) return whole
+    arrival = whole
+    return reserveOwn(deps, arrival)
   }
+  const { id, out } = first
+  const admitted = await admit(deps, { id, out, claim }, reserveIt, (reserved) => {
+    const exchange = makeExchange(arrival, reserved, { claim, ended })
+    callInTurn(deps, OF_A_MODEL, { exchange, others: reserved.others, tries: 1 })
+  })
+  if (typeof admitted === 'object') refuseRequest(deps, arrival, withTopUp(deps, admitted))
+  return admitted === 'sent'
 }
 
 /** Holds the credits of a request that goes on from nothing, or from what is its own. */
-const admit = (deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> =>
+const reserveOwn = (deps: GatewayDeps, arrival: Arrival): Promise<Reserved | Refusal> =>
   arrival.view.refersTo === undefined
     ? reserve(deps, arrival)
     : claimStored(deps, arrival).then((claimed) =>
@@ -139,52 +120,34 @@ async function claimFor(
   return claimKey(deps, { id, caller, key, bodyHash: hash.digest() })
 }
 
-function makeExchange(
-  arrival: Arrival,
-  reserved: Reserved,
-  claim: IdempotencyClaim | null,
-  ended: () => void,
-): Exchange {
-  return {
-    ...arrival,
-    target: reserved.target,
-    hold: reserved.hold,
-    draft: reserved.draft,
-    inputTokens: reserved.inputTokens,
-    claim,
-    body: bodyFor(arrival, reserved.target, reserved.outputTokensLimit),
-    injectedUsage: injectsUsage(arrival),
-    ended,
-    times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
-  }
-}
-
 const isStream = ({ view, protocol }: Exchange, headers: IncomingHttpHeaders): boolean => {
   const type = headers['content-type']
   if (type?.toLowerCase().startsWith('text/event-stream') === true) return true
   return view.stream && isStreamType(protocol, type)
 }
 
-function send(deps: GatewayDeps, exchange: Exchange, others: readonly Bounded[]): void {
-  callUpstream(
-    deps,
-    { exchange, others, tries: 1 },
-    {
-      open(serving, status, headers, flow) {
-        serving.times.firstByteMs = deps.clock.monotonicMs()
-        return chooseSink(deps, serving, status, headers, flow, (answered, charged) => {
-          count(deps, serving, serving, answered, charged)
-        })
-      },
-      refused(last, refusal) {
-        last.times.endedMs = deps.clock.monotonicMs()
-        const { exactly, sent, ended } = last
-        if (exactly !== undefined && sent !== undefined && sent.stopped !== null) {
-          follow(deps, last, ended, startWhole(deps, last, exactly))
-        } else own(deps, last, refuseLate(deps, last, refusal))
-      },
-    },
-  )
+/** How a model is called, and what becomes of its answer. */
+const OF_A_MODEL: CallKind<Exchange, Bounded> = {
+  called: ({ target }) => target.upstream,
+  moved: movedTo,
+  send(_deps, exchange, handlers) {
+    forward(exchange, handlers)
+  },
+  bodyRefusal: ({ sent }) => sent?.stopped ?? null,
+  isRepeatable: () => true,
+  open(deps, exchange, answer) {
+    exchange.times.firstByteMs = deps.clock.monotonicMs()
+    return chooseSink(deps, exchange, answer, (answered, charged) => {
+      count(deps, exchange, exchange, answered, charged)
+    })
+  },
+  refused(deps, exchange, refusal) {
+    exchange.times.endedMs = deps.clock.monotonicMs()
+    const { exactly, sent, ended } = exchange
+    if (exactly !== undefined && sent !== undefined && sent.stopped !== null) {
+      follow(deps, exchange, ended, startWhole(deps, exchange, exactly))
+    } else own(deps, exchange, refuseLate(deps, exchange, refusal))
+  },
 }
 
 /**
@@ -213,9 +176,7 @@ type Done = (status: number, charged: Charged | null) => void
 function chooseSink(
   deps: GatewayDeps,
   exchange: Exchange,
-  status: number,
-  headers: IncomingHttpHeaders,
-  flow: Flow,
+  { status, headers, flow }: Opened,
   done: Done,
 ): BodySink {
   const makeDecoder = decoderOf(headers)

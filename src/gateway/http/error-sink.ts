@@ -1,12 +1,13 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import { boundedOnceLeft } from '../bounded-once-left.ts'
+import type { Opened } from '../call.ts'
+import type { GatewayDeps } from '../context.ts'
 import { gatherError } from '../error-sink.ts'
-import type { BodySink, Flow } from '../forward.ts'
+import type { BodySink } from '../forward.ts'
 import { clientHeaders } from '../headers.ts'
 import { sendRefusal, sendWhole } from '../reply.ts'
 import { own, release } from '../settle.ts'
-import type { HttpDeps, HttpExchange } from './exchange.ts'
+import type { HttpExchange } from './exchange.ts'
 
 /** About the operator's own account at the API, never about its client. Source: providers.md §2. */
 const OPERATOR_TROUBLE = new Set([401, 402, 407])
@@ -23,9 +24,9 @@ const TOO_LARGE = refuse('upstream_error', 'The API sent an error that is too la
  * has its API's seconds to come, as any answer.
  */
 export function makeHttpErrorSink(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   exchange: HttpExchange,
-  answer: { status: number; headers: IncomingHttpHeaders; flow: Flow },
+  answer: Opened,
   done: (status: number) => void,
 ): BodySink {
   const { status, headers, flow } = answer

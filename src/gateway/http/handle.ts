@@ -1,23 +1,23 @@
 import { createHash } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
-import type { OpenHold } from '../../credits/holds.ts'
-import { refuse, type Refusal } from '../../kernel/errors.ts'
+import type { Refusal } from '../../kernel/errors.ts'
 import { makeShare, type Share } from '../../kernel/room.ts'
+import { admit } from '../admit.ts'
+import { callInTurn, type CallKind } from '../call.ts'
 import { claimKey } from '../claim-key.ts'
-import type { BodySink, Flow } from '../forward.ts'
-import type { IdempotencyClaim, StoredReplay } from '../idempotency.ts'
+import type { GatewayDeps } from '../context.ts'
+import type { StoredReplay } from '../idempotency.ts'
 import { replayHeaders, sendBodiless, sendRefusal, sendReplay, withTopUp } from '../reply.ts'
 import { own, release } from '../settle.ts'
-import { callApi, type ApiCallHandlers } from './call.ts'
+import { callApi, isRepeatable, movedTo } from './call.ts'
 import { makeHttpErrorSink } from './error-sink.ts'
-import type { HttpArrival, HttpDeps, HttpExchange, KeptBody } from './exchange.ts'
+import type { HttpArrival, HttpExchange, KeptBody } from './exchange.ts'
 import { HTTP_PREFIX } from './paths.ts'
-import { keepBody } from './request-body.ts'
-import { objectionTo, reserveHttp, type HttpReserved } from './reserve.ts'
+import { bodyRefusal, keepBody } from './request-body.ts'
+import { objectionTo, reserveHttp, type HttpBounded, type HttpReserved } from './reserve.ts'
 import { isBodiless, makeHttpSink } from './sink.ts'
 
 /** One request of a named API: reserve, send, meter, settle. Rejects with a fault of ours. */
-export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<void> {
+export async function handleHttp(deps: GatewayDeps, arrival: HttpArrival): Promise<void> {
   const share = makeShare(() => deps.bodyRoom, arrival.caller.accountId)
   const over = deps.running.begin()
   const ended = (): void => {
@@ -34,7 +34,7 @@ export async function handleHttp(deps: HttpDeps, arrival: HttpArrival): Promise<
 
 /** Answers whether it was sent: then its sink owns its end. */
 async function start(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   arrival: HttpArrival,
   share: Share,
   ended: () => void,
@@ -54,42 +54,16 @@ async function start(
     replay(deps, arrival, claim)
     return false
   }
-  return admit(deps, arrival, body.kept, claim, ended)
-}
-
-/** Holds the credits and sends; whoever cannot be served leaves neither a hold nor a claim. */
-async function admit(
-  deps: HttpDeps,
-  arrival: HttpArrival,
-  kept: KeptBody,
-  claim: IdempotencyClaim | null,
-  ended: () => void,
-): Promise<boolean> {
-  let hold: OpenHold | null = null
-  try {
-    const reserved = await reserveHttp(deps, arrival, kept?.length ?? null)
-    if (!reserved.ok) {
-      await claim?.free()
-      refuseWith(deps, arrival, withTopUp(deps, reserved))
-      return false
-    }
-    ;({ hold } = reserved)
+  const { kept } = body
+  const { id, out } = arrival
+  const reserveIt = (): Promise<HttpReserved | Refusal> =>
+    reserveHttp(deps, arrival, kept?.length ?? null)
+  const admitted = await admit(deps, { id, out, claim }, reserveIt, (reserved) => {
     const exchange = exchangeOf(arrival, reserved, { kept, claim, ended })
-    const isFresh = await hold.ensureFresh()
-    const isGone = arrival.out.destroyed
-    if (isFresh && !isGone) {
-      callApi(deps, { exchange, others: reserved.others }, handlersOf(deps))
-      return true
-    }
-    await release(deps, exchange)
-    if (isGone) return false
-    refuseWith(deps, arrival, refuse('gateway_unavailable', 'The hold was lost. Try again.'))
-    return false
-  } catch (error) {
-    await hold?.release()
-    await claim?.free()
-    throw error
-  }
+    callInTurn(deps, OF_AN_API, { exchange, others: reserved.others, tries: 1 })
+  })
+  if (typeof admitted === 'object') refuseWith(deps, arrival, withTopUp(deps, admitted))
+  return admitted === 'sent'
 }
 
 const exchangeOf = (
@@ -107,7 +81,7 @@ const exchangeOf = (
 
 /** Claims the key of a request: API, method, path, query and body are what it stands for. */
 function claimFor(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   { id, caller, api, at, query, request }: HttpArrival,
   kept: KeptBody,
 ): ReturnType<typeof claimKey> {
@@ -118,7 +92,7 @@ function claimFor(
   return claimKey(deps, { id, caller, key, bodyHash: hash.digest() })
 }
 
-function replay(deps: HttpDeps, arrival: HttpArrival, stored: StoredReplay): void {
+function replay(deps: GatewayDeps, arrival: HttpArrival, stored: StoredReplay): void {
   const { out, request } = arrival
   if (isBodiless(request, stored.status)) {
     sendBodiless(out, stored.status, replayHeaders(stored))
@@ -126,44 +100,46 @@ function replay(deps: HttpDeps, arrival: HttpArrival, stored: StoredReplay): voi
   count(deps, arrival, stored.status, false, null)
 }
 
-function refuseWith(deps: HttpDeps, arrival: HttpArrival, refusal: Refusal): void {
+function refuseWith(deps: GatewayDeps, arrival: HttpArrival, refusal: Refusal): void {
   const status = sendRefusal(arrival.out, 'openai', arrival.id, refusal)
   count(deps, arrival, status, false, null)
 }
 
-const handlersOf = (deps: HttpDeps): ApiCallHandlers => ({
-  open(serving, answer) {
-    serving.times.firstByteMs = deps.clock.monotonicMs()
-    return sinkOf(deps, serving, answer)
-  },
-  refused(last, refusal) {
-    last.times.endedMs = deps.clock.monotonicMs()
-    own(deps, last, refuseLate(deps, last, refusal))
-  },
-})
-
-function sinkOf(
-  deps: HttpDeps,
-  exchange: HttpExchange,
-  answer: { status: number; headers: IncomingHttpHeaders; flow: Flow },
-): BodySink {
-  if (answer.status >= 400 && !exchange.api.chargesErrors) {
-    return makeHttpErrorSink(deps, exchange, answer, (status) => {
-      count(deps, exchange, status, false, exchange.times)
+/** How a named API is called, and what becomes of its answer. */
+const OF_AN_API: CallKind<HttpExchange, HttpBounded> = {
+  called: ({ api }) => api,
+  moved: (_deps, exchange, other) => movedTo(exchange, other),
+  send: callApi,
+  bodyRefusal: ({ sent, api }) => bodyRefusal(sent.failure, api.requestBytesMax),
+  isRepeatable,
+  open(deps, exchange, answer) {
+    exchange.times.firstByteMs = deps.clock.monotonicMs()
+    if (answer.status >= 400 && !exchange.api.chargesErrors) {
+      return makeHttpErrorSink(deps, exchange, answer, (status) => {
+        count(deps, exchange, status, false, exchange.times)
+      })
+    }
+    return makeHttpSink(deps, exchange, answer, (status, charged) => {
+      count(deps, exchange, status, charged.estimated, exchange.times)
     })
-  }
-  return makeHttpSink(deps, exchange, answer, (status, charged) => {
-    count(deps, exchange, status, charged.estimated, exchange.times)
-  })
+  },
+  refused(deps, exchange, refusal) {
+    exchange.times.endedMs = deps.clock.monotonicMs()
+    own(deps, exchange, refuseLate(deps, exchange, refusal))
+  },
 }
 
-async function refuseLate(deps: HttpDeps, exchange: HttpExchange, refusal: Refusal): Promise<void> {
+async function refuseLate(
+  deps: GatewayDeps,
+  exchange: HttpExchange,
+  refusal: Refusal,
+): Promise<void> {
   await release(deps, exchange)
   refuseWith(deps, exchange, refusal)
 }
 
 function count(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   arrival: HttpArrival,
   status: number,
   estimated: boolean,

@@ -3,8 +3,9 @@ import type { HoldProgress, Settled } from '../../credits/holds.ts'
 import type { Micros } from '../../kernel/money.ts'
 import { nonZero, type Usage } from '../../kernel/usage.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'
+import type { GatewayDeps } from '../context.ts'
 import type { Flow } from '../forward.ts'
-import type { HttpDeps, HttpExchange } from './exchange.ts'
+import type { HttpExchange } from './exchange.ts'
 import { isEventStream, makeUnitsTap } from './units-tap.ts'
 
 export interface HttpCharged {
@@ -29,7 +30,7 @@ export interface HttpMeter {
  * Source: design §2.6 (absent is not zero).
  */
 export function makeHttpMeter(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   exchange: HttpExchange,
   { status, headers, flow }: { status: number; headers: IncomingHttpHeaders; flow: Flow },
 ): HttpMeter {

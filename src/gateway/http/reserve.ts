@@ -4,10 +4,11 @@ import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import { maxMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Bound, Price, PriceQuery } from '../../pricing/pricing.ts'
 import { NOT_ANSWERING } from '../bound.ts'
+import type { GatewayDeps } from '../context.ts'
 import { FOR_WANT_OF_CREDITS } from '../reserve.ts'
 import { tooLarge } from '../take-body.ts'
 import type { HttpApi } from './apis.ts'
-import { nameOf, type HttpArrival, type HttpDeps } from './exchange.ts'
+import { nameOf, type HttpArrival } from './exchange.ts'
 import { declaredBytes } from './request-body.ts'
 
 /** What the request costs at most at one API. */
@@ -69,7 +70,7 @@ function boundOf(api: HttpApi, arrival: HttpArrival, keptBytes: number | null): 
 
 /** null = the request has no price there, so it is refused. */
 function boundAt(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   arrival: HttpArrival,
   api: HttpApi,
   keptBytes: number | null,
@@ -109,7 +110,7 @@ function draftOf(arrival: HttpArrival, { api, price }: HttpBounded): ReceiptDraf
 
 /** The API and its stand-ins that may be called now, in their order. */
 function callable(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   arrival: HttpArrival,
   keptBytes: number | null,
 ): readonly HttpBounded[] | Refusal {
@@ -131,7 +132,7 @@ function callable(
  * read before. Source: design §2.3–4.
  */
 export async function reserveHttp(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   arrival: HttpArrival,
   keptBytes: number | null,
 ): Promise<HttpReserved | Refusal> {

@@ -1,13 +1,15 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { ANSWER_BUFFER_BYTES_MAX, DRAIN_MS_MAX, DRAINS_MAX } from '../../kernel/limits.ts'
 import { makeClientSide, type ClientSide } from '../client-side.ts'
+import type { Opened } from '../call.ts'
+import type { GatewayDeps } from '../context.ts'
 import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { clientHeaders, type OutgoingHeaders } from '../headers.ts'
 import { sendBodiless, sendRefusal, sendWhole, withCost } from '../reply.ts'
 import { own } from '../settle.ts'
 import { makeKeeper, type Keeper } from '../stream.ts'
 import { CUT } from './error-sink.ts'
-import type { HttpDeps, HttpExchange } from './exchange.ts'
+import type { HttpExchange } from './exchange.ts'
 import { makeGates } from './gates.ts'
 import { keptAnswer } from './kept-answer.ts'
 import { locationFor } from './location.ts'
@@ -23,7 +25,7 @@ type Done = (status: number, charged: HttpCharged) => void
  * cost; others pass as they come, and only their end waits for the post. Source: design §2.9.
  */
 class HttpSink implements BodySink {
-  readonly #deps: HttpDeps
+  readonly #deps: GatewayDeps
   readonly #exchange: HttpExchange
   readonly #status: number
   readonly #headers: OutgoingHeaders
@@ -38,12 +40,7 @@ class HttpSink implements BodySink {
   #ending: Ending | null = null
   #stopDraining = (): void => undefined
 
-  constructor(
-    deps: HttpDeps,
-    exchange: HttpExchange,
-    answer: { status: number; headers: IncomingHttpHeaders; flow: Flow },
-    done: Done,
-  ) {
+  constructor(deps: GatewayDeps, exchange: HttpExchange, answer: Opened, done: Done) {
     const { status, headers, flow } = answer
     const gate = makeGates(flow)
     const { api, out, times } = exchange
@@ -168,9 +165,9 @@ function isShort(
 }
 
 export function makeHttpSink(
-  deps: HttpDeps,
+  deps: GatewayDeps,
   exchange: HttpExchange,
-  answer: { status: number; headers: IncomingHttpHeaders; flow: Flow },
+  answer: Opened,
   done: Done,
 ): BodySink {
   return new HttpSink(deps, exchange, answer, done).begin()
