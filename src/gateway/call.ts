@@ -34,7 +34,7 @@ export interface Opened {
   readonly flow: Flow
 }
 
-/** How requests of one kind are called. `E`: at the one that is called, `O`: another that may be. */
+/** How one kind of request is called. `E`: at the one that is called, `O`: another that may be. */
 export interface CallKind<E extends Sendable, O> {
   called(of: E | O): { readonly name: string; readonly breaker: Breaker }
   /** The same request on its way to another; null = what is held does not do for it. */
