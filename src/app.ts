@@ -183,7 +183,7 @@ function wire(parts: Parts): { server: FastifyInstance; gateway: ConfiguredGatew
     },
     config,
   )
-  const server = makeServer({ ids, log, isDraining: () => parts.state.draining })
+  const server = makeServer({ ids, log, hooks: metrics, isDraining: () => parts.state.draining })
   const admin = adminSurface(parts, reconcile)
   const portalDeps = {
     ...core,

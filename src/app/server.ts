@@ -6,7 +6,7 @@ import Fastify, {
 } from 'fastify'
 import { refuseBroken } from '../gateway/broken-request.ts'
 import { refusalOf } from '../gateway/plugin.ts'
-import { endWith, sendRefusal } from '../gateway/reply.ts'
+import { endUnknown, refuseRequest, type Counting } from '../gateway/reply.ts'
 import { refuseUnknown } from '../gateway/unmetered.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
@@ -34,17 +34,18 @@ function refusalAtOnce({ raw, url }: FastifyRequest, isDraining: boolean): Refus
   return isDraining && !WATCHED.has(url) ? STOPPING : null
 }
 
-const end = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal): void => {
-  endWith(request, reply, familyOfPath(request.url), refusal)
-}
-
 /** The HTTP server: request ids, bounds, and no error in any shape but the caller's own. */
-export function makeServer(deps: {
-  readonly ids: Ids
-  readonly log: Log
-  /** The process stops: what still comes over an open connection is refused. */
-  readonly isDraining: () => boolean
-}): FastifyInstance {
+export function makeServer(
+  deps: Counting & {
+    readonly ids: Ids
+    readonly log: Log
+    /** The process stops: what still comes over an open connection is refused. */
+    readonly isDraining: () => boolean
+  },
+): FastifyInstance {
+  const end = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal): void => {
+    endUnknown(deps, request, reply, refusal)
+  }
   const app = Fastify({
     logger: false,
     requestIdHeader: false,
@@ -67,7 +68,8 @@ export function makeServer(deps: {
     routerOptions: { maxParamLength: 512 },
   })
   app.server.on('checkExpectation', (request, response) => {
-    sendRefusal(response, familyOfPath(request.url ?? ''), deps.ids.uuid(), EXPECTS)
+    const protocol = { name: 'none', family: familyOfPath(request.url ?? '') }
+    refuseRequest(deps, { id: deps.ids.uuid(), protocol, out: response }, EXPECTS)
   })
   app.addHook('onRequest', (request, reply, next) => {
     const refusal = refusalAtOnce(request, deps.isDraining())

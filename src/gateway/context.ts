@@ -39,7 +39,6 @@ export interface RequestDone {
   readonly protocol: string
   readonly upstream: string
   readonly status: number
-  readonly stream: boolean
   readonly estimated: boolean
   /** Our own time before the upstream was called and after it ended, ms; null = not reached. */
   readonly beforeMs: number | null

@@ -221,7 +221,6 @@ function count(
     protocol: arrival.protocol.name,
     upstream: exchange?.target.upstream.name ?? 'none',
     status,
-    stream: arrival.view.stream,
     estimated: charged?.estimated ?? false,
     beforeMs: sent ? times.sentMs - arrival.startedMonoMs : null,
     afterMs: sent && times.endedMs > 0 ? deps.clock.monotonicMs() - times.endedMs : null,

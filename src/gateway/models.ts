@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { allowsModel } from '../access/allowed.ts'
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import type { GatewayDeps } from './context.ts'
-import { endWith } from './reply.ts'
+import { countFree, endWith } from './reply.ts'
 
 /** Models that have an upstream and a price, by name, sorted. */
 export type ModelList = () => readonly { readonly id: string; readonly upstream: string }[]
@@ -27,6 +27,9 @@ const geminiView = (model: { id: string }): Record<string, unknown> => ({
   supportedGenerationMethods: ['generateContent', 'streamGenerateContent', 'countTokens'],
 })
 
+const OPENAI = { name: 'models', family: 'openai' } as const
+const GEMINI = { name: 'models', family: 'gemini' } as const
+
 type Listed = ReturnType<ModelList>
 
 const requestedModel = (all: Listed, id: string): Listed[number] | Refusal =>
@@ -47,6 +50,7 @@ export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: Mo
   const send = (request: FastifyRequest, reply: FastifyReply, body: unknown): void => {
     reply.header('x-farebox-request-id', request.id)
     void reply.send(body)
+    countFree(deps, 'models', 'none', 200)
   }
   app.get('/v1/models', (request, reply) => {
     const models = allowed(request)
@@ -61,7 +65,7 @@ export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: Mo
   app.get<{ Params: { '*': string } }>('/v1/models/*', (request, reply) => {
     const models = allowed(request)
     const found = requestedModel(models, request.params['*'])
-    if (isRefusal(found)) endWith(request, reply, 'openai', found)
+    if (isRefusal(found)) endWith(deps, request, reply, OPENAI, found)
     else {
       const isGemini = geminis([found]).length > 0
       send(request, reply, { ...view(found), ...(isGemini ? geminiView(found) : {}) })
@@ -69,7 +73,7 @@ export function registerModels(app: FastifyInstance, deps: GatewayDeps, list: Mo
   })
   app.get<{ Params: { '*': string } }>('/v1beta/models/*', (request, reply) => {
     const found = requestedModel(geminis(allowed(request)), request.params['*'])
-    if (isRefusal(found)) endWith(request, reply, 'gemini', found)
+    if (isRefusal(found)) endWith(deps, request, reply, GEMINI, found)
     else send(request, reply, geminiView(found))
   })
 }

@@ -4,7 +4,6 @@ import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
 import { describeError } from '../kernel/log.ts'
 import { makeShare } from '../kernel/room.ts'
 import { rows } from '../kernel/rows.ts'
-import { familyOfPath } from '../protocols/envelope.ts'
 import type { PathProtocols, Protocol, RequestView } from '../protocols/protocol.ts'
 import type { Caller } from '../access/access.ts'
 import { actFor, authenticate, secretOf, subjectOf } from './authenticate.ts'
@@ -16,7 +15,7 @@ import { httpApisPlugin } from './http/plugin.ts'
 import { registerModels, type ModelList } from './models.ts'
 import { refuseQuery, splitQuery } from './query.ts'
 import { readBody } from './read-body.ts'
-import { refuseRequest } from './reply.ts'
+import { endUnknown, endWith, refuseRequest } from './reply.ts'
 import { ENDED_EARLY, takeBody, tooLarge } from './take-body.ts'
 import { storedResponsesPlugin } from './stored/plugin.ts'
 import { refuseUnknown, refuseUpgrade } from './unmetered.ts'
@@ -89,18 +88,6 @@ function admit(
   else take(caller)
 }
 
-/** Ends what is known as a request of no protocol, in the envelope that its path asks for. */
-function endUnknown(
-  deps: GatewayDeps,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  refusal: Refusal,
-): void {
-  reply.hijack()
-  const protocol = { name: 'none', family: familyOfPath(request.url) }
-  refuseRequest(deps, { id: request.id, protocol, out: reply.raw }, refusal)
-}
-
 /** Who is calling and for whom; without a promise where both are cached. */
 function callerOf(
   deps: GatewayDeps,
@@ -150,8 +137,7 @@ function serve(
   const odd = refuseQuery(protocol.family, query)
   if (caller === null || odd !== null) {
     const refusal = odd ?? refuse('invalid_api_key', 'Invalid API key.')
-    reply.hijack()
-    refuseRequest(deps, { id: request.id, protocol, out: reply.raw }, refusal)
+    endWith(deps, request, reply, protocol, refusal)
     return
   }
   const coming: Coming = {

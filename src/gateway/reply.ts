@@ -6,7 +6,7 @@ import { formatCredits, type Micros } from '../kernel/money.ts'
 import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Settled } from '../credits/holds.ts'
 import type { Family } from '../protocols/protocol.ts'
-import { envelope } from '../protocols/envelope.ts'
+import { envelope, familyOfPath } from '../protocols/envelope.ts'
 import type { GatewayHooks, GatewaySettings } from './context.ts'
 import type { StoredReplay } from './idempotency.ts'
 import type { OutgoingHeaders } from './headers.ts'
@@ -53,23 +53,34 @@ interface Refusable {
   readonly id: string
   /** Its `name` is "none" where nobody knows it. */
   readonly protocol: { readonly name: string; readonly family: Family }
-  readonly view?: { readonly stream: boolean }
   readonly out: ServerResponse
+}
+
+/** Who is told of each request that was answered. */
+export interface Counting {
+  readonly hooks: Pick<GatewayHooks, 'requestDone'>
+}
+
+/** Counts an answer of which nothing is charged or timed. */
+export function countFree(
+  { hooks }: Counting,
+  protocol: string,
+  upstream: string,
+  status: number,
+): void {
+  hooks.requestDone({
+    ...{ protocol, upstream, status },
+    ...{ estimated: false, beforeMs: null, afterMs: null },
+  })
 }
 
 /** Refuses a request that no upstream answered, and counts it. */
 export function refuseRequest(
-  { hooks }: { readonly hooks: GatewayHooks },
-  { id, protocol, view, out }: Refusable,
+  deps: Counting,
+  { id, protocol, out }: Refusable,
   refusal: Refusal,
 ): void {
-  hooks.requestDone({
-    protocol: protocol.name,
-    upstream: 'none',
-    status: sendRefusal(out, protocol.family, id, refusal),
-    stream: view?.stream ?? false,
-    ...{ estimated: false, beforeMs: null, afterMs: null },
-  })
+  countFree(deps, protocol.name, 'none', sendRefusal(out, protocol.family, id, refusal))
 }
 
 /** A customer without credits is told where they are sold. Source: providers.md §2. */
@@ -115,13 +126,24 @@ export function sendReplay(out: ServerResponse, replay: StoredReplay): void {
   sendWhole(out, replay.status, replayHeaders(replay), replay.body)
 }
 
-/** Ends a Fastify request with a refusal in its protocol's envelope. */
+/** Ends a Fastify request with a refusal. */
 export function endWith(
+  deps: Counting,
   request: FastifyRequest,
   reply: FastifyReply,
-  family: Family,
+  protocol: Refusable['protocol'],
   refusal: Refusal,
 ): void {
   reply.hijack()
-  sendRefusal(reply.raw, family, request.id, refusal)
+  refuseRequest(deps, { id: request.id, protocol, out: reply.raw }, refusal)
+}
+
+/** Ends what is known as a request of no protocol, in the envelope that its path asks for. */
+export function endUnknown(
+  deps: Counting,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refusal: Refusal,
+): void {
+  endWith(deps, request, reply, { name: 'none', family: familyOfPath(request.url) }, refusal)
 }

@@ -17,10 +17,11 @@ import { withoutMemory } from '../support/memory.ts'
 let server: FastifyInstance
 let port: number
 let isDraining = false
+const hooks = { requestDone: () => undefined }
 const room = makeRoom(64 * 1024 * 1024)
 beforeAll(async () => {
   const ids = makeIds(systemClock)
-  server = makeServer({ ids, log: silentLog, isDraining: () => isDraining })
+  server = makeServer({ ids, log: silentLog, hooks, isDraining: () => isDraining })
   const health = { ready: () => Promise.resolve({ status: 'not_ready' as const, checks: [] }) }
   const metrics = { text: () => Promise.resolve('a 1\n'), contentType: 'text/plain' }
   opsPlugin(server, { health, metrics, version: '1.2.3' })

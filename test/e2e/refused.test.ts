@@ -43,16 +43,6 @@ const REFUSED: readonly [string, string, Envelope][] = [
   ['POST', '/v1beta/tunedModels', 'gemini'],
 ]
 
-const FORM = { 'content-type': 'multipart/form-data' }
-
-/** Requests that were refused before an upstream was chosen, by the metrics. */
-async function countOf(protocol: string): Promise<number> {
-  const text = await (await fetch(`${world.gateway.url}/metrics`)).text()
-  const name = `farebox_requests_total{protocol="${protocol}",upstream="none",status="4xx"} `
-  const line = text.split('\n').find((one) => one.startsWith(name))
-  return Number(line?.slice(name.length) ?? 0)
-}
-
 const OpenaiError = z.strictObject({
   error: z.strictObject({
     message: z.string(),
@@ -143,18 +133,4 @@ describe('a WebSocket is refused over HTTP at once, and the connection goes on',
     expect(parseAnswer(whole).status).toBe(400)
     client.socket.destroy()
   })
-})
-
-it.each([
-  ['a wrong key', 401, 'none', '/v1/chat/completions', { authorization: 'Bearer fb_wrong' }],
-  ['what is no JSON', 400, 'openai-chat', '/v1/chat/completions', {}],
-  ['a query that hides usage', 400, 'openai-chat', '/v1/chat/completions?fields=id', {}],
-  ['what is no form', 400, 'openai-transcriptions', '/v1/audio/transcriptions', FORM],
-  ['a named API that is not there', 404, 'http', '/up/nothing', {}],
-])('%s is counted among the requests', async (_what, status, protocol, path, headers) => {
-  const asked = { authorization: `Bearer ${customer.apiKey}`, ...headers }
-  const before = await countOf(protocol)
-  const init = { method: 'POST', headers: asked, body: 'no JSON' }
-  expect((await fetch(`${world.gateway.url}${path}`, init)).status).toBe(status)
-  expect((await countOf(protocol)) - before).toBe(1)
 })

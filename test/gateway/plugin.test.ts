@@ -8,9 +8,15 @@ import { silentLog } from '../../src/kernel/log.ts'
 import { only } from '../support/only.ts'
 
 test('a fault while a caller is looked up costs that request, not the process', async () => {
+  const counted: number[] = []
   const server = makeServer({
     ids: makeIds(systemClock),
     log: silentLog,
+    hooks: {
+      requestDone({ status }) {
+        counted.push(status)
+      },
+    },
     isDraining: () => false,
   })
   const authenticator = {
@@ -28,5 +34,6 @@ test('a fault while a caller is looked up costs that request, not the process', 
   const answer = await fetch(`${url}/v1/models`, { headers: { authorization: 'Bearer fb_a' } })
   expect(answer.status).toBe(500)
   expect(await answer.text()).not.toContain('a fault of ours')
+  expect(counted).toEqual([500])
   await server.close()
 })

@@ -11,7 +11,6 @@ const request = (upstream: string, status = 200) => ({
   protocol: 'openai-chat',
   upstream,
   status,
-  stream: false,
   estimated: true,
   beforeMs: 0.4,
   afterMs: null,

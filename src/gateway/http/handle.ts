@@ -150,7 +150,6 @@ function count(
     protocol: 'http',
     upstream: arrival.api.name,
     status,
-    stream: false,
     estimated,
     beforeMs: sent ? times.sentMs - arrival.startedMonoMs : null,
     afterMs: sent && times.endedMs > 0 ? deps.clock.monotonicMs() - times.endedMs : null,

@@ -5,9 +5,12 @@ import { makeClientSide } from '../client-side.ts'
 import type { GatewayDeps } from '../context.ts'
 import { dispatch, upstreamFailure } from '../forward.ts'
 import { clientHeaders, upstreamHeaders } from '../headers.ts'
-import { sendRefusal } from '../reply.ts'
+import { countFree, refuseRequest } from '../reply.ts'
 import { tellFault } from '../settle.ts'
 import type { Upstream } from '../upstreams.ts'
+
+/** How it is refused and counted. */
+export const STORED = { name: 'openai-stored-responses', family: 'openai' } as const
 
 /** A free call of a provider on a client's behalf. */
 export interface FreeCall {
@@ -54,20 +57,25 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
   }
   const tell = tellFault(deps, requestId)
   return new Promise<number | null>((resolve) => {
+    const passed = (status: number): void => {
+      countFree(deps, STORED.name, upstream.name, status)
+      resolve(status)
+    }
     dispatch(upstream.dispatcher, options, {
       refused(failure) {
-        sendRefusal(out, 'openai', requestId, upstreamFailure(failure))
+        refuseRequest(deps, { id: requestId, protocol: STORED, out }, upstreamFailure(failure))
         resolve(null)
       },
       faulty: tell,
       broken(fault) {
         tell(fault)
         out.destroy()
+        countFree(deps, STORED.name, upstream.name, 500)
         resolve(null)
       },
       open(status, headers, flow) {
         if (OPERATOR_TROUBLE.has(status)) {
-          sendRefusal(out, 'openai', requestId, NOT_AVAILABLE)
+          refuseRequest(deps, { id: requestId, protocol: STORED, out }, NOT_AVAILABLE)
           resolve(null)
           return discard(deps.clock, flow)
         }
@@ -81,11 +89,11 @@ export function passThrough(deps: GatewayDeps, call: FreeCall): Promise<number |
           },
           end() {
             client.end()
-            resolve(status)
+            passed(status)
           },
           fail() {
             out.destroy()
-            resolve(status)
+            passed(status)
           },
         }
       },

@@ -5,7 +5,7 @@ import { describeError } from '../../kernel/log.ts'
 import type { GatewayDeps } from '../context.ts'
 import { splitQuery } from '../query.ts'
 import { endWith } from '../reply.ts'
-import { passThrough } from './pass-through.ts'
+import { passThrough, STORED } from './pass-through.ts'
 
 /** Ids as providers make them: nothing that moves a path. */
 const ID = /^[A-Za-z0-9_-]{1,128}$/
@@ -60,7 +60,7 @@ async function serve(
     return AWAY
   })
   if (isRefusal(upstream)) {
-    endWith(request, reply, 'openai', upstream)
+    endWith(deps, request, reply, STORED, upstream)
     return
   }
   const hurry = async (): Promise<boolean> =>
@@ -69,7 +69,7 @@ async function serve(
   const accountId = request.caller?.accountId ?? ''
   const isOpen = below === '/cancel' || request.method === 'DELETE' ? await hurry() : false
   if (isOpen && request.method === 'DELETE') {
-    endWith(request, reply, 'openai', OPEN)
+    endWith(deps, request, reply, STORED, OPEN)
     return
   }
   reply.hijack()
