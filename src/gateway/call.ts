@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { errors } from 'undici'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
@@ -11,6 +11,7 @@ import {
 import { LOST } from './admit.ts'
 import { NOT_ANSWERING } from './bound.ts'
 import type { Breaker } from './breaker.ts'
+import type { Served } from './count-served.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow, type ForwardHandlers } from './forward.ts'
 import { fail, own, release, tellFault } from './settle.ts'
@@ -21,11 +22,7 @@ const PASSED_ON = new Set([429, 503, 529])
 const FAILED = new Set([502, 503, 504, 529])
 
 /** A request on its way to whoever serves it. */
-interface Sendable extends Pick<Exchange, 'id' | 'hold' | 'claim' | 'ended'> {
-  readonly out: ServerResponse
-  /** Monotonic ms; 0 = not yet. */
-  readonly times: { sentMs: number }
-}
+type Sendable = Served & Pick<Exchange, 'id' | 'out' | 'hold' | 'claim' | 'ended'>
 
 /** The head of an answer, and what steers its body. */
 export interface Opened {

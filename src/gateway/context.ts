@@ -134,5 +134,5 @@ export interface Exchange extends Arrival {
   /** Tells that nothing more will be done for it. */
   readonly ended: () => void
   /** Monotonic ms; 0 = not yet. */
-  readonly times: { sentMs: number; firstByteMs: number; endedMs: number }
+  readonly times: { sentMs: number; firstByteMs: number; endedMs: number; countedMs: number }
 }

@@ -19,7 +19,7 @@ export function makeExchange(
     body: bodyFor(arrival, reserved.target, reserved.outputTokensLimit),
     injectedUsage: injectsUsage(arrival),
     ended,
-    times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
+    times: { sentMs: 0, firstByteMs: 0, endedMs: 0, countedMs: 0 },
   }
 }
 

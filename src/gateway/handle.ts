@@ -12,11 +12,12 @@ import { decoderOf, decoding } from './decode.ts'
 import type { Bounded } from './bound.ts'
 import { callInTurn, type CallKind, type Opened } from './call.ts'
 import { claimKey } from './claim-key.ts'
+import { countServed } from './count-served.ts'
 import type { Arrival, Exchange, GatewayDeps } from './context.ts'
 import { makeErrorSink } from './error-sink.ts'
 import { makeExchange, movedTo } from './exchange.ts'
 import { forward, type BodySink, type Flow } from './forward.ts'
-import { refuseRequest, sendReplay, withTopUp } from './reply.ts'
+import { countFree, refuseRequest, sendReplay, withTopUp } from './reply.ts'
 import { isForItsNeed, reserve, type Reserved } from './reserve.ts'
 import { claimStored } from './stored/ownership.ts'
 import { fail, own, release, tellFault, type Charged } from './settle.ts'
@@ -71,7 +72,7 @@ async function start(deps: GatewayDeps, first: Arrival, ended: () => void): Prom
   const claim = named ? await claimFor(deps, arrival) : null
   if (claim !== null && claim.kind === 'replay') {
     sendReplay(arrival.out, claim)
-    count(deps, arrival, null, claim.status, null)
+    countFree(deps, arrival.protocol.name, 'none', claim.status)
     return false
   }
   if (claim !== null && claim.kind === 'refused') {
@@ -138,7 +139,7 @@ const OF_A_MODEL: CallKind<Exchange, Bounded> = {
   open(deps, exchange, answer) {
     exchange.times.firstByteMs = deps.clock.monotonicMs()
     return chooseSink(deps, exchange, answer, (answered, charged) => {
-      count(deps, exchange, exchange, answered, charged)
+      countServed(deps, exchange, answered, charged?.estimated ?? false)
     })
   },
   refused(deps, exchange, refusal) {
@@ -206,23 +207,4 @@ function sinkMaker(exchange: Exchange, status: number, headers: IncomingHttpHead
 async function refuseLate(deps: GatewayDeps, exchange: Exchange, refusal: Refusal): Promise<void> {
   await release(deps, exchange)
   refuseRequest(deps, exchange, refusal)
-}
-
-function count(
-  deps: GatewayDeps,
-  arrival: Arrival,
-  exchange: Exchange | null,
-  status: number,
-  charged: Charged | null,
-): void {
-  const times = exchange?.times ?? null
-  const sent = times !== null && times.sentMs > 0
-  deps.hooks.requestDone({
-    protocol: arrival.protocol.name,
-    upstream: exchange?.target.upstream.name ?? 'none',
-    status,
-    estimated: charged?.estimated ?? false,
-    beforeMs: sent ? times.sentMs - arrival.startedMonoMs : null,
-    afterMs: sent && times.endedMs > 0 ? deps.clock.monotonicMs() - times.endedMs : null,
-  })
 }

@@ -4,9 +4,11 @@ import { describeError } from '../kernel/log.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { StoredAnswer } from '../ledger/receipt.ts'
 import type { MeterReport } from '../protocols/protocol.ts'
+import { countServed, type Served } from './count-served.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import type { OutgoingHeaders } from './headers.ts'
 import type { IdempotencyClaim } from './idempotency.ts'
+import type { Counting } from './reply.ts'
 import { draftWith, measure, roughly, type Measured } from './measure.ts'
 
 export interface Charged {
@@ -96,8 +98,10 @@ export async function release(
   deps.log.debug({ request_id: exchange.id }, 'released without a charge')
 }
 
+type OwnerDeps = Pick<GatewayDeps, 'log' | 'clock'> & Counting
+
 /** What has to end with a request. */
-interface Ending {
+interface Ending extends Served {
   readonly id: string
   readonly out: { destroy(): unknown }
   readonly hold: Pick<Exchange['hold'], 'handOver'>
@@ -107,9 +111,10 @@ interface Ending {
 
 /**
  * A request that cannot be finished: breaks the connection, loudly, and leaves the hold and the
- * idempotency key to their leases: neither is renewed any more.
+ * idempotency key to their leases: neither is renewed any more. It counts as an error of ours,
+ * whatever its client was told.
  */
-export function fail(deps: Pick<GatewayDeps, 'log'>, of: Ending, error: unknown): void {
+export function fail(deps: OwnerDeps, of: Ending, error: unknown): void {
   deps.log.error(
     { request_id: of.id, error: describeError(error) },
     'request could not be finished; recovery will end its hold',
@@ -117,6 +122,7 @@ export function fail(deps: Pick<GatewayDeps, 'log'>, of: Ending, error: unknown)
   void of.hold.handOver()
   of.claim?.done()
   of.out.destroy()
+  countServed(deps, of, 500, false)
   of.ended()
 }
 
@@ -128,7 +134,7 @@ export const tellFault =
   }
 
 /** Owns the work that ends a request outside its handler. */
-export function own(deps: Pick<GatewayDeps, 'log'>, exchange: Ending, work: Promise<void>): void {
+export function own(deps: OwnerDeps, exchange: Ending, work: Promise<void>): void {
   work.then(exchange.ended, (error: unknown) => {
     fail(deps, exchange, error)
   })

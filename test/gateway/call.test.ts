@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { OpenHold } from '../../src/credits/holds.ts'
 import { callInTurn, type Call, type CallKind } from '../../src/gateway/call.ts'
 import type { GatewayDeps } from '../../src/gateway/context.ts'
+import type { Served } from '../../src/gateway/count-served.ts'
 import type { BodySink, Flow, ForwardHandlers } from '../../src/gateway/forward.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { refuse, type Refusal } from '../../src/kernel/errors.ts'
@@ -27,14 +28,13 @@ interface Way {
 const sink: BodySink = { data: () => undefined, end: () => undefined, fail: () => undefined }
 const flow: Flow = { pause: () => undefined, resume: () => undefined, abort: () => undefined }
 
-interface Exchange {
+interface Exchange extends Served {
   readonly id: string
   readonly at: Way
   readonly hold: OpenHold
   readonly claim: null
   readonly out: ServerResponse
   readonly ended: () => void
-  readonly times: { sentMs: number }
   body: Refusal | null
 }
 
@@ -63,7 +63,9 @@ async function called(
   const [first, ...others] = ways
   if (first === undefined) throw new Error('nobody to call')
   const exchange: Exchange = {
-    ...{ id: 'one', at: first, claim: null, times: { sentMs: 0 }, body: null },
+    ...{ id: 'one', at: first, claim: null, body: null, startedMonoMs: 0 },
+    draft: { protocol: 'p', upstream: first.name },
+    times: { sentMs: 0, endedMs: 0, countedMs: 0 },
     hold: only<OpenHold>({
       ensureFresh: () => more.isFresh ?? true,
       release() {

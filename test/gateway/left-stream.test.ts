@@ -75,7 +75,7 @@ function stream(
       upstream: only<Exchange['target']['upstream']>({ name: 'local', onDisconnect }),
       bound: { inputTokensMax: 99, outputTokensMax: 999, webSearchesMax: 0, serviceTier: null },
     },
-    times: { sentMs: 0, firstByteMs: 0, endedMs: 0 },
+    times: { sentMs: 0, firstByteMs: 0, endedMs: 0, countedMs: 0 },
   })
   return (flow) => makeStreamSink(begin.deps, exchange, 200, EVENTS, flow, () => undefined)
 }
@@ -91,7 +91,7 @@ function namedApi(begin: ReturnType<typeof begun>): Open {
     }),
     request: begin.out.req,
     sent: { bytes: 0, failure: null },
-    times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0 },
+    times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0, countedMs: 0 },
   })
   return (flow) =>
     makeHttpSink(begin.deps, exchange, { status: 200, headers: EVENTS, flow }, () => undefined)

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../../access/access.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
 import type { Price, PriceQuery } from '../../pricing/pricing.ts'
-import type { GatewayDeps } from '../context.ts'
+import type { Exchange, GatewayDeps } from '../context.ts'
 import type { IdempotencyClaim } from '../idempotency.ts'
 import type { HttpApi, HttpApis } from './apis.ts'
 import type { HttpPath } from './paths.ts'
@@ -46,7 +46,7 @@ export interface HttpExchange extends HttpArrival {
   /** Bytes of the request's body that were sent, and why it could not be read to its end. */
   readonly sent: { bytes: number; failure: 'too_large' | 'broken' | null }
   /** Monotonic ms; 0 = not yet. `sentMs`: to the first that was called, `calledMs`: to this one. */
-  readonly times: { sentMs: number; calledMs: number; firstByteMs: number; endedMs: number }
+  readonly times: Exchange['times'] & { calledMs: number }
 }
 
 /** Requests are named by method and path: what prices and a key's `models` match. */

@@ -5,8 +5,16 @@ import { admit } from '../admit.ts'
 import { callInTurn, type CallKind } from '../call.ts'
 import { claimKey } from '../claim-key.ts'
 import type { GatewayDeps } from '../context.ts'
+import { countServed } from '../count-served.ts'
 import type { StoredReplay } from '../idempotency.ts'
-import { replayHeaders, sendBodiless, sendRefusal, sendReplay, withTopUp } from '../reply.ts'
+import {
+  countFree,
+  replayHeaders,
+  sendBodiless,
+  sendRefusal,
+  sendReplay,
+  withTopUp,
+} from '../reply.ts'
 import { own, release } from '../settle.ts'
 import { callApi, isRepeatable, movedTo } from './call.ts'
 import { makeHttpErrorSink } from './error-sink.ts'
@@ -76,7 +84,7 @@ const exchangeOf = (
   named: arrival.api.name,
   ...{ hold, draft, ...more },
   sent: { bytes: 0, failure: null },
-  times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0 },
+  times: { sentMs: 0, calledMs: 0, firstByteMs: 0, endedMs: 0, countedMs: 0 },
 })
 
 /** Claims the key of a request: API, method, path, query and body are what it stands for. */
@@ -97,12 +105,12 @@ function replay(deps: GatewayDeps, arrival: HttpArrival, stored: StoredReplay): 
   if (isBodiless(request, stored.status)) {
     sendBodiless(out, stored.status, replayHeaders(stored))
   } else sendReplay(out, stored)
-  count(deps, arrival, stored.status, false, null)
+  countFree(deps, 'http', arrival.api.name, stored.status)
 }
 
 function refuseWith(deps: GatewayDeps, arrival: HttpArrival, refusal: Refusal): void {
   const status = sendRefusal(arrival.out, 'openai', arrival.id, refusal)
-  count(deps, arrival, status, false, null)
+  countFree(deps, 'http', arrival.api.name, status)
 }
 
 /** How a named API is called, and what becomes of its answer. */
@@ -116,11 +124,11 @@ const OF_AN_API: CallKind<HttpExchange, HttpBounded> = {
     exchange.times.firstByteMs = deps.clock.monotonicMs()
     if (answer.status >= 400 && !exchange.api.chargesErrors) {
       return makeHttpErrorSink(deps, exchange, answer, (status) => {
-        count(deps, exchange, status, false, exchange.times)
+        countServed(deps, exchange, status, false)
       })
     }
     return makeHttpSink(deps, exchange, answer, (status, charged) => {
-      count(deps, exchange, status, charged.estimated, exchange.times)
+      countServed(deps, exchange, status, charged.estimated)
     })
   },
   refused(deps, exchange, refusal) {
@@ -136,22 +144,4 @@ async function refuseLate(
 ): Promise<void> {
   await release(deps, exchange)
   refuseWith(deps, exchange, refusal)
-}
-
-function count(
-  deps: GatewayDeps,
-  arrival: HttpArrival,
-  status: number,
-  estimated: boolean,
-  times: HttpExchange['times'] | null,
-): void {
-  const sent = times !== null && times.sentMs > 0
-  deps.hooks.requestDone({
-    protocol: 'http',
-    upstream: arrival.api.name,
-    status,
-    estimated,
-    beforeMs: sent ? times.sentMs - arrival.startedMonoMs : null,
-    afterMs: sent && times.endedMs > 0 ? deps.clock.monotonicMs() - times.endedMs : null,
-  })
 }
