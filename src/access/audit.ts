@@ -4,6 +4,8 @@ import { loadSql } from '../store/sql.ts'
 
 /** One change made by a person or a program on the operator's side. */
 export interface AuditEntry {
+  /** Given where a repeated request must find it; else a new one. */
+  readonly id?: string | null
   /** "admin", "cli", a gateway's name: who asked. */
   readonly actor: string
   /** "account.create", "key.revoke", … */
@@ -24,7 +26,7 @@ export async function writeAudit(
   nowMs: number,
 ): Promise<void> {
   await tx.query(sql['insert-audit'], [
-    ids.uuid(),
+    entry.id ?? ids.uuid(),
     new Date(nowMs),
     entry.actor,
     entry.action,

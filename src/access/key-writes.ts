@@ -1,4 +1,5 @@
 import type { Ids } from '../kernel/ids.ts'
+import { uuidOf } from '../kernel/request-ids.ts'
 import type { Param, Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import { writeAudit } from './audit.ts'
@@ -35,19 +36,22 @@ export interface KeyWrite {
   readonly params: readonly Param[]
   readonly actor: string
   readonly action: string
+  /** Names the request in the audit log; absent = it has no name. */
+  readonly requestId?: string | null
 }
 
 /** One statement on a key and its line in the audit log; null = the statement found no key. */
 export async function writeKey(
   tx: Tx,
   ids: Ids,
-  { statement, params, actor, action }: KeyWrite,
+  { statement, params, actor, action, requestId: id = null }: KeyWrite,
   nowMs: number,
 ): Promise<Key | null> {
   const [row] = await tx.query(statement, params)
   if (row === undefined) return null
   const key = keyRow.parse(row)
-  await writeAudit(tx, ids, { actor, action, subject: key.id, detail: auditDetail(key) }, nowMs)
+  const entry = { id, actor, action, subject: key.id, detail: auditDetail(key) }
+  await writeAudit(tx, ids, entry, nowMs)
   return key
 }
 
@@ -96,7 +100,7 @@ export function limitKey(
 
 /**
  * Gives a key another secret; the old one ends. `idempotencyKey` names the request; null = nothing
- * does. null = unknown, revoked, or the same request was the last that did.
+ * does. null = unknown, revoked, or the same request did so before.
  */
 export function renewKey(
   tx: Tx,
@@ -108,11 +112,14 @@ export function renewKey(
   }: Pick<NewKey, 'id' | 'minted'> & { readonly idempotencyKey?: string | null },
   nowMs: number,
 ): Promise<Key | null> {
-  const params = [id, minted.prefix, minted.hash, new Date(nowMs), idempotencyKey]
+  const action = 'key.rotate'
+  const requestId = idempotencyKey === null ? null : uuidOf([action, id], idempotencyKey, null)
+  const lead = [id, minted.prefix, minted.hash, new Date(nowMs)]
+  const params = [...lead, idempotencyKey, requestId]
   return writeKey(
     tx,
     ids,
-    { statement: sql['rotate-key'], params, actor, action: 'key.rotate' },
+    { statement: sql['rotate-key'], params, actor, action, requestId },
     nowMs,
   )
 }

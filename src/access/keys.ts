@@ -36,8 +36,8 @@ export interface Keys {
   /** null = unknown or revoked. */
   change(id: string, limits: KeyLimits, actor: string): Promise<Key | null>
   /**
-   * A new secret; the old one ends at once. The same `idempotencyKey` again changes nothing, unless
-   * another rotation came between. null = unknown or revoked.
+   * A new secret; the old one ends at once. The same `idempotencyKey` again changes nothing,
+   * however many rotations came between. null = unknown or revoked.
    */
   rotate(id: string, actor: string, idempotencyKey?: string | null): Promise<CreatedKey | null>
   /** For good. null = unknown. */

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { Accounts } from '../access/accounts.ts'
 import { writeAudit, type AuditEntry } from '../access/audit.ts'
 import type { Claims } from '../access/claims/claims.ts'
@@ -14,7 +13,6 @@ import { refuse, type Refusal } from '../kernel/errors.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { formatCredits } from '../kernel/money.ts'
-import { sortedJson } from '../kernel/sorted-json.ts'
 import type { Books, PastCount } from '../ledger/books.ts'
 import type { Margins } from '../ledger/margins/margins.ts'
 import type { Outbox } from '../notify/outbox.ts'
@@ -86,14 +84,6 @@ export async function audit(
 ): Promise<void> {
   await writeAudit(deps.db, deps.ids, entry, deps.clock.now())
 }
-
-/**
- * 64 hex digits for the id of what a request makes: the same for the same request, however late it
- * comes again. Another body under its Idempotency-Key, after the day that the key is kept, is
- * another request. `what` says what is made, and of whom.
- */
-export const digitsOf = (what: readonly string[], key: string, body: unknown): string =>
-  hash('sha256', sortedJson([...what, key, body]))
 
 export const noAccount = (id: string): Refusal => refuse('not_found', `There is no account ${id}.`)
 /** More than can be counted on an account: its lots, its debt and its balance are Micros. */

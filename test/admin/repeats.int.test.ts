@@ -95,6 +95,28 @@ describe('what was done under a key', () => {
   })
 })
 
+describe('a key that was given a new secret', () => {
+  it('keeps it when an earlier request for one comes again, in the day and after it', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const send = await sender()
+    const { body } = await send(`/accounts/${accountId}/keys`, { name: 'a' }, 'k')
+    const path = `/keys/${String(body.id)}/rotate`
+    const secrets = [await send(path, {}, 'one'), await send(path, {}, 'two')]
+    expect(new Set(secrets.map((reply) => textAt(reply, 'key'))).size).toBe(2)
+    const prefix = secrets[1]?.body.prefix
+    const again = async () => {
+      for (const key of ['one', 'two']) {
+        const told = await send(path, {}, key)
+        expect(told).toMatchObject({ status: 200, body: { key: null, prefix } })
+      }
+    }
+    await again()
+    await dropRows()
+    await again()
+    expect(textAt(await send(path, {}, 'three'), 'key')).toMatch(/^fb_test_/)
+  })
+})
+
 async function lose(done: Promise<unknown>): Promise<never> {
   await done
   throw new Error('lost')

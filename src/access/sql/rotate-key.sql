@@ -1,10 +1,13 @@
--- Gives a key a new secret; the old one ends with this statement. The request that did so last
--- does nothing again.
--- $1 key id, $2 prefix, $3 SHA-256 of the new secret, $4 now, $5 its Idempotency-Key or null.
+-- Gives a key a new secret; the old one ends with this statement. A request that did so does
+-- nothing again: the last one is known by its Idempotency-Key, so that one at the same moment waits
+-- for this row and then sees it, an earlier one by what it left in audit_log.
+-- $1 key id, $2 prefix, $3 SHA-256 of the new secret, $4 now, $5 its Idempotency-Key or null,
+-- $6 its id in audit_log or null.
 -- Result: the key; none where it is unknown, revoked or was rotated by this request.
 -- Cost: O(log keys).
 UPDATE api_keys
    SET prefix = $2, hash = $3, change_seq = change_seq + 1, rotated_by = $5::text,
        changed_at = greatest(changed_at, $4::timestamptz)
  WHERE id = $1 AND status = 'active' AND ($5::text IS NULL OR rotated_by IS DISTINCT FROM $5::text)
+   AND NOT EXISTS (SELECT 1 FROM audit_log WHERE id = $6::uuid)
 RETURNING *

@@ -13,7 +13,8 @@ import { featuresSchema, itemId } from '../../access/plans/config.ts'
 import type { Override } from '../../access/plans/overrides.ts'
 import { refuse } from '../../kernel/errors.ts'
 import { OVERRIDE_MS_MAX } from '../../kernel/limits.ts'
-import { digitsOf, noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
+import { uuidOf } from '../../kernel/request-ids.ts'
+import { noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
 
 const atLeastOne = z.int().positive().max(2_000_000_000).nullable().optional()
 
@@ -90,13 +91,6 @@ const readEntitlements = (deps: AdminDeps): Route<Operator> =>
     },
   })
 
-/** The same request names the same exception: a UUID (version 8) that follows from it. */
-const idOf = (accountId: string, key: string, body: z.output<typeof overrideBody>): string =>
-  digitsOf(['override', accountId], key, body).replace(
-    /^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/,
-    '$1-$2-8$3-8$4-$5',
-  )
-
 /** A request is told of the exception that it made, whatever became of that. */
 const AHEAD = refuse('invalid_request', 'expires_at: must lie ahead, at most ten years.')
 
@@ -112,7 +106,8 @@ const addOverride = (deps: AdminDeps): Route<Operator> =>
     async run({ params: { id }, body, idempotencyKey, who: { actor } }) {
       const nowMs = deps.clock.now()
       const { reason, expires_at: expiresAtMs } = body
-      const overrideId = idempotencyKey === null ? null : idOf(id, idempotencyKey, body)
+      const overrideId =
+        idempotencyKey === null ? null : uuidOf(['override', id], idempotencyKey, body)
       const isAhead = expiresAtMs > nowMs && expiresAtMs <= nowMs + OVERRIDE_MS_MAX
       if (!isAhead && !(overrideId !== null && (await deps.exceptions.has(id, overrideId)))) {
         return AHEAD
