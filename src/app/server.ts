@@ -6,6 +6,7 @@ import Fastify, {
 } from 'fastify'
 import { refuseBroken } from '../gateway/broken-request.ts'
 import { refusalOf } from '../gateway/plugin.ts'
+import { readOn } from '../gateway/read-on.ts'
 import { endUnknown, refuseRequest, type Counting } from '../gateway/reply.ts'
 import { refuseUnknown } from '../gateway/unmetered.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
@@ -32,6 +33,18 @@ const WATCHED = new Set(['/healthz', '/readyz', '/metrics'])
 function refusalAtOnce({ raw, url }: FastifyRequest, isDraining: boolean): Refusal | null {
   if (raw.headers.host === undefined && raw.httpVersion === '1.1') return NO_HOST
   return isDraining && !WATCHED.has(url) ? STOPPING : null
+}
+
+/** What is told of an error that no route told. */
+function refusalFor(error: FastifyError, request: FastifyRequest, log: Log): Refusal {
+  // A body that cannot be read is not what is wrong where there is nothing.
+  const refusal = request.is404
+    ? refuseUnknown(request.method, request.url, request.headers)
+    : refusalOf(error)
+  if (refusal.code === 'internal_error') {
+    log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
+  }
+  return refusal
 }
 
 /** The HTTP server: request ids, bounds, and no error in any shape but the caller's own. */
@@ -80,18 +93,15 @@ export function makeServer(
     reply.header('x-farebox-request-id', request.id) // of what goes on past the framework, its own
     next()
   })
+  app.addHook('onSend', (request, _reply, _payload, next) => {
+    if (!request.raw.complete) readOn(request.raw)
+    next()
+  })
   app.setNotFoundHandler((request, reply) => {
     end(request, reply, refuseUnknown(request.method, request.url, request.headers))
   })
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    // A body that cannot be read is not what is wrong where there is nothing.
-    const refusal = request.is404
-      ? refuseUnknown(request.method, request.url, request.headers)
-      : refusalOf(error)
-    if (refusal.code === 'internal_error') {
-      deps.log.error({ request_id: request.id, error: describeError(error) }, 'request failed')
-    }
-    end(request, reply, refusal)
+    end(request, reply, refusalFor(error, request, deps.log))
   })
   return app
 }

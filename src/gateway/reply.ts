@@ -1,7 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Refusal } from '../kernel/errors.ts'
-import { REFUSED_BODY_BYTES_MAX } from '../kernel/limits-body.ts'
 import { formatCredits, type Micros } from '../kernel/money.ts'
 import { ONE_WRITE_BYTES_MAX } from '../kernel/limits.ts'
 import type { Settled } from '../credits/holds.ts'
@@ -10,6 +9,7 @@ import { envelope, familyOfPath } from '../protocols/envelope.ts'
 import type { GatewayHooks, GatewaySettings } from './context.ts'
 import type { StoredReplay } from './idempotency.ts'
 import type { OutgoingHeaders } from './headers.ts'
+import { readOn } from './read-on.ts'
 
 /** Sends a whole answer. */
 export function sendWhole(
@@ -27,15 +27,6 @@ export function sendWhole(
     out.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
 }
 
-/** Reads on behind an answer, as node does, so that its client hears it; hangs up beyond this. */
-function readOnAtMost(bytesMax: number, request: IncomingMessage): void {
-  let bytes = 0
-  request.on('data', (part: Buffer) => {
-    bytes += part.length
-    if (bytes > bytesMax) request.destroy()
-  })
-}
-
 /** Sends a refusal in the envelope of the protocol that was called; answers its status. */
 export function sendRefusal(
   out: ServerResponse,
@@ -44,7 +35,7 @@ export function sendRefusal(
   refusal: Refusal,
 ): number {
   const { status, headers, body } = envelope(family, refusal, requestId)
-  if (!out.req.complete) readOnAtMost(REFUSED_BODY_BYTES_MAX, out.req)
+  if (!out.req.complete) readOn(out.req)
   sendWhole(out, status, { ...headers }, Buffer.from(body))
   return status
 }

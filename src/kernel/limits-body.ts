@@ -47,11 +47,11 @@ export const TAKEN_TURN_BYTES = 512 * 1024
 /** A large body is sent in pieces of this: encrypting one takes under a millisecond. */
 export const SENT_PIECE_BYTES = 256 * 1024
 /**
- * What is read of a body, for nobody, behind its refusal: clients that hear an answer only when
- * they have sent all hear it. Twice what any endpoint takes as JSON; of larger uploads such a
- * client may see a broken connection instead.
+ * What is read of a body, for nobody, behind an answer that did not wait for it, a refusal mostly:
+ * clients that hear an answer only when they have sent all hear it. Twice what any endpoint takes
+ * as JSON; of larger uploads such a client may see a broken connection instead.
  */
-export const REFUSED_BODY_BYTES_MAX = 64 * 1024 * 1024
+export const READ_ON_BYTES_MAX = 64 * 1024 * 1024
 /** A service tier: the longest named today has eight. What is longer is unknown either way. */
 export const SERVICE_TIER_CHARS_MAX = 256
 /** Text beyond every model's context is not counted exactly: no count could make it fit. */

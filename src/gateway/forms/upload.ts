@@ -4,6 +4,7 @@ import { FORM_MEMORY_BYTES, FORM_READ_BYTES } from '../../kernel/limits-media.ts
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { FormScan } from '../../protocols/form-scan.ts'
 import type { Form, FormPart } from '../../protocols/form.ts'
+import { readOn } from '../read-on.ts'
 import { NoRoomForForms, type FormStore } from './store.ts'
 
 /** A form on its way: read and kept as it comes, and sent on from where it is kept. */
@@ -164,7 +165,7 @@ async function read(parts: UploadParts, progress: Progress): Promise<Refusal | n
     progress.received += chunk.length
     if (progress.received > bytesMax) {
       cutOff()
-      request.resume()
+      readOn(request)
       return tooLarge(bytesMax)
     }
     if (progress.end === null) await progress.take(parts, chunk)

@@ -5,6 +5,7 @@ import { SHORT_BODY_BYTES_MAX } from '../../kernel/limits-body.ts'
 import { REPEATED_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX } from '../../kernel/limits.ts'
 import type { Share } from '../../kernel/room.ts'
 import { ENDED_EARLY, takeBody, tooLarge } from '../take-body.ts'
+import { readOn } from '../read-on.ts'
 import type { HttpArrival, HttpExchange, KeptBody } from './exchange.ts'
 
 class BodyTooLarge extends Error {
@@ -54,7 +55,7 @@ async function* read(
     throw error
   } finally {
     // What is left must be read all the same, or the connection's next request waits behind it.
-    request.resume()
+    readOn(request)
   }
 }
 
