@@ -9,6 +9,7 @@ import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { nothing, registerSurface, route, type Route } from '../access/http/route.ts'
 import { authenticate, secretOf } from '../gateway/authenticate.ts'
 import { isRefusal, refuse } from '../kernel/errors.ts'
+import { uuidOf } from '../kernel/request-ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { PORTAL_PREFIX } from './plugin.ts'
 
@@ -34,15 +35,18 @@ function makeLink({ claims, accounts }: ClaimLinksDeps): Route<Caller> {
     query: nothing,
     body: z.strictObject({ subject_ref: fields.reference, ...renewFields }),
     answer: claimLinkView,
-    async run({ who, body }) {
+    async run({ who, body, idempotencyKey }) {
       if (who.keyKind !== 'backend') return BACKEND_ONLY
       const account = await accounts.bySubject(body.subject_ref)
       if (account === null) {
         return refuse('subject_not_found', 'subject_ref: there is no such subject.')
       }
-      const asked = { claimId: body.claim_id ?? null, rotate: body.rotate }
-      const made = await claims.renew(account.id, asked, who.keyId)
-      return isRefusal(made) ? made : { status: 201, body: viewClaimLink(made) }
+      const { claim_id: claimId = null, rotate } = body
+      const requestId =
+        idempotencyKey === null ? null : uuidOf(['claim.renew', who.keyId], idempotencyKey, body)
+      const made = await claims.renew(account.id, { claimId, rotate, requestId }, who.keyId)
+      if (isRefusal(made)) return made
+      return { status: made.created ? 201 : 200, body: viewClaimLink(made) }
     },
   })
 }

@@ -53,15 +53,17 @@ const actors = async (claim: string) =>
   ])
 
 /** Both routes ask for the same; who asks, and how the buyer is named, differs. */
+type Buyer = Awaited<ReturnType<typeof buyer>>
+const named = (key?: string) => (key === undefined ? {} : { 'idempotency-key': key })
 const ROUTES = [
   [
     'the operator',
-    (who: Awaited<ReturnType<typeof buyer>>, body: object) => world.admin('POST', who.path, body),
+    (who: Buyer, body: object, key?: string) => world.admin('POST', who.path, body, named(key)),
   ],
   [
     'a server with a backend key',
-    (who: Awaited<ReturnType<typeof buyer>>, body: object) =>
-      world.as(backend)('POST', '/claims', { subject_ref: who.subject, ...body }),
+    (who: Buyer, body: object, key?: string) =>
+      world.as(backend)('POST', '/claims', { subject_ref: who.subject, ...body }, named(key)),
   ],
 ] as const
 
@@ -137,6 +139,42 @@ describe.each(ROUTES)('%s asks for a link', (_who, ask) => {
   })
 })
 
+describe.each(ROUTES)('%s asks for a link with an Idempotency-Key', (_who, ask) => {
+  it('and again: the link that was made before opens, and so does another one', async () => {
+    const who = await buyer()
+    const first = await ask(who, {}, 'link')
+    const again = await Promise.all(Array.from({ length: 8 }, () => ask(who, {}, 'link')))
+    expect(again.map(({ status }) => status)).toEqual(again.map(() => 200))
+    for (const made of [first, ...again]) expect((await open(pathOf(made))).statusCode).toBe(200)
+    expect(await actors(who.claims[0] ?? '')).toHaveLength(9)
+    const pressed = await Promise.all([first, ...again].map((one) => press(pathOf(one))))
+    expect(pressed.filter((text) => SECRET.test(text))).toHaveLength(1)
+  })
+
+  it('many times at once: it is one request, whose links all open', async () => {
+    const who = await buyer()
+    const made = await Promise.all(Array.from({ length: 8 }, () => ask(who, {}, 'at once')))
+    expect(made.filter(({ status }) => status === 201)).toHaveLength(1)
+    for (const one of made) expect((await open(pathOf(one))).statusCode).toBe(200)
+  })
+
+  it('and again when it is over: no later link ends, no key that was shown is replaced', async () => {
+    const who = await buyer()
+    const [claim_id] = who.claims
+    await ask(who, {}, 'one')
+    const later = await ask(who, {}, 'two')
+    await world.db.query('DELETE FROM idempotent_requests')
+    expect(await ask(who, {}, 'one')).toMatchObject({ status: 409, body: { error: {} } })
+    const secret = await press(pathOf(later))
+    expect((await ask(who, {}, 'two')).status).toBe(404)
+    const rotate = { claim_id, rotate: true }
+    const fresh = await press(pathOf(await ask(who, rotate, 'new')))
+    expect((await ask(who, rotate, 'new')).status).toBe(409)
+    expect([await accepts(fresh), await accepts(secret)]).toEqual([true, false])
+    expect(await actors(claim_id ?? '')).toHaveLength(3)
+  })
+})
+
 describe('links', () => {
   it('are not made for client keys, unknown subjects and strangers', async () => {
     const who = await buyer()
@@ -172,5 +210,10 @@ describe('links', () => {
     ])
     // The link that was shown and the one that will be mailed are of one round: both open.
     expect((await open(pathOf(made))).statusCode).toBe(200)
+    const asked = ['mail', 'mail'].map((key) =>
+      world.admin('POST', who.path, { send: true }, named(key)),
+    )
+    await Promise.all(asked)
+    expect(await waiting()).toHaveLength(2)
   })
 })

@@ -1,8 +1,8 @@
 import type { Clock } from '../../kernel/clock.ts'
 import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
-import type { Db, Tx } from '../../store/db.ts'
-import { textOf } from '../../store/rows.ts'
+import type { Db, Row, Tx } from '../../store/db.ts'
+import { numberOf, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
 import { writeAudit } from '../audit.ts'
 import type { Mode } from '../secrets.ts'
@@ -17,6 +17,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'lock-claim',
   'open-claims',
   'renew-claim',
+  'find-renewal',
   'list-claims',
 ])
 
@@ -46,18 +47,23 @@ export interface Claims {
   /**
    * A new link; those made before end. Without an id for the one claim of the account that is
    * open. With `rotate` also for a key that was claimed: pressing it gives the key a new secret.
+   * The same request again makes another link beside its first one, as long as that opens.
    */
-  renew(
-    accountId: string,
-    asked: RenewAsked,
-    actor: string,
-  ): Promise<(ClaimLink & { readonly claim: Claim }) | Refusal>
+  renew(accountId: string, asked: RenewAsked, actor: string): Promise<Renewed | Refusal>
   list(accountId: string, cursor: string | null, limit: number): Promise<readonly ListedClaim[]>
 }
 
 export interface RenewAsked {
   readonly claimId: string | null
   readonly rotate: boolean
+  /** A UUID that names the request; null = nothing does. */
+  readonly requestId?: string | null
+}
+
+export interface Renewed extends ClaimLink {
+  readonly claim: Claim
+  /** false = the same request made a link before. */
+  readonly created: boolean
 }
 
 export interface ClaimsDeps {
@@ -76,6 +82,11 @@ const CLAIMED = refuse(
   'This key was claimed. With "rotate": true the link gives it a new secret.',
 )
 
+const OVER = refuse(
+  'conflict',
+  'The link that this Idempotency-Key made is over: its key was claimed, or a later link was made.',
+)
+
 /** The claim that is meant, locked. */
 async function choose(tx: Tx, accountId: string, { claimId, rotate }: RenewAsked) {
   let id = claimId
@@ -91,6 +102,10 @@ async function choose(tx: Tx, accountId: string, { claimId, rotate }: RenewAsked
   const claim = claimRow.parse(row)
   return claim.state === 'claimed' && !rotate ? CLAIMED : claim
 }
+
+/** Whether a link that a request made before still opens the claim. */
+const isOf = (made: Row, { id, round, state }: Claim): boolean =>
+  state === 'open' && textOf(made, 'claim_id') === id && numberOf(made, 'round') === round
 
 export function makeClaims(deps: ClaimsDeps): Claims {
   const { db, clock, ids, settings } = deps
@@ -127,14 +142,18 @@ export function makeClaims(deps: ClaimsDeps): Claims {
       return db.tx(async (tx) => {
         const chosen = await choose(tx, accountId, asked)
         if (isRefusal(chosen)) return chosen
-        const [row] = await tx.query(sql['renew-claim'], [chosen.id])
-        const claim = claimRow.parse(row)
+        const { requestId: id = null } = asked
+        const [made] = id === null ? [] : await tx.query(sql['find-renewal'], [id])
+        if (made !== undefined && !isOf(made, chosen)) return OVER
+        const [row] = made ? [] : await tx.query(sql['renew-claim'], [chosen.id])
+        const claim = row === undefined ? chosen : claimRow.parse(row)
         const link = await addLink(tx, claim, publicUrl)
-        if (link === null) throw new Error('unreachable: the claim was just opened')
+        if (link === null) throw new Error('unreachable: the claim is open')
         const detail = { account_id: accountId, round: claim.round, key_id: claim.keyId }
-        const entry = { actor, action: 'claim.renew', subject: claim.id, detail }
+        const named = made === undefined ? { id } : {}
+        const entry = { ...named, actor, action: 'claim.renew', subject: claim.id, detail }
         await writeAudit(tx, ids, entry, clock.now())
-        return { claim, ...link }
+        return { claim, created: made === undefined, ...link }
       })
     },
     async list(accountId, cursor, limit) {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isRefusal } from '../../kernel/errors.ts'
+import { uuidOf } from '../../kernel/request-ids.ts'
 import {
   claimLinkView,
   claimView,
@@ -49,14 +50,18 @@ function renewClaim(deps: AdminDeps): Route<Operator> {
   return route({
     method: 'POST',
     path: '/accounts/:id/claims',
-    summary: 'A new link to a key that came with a purchase; those made before end.',
+    summary:
+      'A new link to a key that came with a purchase; those made before end. Repeated: one more.',
     params: fields.idParams,
     query: nothing,
     body: renewBody,
     answer: claimLinkView,
-    async run({ params: { id: accountId }, body, who }) {
+    async run({ params: { id: accountId }, body, idempotencyKey, who }) {
       if ((await deps.accounts.read(accountId)) === null) return noAccount(accountId)
-      const asked = { claimId: body.claim_id ?? null, rotate: body.rotate }
+      const { claim_id: claimId = null, rotate } = body
+      const requestId =
+        idempotencyKey === null ? null : uuidOf(['claim.renew', accountId], idempotencyKey, body)
+      const asked = { claimId, rotate, requestId }
       const made = await claims.renew(accountId, asked, who.actor)
       if (isRefusal(made)) return made
       if (body.send) {
@@ -65,7 +70,7 @@ function renewClaim(deps: AdminDeps): Route<Operator> {
         const data = { claim_id: id, round }
         await outbox.add({ kind: 'claim_link', occasion, accountId, data }, clock.now())
       }
-      return { status: 201, body: viewClaimLink(made) }
+      return { status: made.created ? 201 : 200, body: viewClaimLink(made) }
     },
   })
 }
