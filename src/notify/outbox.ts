@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
 import { NOTIFICATION_LEASE_MS } from '../kernel/limits-outside.ts'
 import type { Statement } from '../ledger/sheets.ts'
-import type { Db, Tx } from '../store/db.ts'
+import type { Db, Row, Tx } from '../store/db.ts'
 import { numberOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'
 import type { NotifyConfig } from './config.ts'
@@ -14,6 +14,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'claim-notifications',
   'finish-notification',
   'retry-notification',
+  'find-retried',
   'list-notifications',
   'count-notifications',
 ])
@@ -79,8 +80,18 @@ export interface Outbox {
     cursor: string | null,
     limit: number,
   ): Promise<readonly NotificationView[]>
-  /** Sends what was given up again; null = no such one. */
-  retry(id: string, nowMs: number): Promise<NotificationView | null>
+  /**
+   * Sends what was given up again, in `tx`; null = no such one. With the id of a request in the
+   * audit log only where that is new.
+   */
+  retry(
+    tx: Tx,
+    id: string,
+    requestId: string | null,
+    nowMs: number,
+  ): Promise<NotificationView | null>
+  /** What a request sent again, as it is now; null = it did nothing. */
+  retried(id: string, requestId: string): Promise<NotificationView | null>
   backlog(): Promise<{ readonly pending: number; readonly dead: number }>
 }
 
@@ -98,6 +109,9 @@ export function channelsOf(config: NotifyConfig, kind: NoticeKind): string[] {
 
 const keepable = (text: string): string =>
   text.replaceAll('\0', '\u{fffd}').toWellFormed().slice(0, 500)
+
+const first = ([row]: readonly Row[]): NotificationView | null =>
+  row === undefined ? null : notificationRow.parse(row)
 
 export function makeOutbox(deps: {
   readonly db: Db
@@ -146,9 +160,11 @@ export function makeOutbox(deps: {
       const rows = await db.query(sql['list-notifications'], [state, cursor, limit])
       return rows.map((row) => notificationRow.parse(row))
     },
-    async retry(id, nowMs) {
-      const [row] = await db.query(sql['retry-notification'], [id, new Date(nowMs)])
-      return row === undefined ? null : notificationRow.parse(row)
+    async retry(tx, id, requestId, nowMs) {
+      return first(await tx.query(sql['retry-notification'], [id, new Date(nowMs), requestId]))
+    },
+    async retried(id, requestId) {
+      return first(await db.query(sql['find-retried'], [id, requestId]))
     },
     async backlog() {
       const [row] = await db.query(sql['count-notifications'])

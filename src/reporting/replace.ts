@@ -31,6 +31,9 @@ const seriesOf = (row: Row, customer: 'customer_id' | 'payer_id'): Series => ({
   dimensions: textOf(row, 'dimensions'),
 })
 
+/** What Stripe is told. */
+export type Told = Pick<NewReport, 'identifier' | 'atMs' | 'value'>
+
 /** Where and when an event belongs. */
 interface Moment {
   readonly slotMs: number
@@ -83,6 +86,8 @@ export interface Replacement {
   readonly note: string
   /** Dated now, whatever the invoice of its time says. */
   readonly isNow: boolean
+  /** Of the other report; absent = a new one. */
+  readonly newId?: string
 }
 
 /**
@@ -92,13 +97,12 @@ export interface Replacement {
 export async function replaceReport(
   { db, clock, ids }: ReplaceDeps,
   id: string,
-  { states, note, isNow }: Replacement,
+  { states, note, isNow, newId = ids.uuid() }: Replacement,
 ): Promise<NewReport | false | null> {
   return db.tx(async (tx) => {
     const [found] = await tx.query(sql['read-report'], [id])
     if (found === undefined) return null
     await tx.query(sql['wait-seal'], [textOf(found, 'account_id')])
-    const newId = ids.uuid()
     const replaced = await tx.query(sql['replace-report'], [id, states, note, newId])
     if (replaced.length === 0) return false
     const nowMs = clock.now()
@@ -120,13 +124,13 @@ export async function replaceReport(
 export async function moveReport(
   { db, clock, ids }: ReplaceDeps,
   id: string,
+  newId = ids.uuid(),
 ): Promise<NewReport | false | null> {
   return db.tx(async (tx) => {
     const [found] = await tx.query(sql['read-report'], [id])
     if (found === undefined) return null
     await tx.query(sql['wait-seal'], [textOf(found, 'account_id')])
     const nowMs = clock.now()
-    const newId = ids.uuid()
     const report = await eventOf(tx, found, { ...nowOf(nowMs), customer: 'payer_id' }, nowMs)
     const note = `on no invoice: told again as ${report.identifier}`
     const ended = new Date(nowMs - RECONCILE_UNBILLED_MS)
@@ -142,6 +146,14 @@ export async function moveReport(
     await keepReports(tx, [lowered], lowering)
     return report
   })
+}
+
+/** What is told by a report of this id; null = there is none. */
+export async function readTold(db: Db, id: string): Promise<Told | null> {
+  const [row] = await db.query(sql['read-report'], [id])
+  if (row === undefined) return null
+  const [identifier, atMs] = [textOf(row, 'identifier'), numberOf(row, 'at')]
+  return { identifier, atMs, value: numberOf(row, 'value') }
 }
 
 /** The id of a report that is named by its id or its identifier; null = there is none. */

@@ -17,10 +17,10 @@ import { makeLanes } from './lanes.ts'
 import { lookSince, type LookBackDeps } from './look-back.ts'
 import { makeMeterNews, type ReadNews } from './meter-news.ts'
 import { meterStatements, takeBackHold } from './outbox.ts'
-import { moveReport, replaceReport, reportNamed, type ReplaceDeps } from './replace.ts'
+import { moveReport, readTold, replaceReport, reportNamed } from './replace.ts'
+import type { ReplaceDeps, Told } from './replace.ts'
 import { makePruner } from './prune.ts'
 import { makeReporter } from './reporter.ts'
-import type { NewReport } from './report.ts'
 import { makeSealer } from './seal.ts'
 import { makeStripeSender } from './sender.ts'
 import type { StepDeps } from './step.ts'
@@ -53,13 +53,22 @@ async function resend(
   deps: ReplaceDeps & LookBackDeps,
   name: string,
   isNow: boolean,
-): Promise<NewReport | false | null> {
+  newId: string,
+): Promise<Told | false | null> {
   const id = await reportNamed(deps.db, name)
   if (id === null) return null
-  const replaced = await replaceReport(deps, id, { ...RESEND, isNow })
+  const replaced = await replaceReport(deps, id, { ...RESEND, isNow, newId })
   if (replaced !== false || !isNow) return replaced
   await lookSince(deps, id)
-  return moveReport(deps, id)
+  return moveReport(deps, id, newId)
+}
+
+/** The same with an id for the report that it makes: where that is there, it was done before. */
+const resendOnce: typeof resend = async (deps, name, isNow, newId) => {
+  const made = await readTold(deps.db, newId)
+  if (made !== null) return made
+  const resent = await resend(deps, name, isNow, newId)
+  return resent === false ? ((await readTold(deps.db, newId)) ?? false) : resent
 }
 
 export interface ReportingDeps extends Pick<StepDeps, 'random' | 'onCall'> {
@@ -94,9 +103,10 @@ export interface Reporting {
   /**
    * Tells a report, by id or identifier, again: one that Stripe does not have, as another event;
    * as usage of now also one that it took when the invoice of its time was final, or of which there
-   * is none. Asks Stripe for those then, and fails where that does not answer.
+   * is none. Asks Stripe for those then, and fails where that does not answer. `newId`, for the
+   * report that it makes, names the request: the same again answers the same.
    */
-  resend(name: string, isNow: boolean): Promise<NewReport | false | null>
+  resend(name: string, isNow: boolean, newId?: string): Promise<Told | false | null>
   /** What Stripe took against its own summaries (I6). */
   compare(window: CompareWindow): AsyncGenerator<ComparedHour>
   /** The same by customer and meter, to be taken up after one of them. */
@@ -129,7 +139,8 @@ export function makeReporting(deps: ReportingDeps): Reporting {
       await check()
       return closeRest(own, deps.clock.now())
     },
-    resend: (name, isNow) => resend({ ...deps, watch }, name, isNow),
+    resend: (name, isNow, newId = deps.ids.uuid()) =>
+      resendOnce({ ...deps, watch }, name, isNow, newId),
     compare: (window) => compareMeters({ ...own, nowMs: deps.clock.now() }, window),
     comparePairs: (...args) => comparePairs({ ...own, nowMs: deps.clock.now() }, ...args),
   }

@@ -117,6 +117,45 @@ describe('a key that was given a new secret', () => {
   })
 })
 
+describe('a notification that was given up', () => {
+  it('is sent again once by one request, whatever became of it since', async () => {
+    const { accountId } = await aCustomer(world, '0')
+    const id = world.ids.uuid()
+    const set = (state: string) =>
+      world.db.query(
+        `UPDATE notifications SET state = $2::text, done_at = CASE $2::text WHEN 'sent' THEN now() END
+         WHERE id = $1`,
+        [id, state],
+      )
+    await world.db.query(
+      `INSERT INTO notifications (id, kind, occasion, channel, audience, account_id, data, state,
+         attempts, due_at, created_at)
+       VALUES ($1, 'balance_low', 'once', 'email', 'customer', $2, '{}', 'pending', 5, now(), now())`,
+      [id, accountId],
+    )
+    const send = await sender()
+    const retry = (key: string) => send(`/notifications/${id}/retry`, {}, key)
+    expect((await retry('one')).status).toBe(404)
+    await set('dead')
+    const told = await Promise.all([1, 2, 3, 4].map(() => retry('one')))
+    for (const reply of told) {
+      expect(reply).toMatchObject({ status: 200, body: { id, state: 'pending', attempts: 0 } })
+    }
+    for (const state of ['sent', 'dead']) {
+      await set(state)
+      await dropRows()
+      expect(await retry('one')).toMatchObject({ status: 200, body: { id, state } })
+    }
+    expect(await retry('two')).toMatchObject({ status: 200, body: { state: 'pending' } })
+    expect((await retry('three')).status).toBe(404)
+    const [audited] = await world.db.query(
+      "SELECT count(*)::int AS n FROM audit_log WHERE action = 'notification.retry' AND subject = $1",
+      [id],
+    )
+    expect(audited).toEqual({ n: 2 })
+  })
+})
+
 async function lose(done: Promise<unknown>): Promise<never> {
   await done
   throw new Error('lost')

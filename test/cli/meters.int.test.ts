@@ -103,6 +103,26 @@ describe('farebox meters', () => {
     expect(await audited(report.identifier)).toEqual([{ detail: { now: true } }])
   })
 
+  test.each([{ now: false }, { now: true }])(
+    'resend under one Idempotency-Key is one, however often and at once it comes: %j',
+    async (body) => {
+      const { identifier, id, at } = await refused(4)
+      const before = meters.taken(one.customer)
+      const resend = (key: string) =>
+        world.admin('POST', `/meters/reports/${id}/resend`, body, { 'idempotency-key': key })
+      const sent = await Promise.all([1, 2, 3, 4].map(() => resend('again')))
+      const made = { identifier: await newest(), value: 4, ...(body.now ? {} : { at }) }
+      for (const told of sent) expect(told).toMatchObject({ status: 200, body: made })
+      expect(made.identifier).not.toBe(identifier)
+      await meters.process.reporter.drain()
+      await world.db.query('DELETE FROM idempotent_requests')
+      expect(await resend('again')).toEqual({ ...sent[0], headers: expect.anything() as object })
+      expect((await resend('another')).status).toBe(400)
+      await meters.process.reporter.drain()
+      expect(meters.taken(one.customer) - before).toBe(4)
+    },
+  )
+
   test('resend refuses what names no report, by command and by route', async () => {
     const unknown = `farebox_${'0'.repeat(48)}`
     for (const name of [unknown, world.ids.uuid()]) {

@@ -136,7 +136,9 @@ describe('a notification', () => {
     expect(dead).toMatchObject({ attempts: NOTIFICATION_TRIES_MAX, note: /answered 503/ })
     expect(await world.outbox.backlog()).toEqual({ pending: 0, dead: 1 })
     receiver.answer(200)
-    expect(await world.outbox.retry(dead?.id ?? '', world.nowMs)).toMatchObject({ attempts: 0 })
+    expect(await world.outbox.retry(world.db, dead?.id ?? '', null, world.nowMs)).toMatchObject({
+      attempts: 0,
+    })
     await world.sender().drain()
     expect(await world.states()).toEqual(['webhook:main sent'])
     const ids = new Set(receiver.received.map(({ headers }) => headers['webhook-id']))

@@ -3,6 +3,7 @@ import { isoOrNull } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { refuse } from '../../kernel/errors.ts'
+import { uuidOf } from '../../kernel/request-ids.ts'
 import { REPORT_STATES } from '../../reporting/report.ts'
 import type { ComparedHour } from '../../reporting/compare.ts'
 import { meterRow, reportRow, stopRow, type ReportView } from '../../reporting/status.ts'
@@ -98,11 +99,12 @@ const resend = (deps: AdminDeps): Route<Operator> =>
         ),
     }),
     answer: z.object({ identifier: z.string(), at: time, value: z.number() }),
-    async run({ params: { id }, body: { now }, who }) {
+    async run({ params: { id }, body: { now }, idempotencyKey: key, who }) {
       const { reporting } = deps.usage
       if (reporting === null) return OFF
+      const newId = key === null ? undefined : uuidOf(['meter.resend', id], key, { now })
       await audit(deps, { actor: who.actor, action: 'meter.resend', subject: id, detail: { now } })
-      const made = await reporting.resend(id, now)
+      const made = await reporting.resend(id, now, newId)
       if (made === null) return refuse('not_found', `There is no report ${id}.`)
       if (made === false) {
         return refuse('invalid_request', NOT_AGAIN)

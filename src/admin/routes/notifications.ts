@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import { writeAudit } from '../../access/audit.ts'
 import { isoOrNull } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { refuse } from '../../kernel/errors.ts'
+import { uuidOf } from '../../kernel/request-ids.ts'
 import { NOTIFICATION_STATES, notificationRow, type NotificationView } from '../../notify/outbox.ts'
-import { audit, type AdminDeps, type Operator } from '../context.ts'
+import type { AdminDeps, Operator } from '../context.ts'
 
 const time = z.string().nullable()
 const view = notificationRow.extend({ due_at: time, created_at: time, done_at: time })
@@ -44,9 +46,18 @@ export const notificationRoutes = (deps: AdminDeps): readonly Route<Operator>[] 
     query: nothing,
     body: nothing,
     answer: view,
-    async run({ params: { id }, who }) {
-      await audit(deps, { actor: who.actor, action: 'notification.retry', subject: id, detail: {} })
-      const found = await deps.outbox.retry(id, deps.clock.now())
+    async run({ params: { id }, idempotencyKey: key, who: { actor } }) {
+      const { db, outbox, ids, clock } = deps
+      const action = 'notification.retry'
+      const requestId = key === null ? null : uuidOf([action, id], key, null)
+      const retried = await db.tx(async (tx) => {
+        const nowMs = clock.now()
+        const row = await outbox.retry(tx, id, requestId, nowMs)
+        const entry = { id: requestId, actor, action, subject: id, detail: {} }
+        if (row !== null) await writeAudit(tx, ids, entry, nowMs)
+        return row
+      })
+      const found = retried ?? (requestId === null ? null : await outbox.retried(id, requestId))
       if (found !== null) return { status: 200, body: viewOf(found) }
       return refuse('not_found', `There is no notification ${id} that was given up.`)
     },
