@@ -1,12 +1,14 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
 import {
+  DUPLICATES_WAITING_MAX,
   IDEMPOTENCY_LEASE_MS,
   IDEMPOTENCY_POLL_MS_MAX,
   IDEMPOTENCY_POLL_MS_MIN,
 } from '../kernel/limits.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Micros } from '../kernel/money.ts'
+import { makeRoom, makeShare, type Share } from '../kernel/room.ts'
 import type { KeyRow, KeyRows } from './idempotency-rows.ts'
 
 /** Requests with an `Idempotency-Key`: one call, one charge, the same bytes. Source: design §9. */
@@ -14,7 +16,8 @@ export interface Idempotency {
   /**
    * Claims (account, key) for this request before anything is held. Answers the claim, the stored
    * answer of an earlier one (after waiting for one in flight), or a refusal: another body, still
-   * in flight after the wait, charged but not kept. Refuses with 503 where Postgres is away.
+   * in flight after the wait or where too many wait, charged but not kept. Refuses with 503 where
+   * Postgres is away.
    */
   claim(request: IdempotentRequest): Promise<IdempotencyClaim | StoredReplay | Refusal>
 }
@@ -68,29 +71,18 @@ const AWAY = refuse('gateway_unavailable', 'Idempotent requests cannot be served
 
 /** Makes the store of idempotent requests. Source: design §9. */
 export function makeIdempotency(deps: IdempotencyDeps): Idempotency {
-  const waiting = new Map<string, Promise<KeyRow | null>>()
-
-  /** One look a poll for all duplicates in this process that wait for the same key. */
-  const lookLater = (request: IdempotentRequest, pauseMs: number): Promise<KeyRow | null> => {
-    const name = `${request.accountId} ${request.key}`
-    const shared = waiting.get(name)
-    if (shared !== undefined) return shared
-    const look = sleep(deps.clock, pauseMs)
-      .then(() => deps.rows.read(request.accountId, request.key))
-      .finally(() => {
-        waiting.delete(name)
-      })
-    waiting.set(name, look)
-    return look
-  }
+  const lookLater = makeLooks(deps)
+  const places = makeRoom(DUPLICATES_WAITING_MAX)
 
   const claim = async (
     request: IdempotentRequest,
+    place: Share,
   ): Promise<IdempotencyClaim | StoredReplay | Refusal> => {
     const deadlineMs = deps.clock.monotonicMs() + deps.waitMs()
     if (await deps.rows.claim(request, deps.clock.now())) return claimed(deps, request)
     let row = await deps.rows.read(request.accountId, request.key)
     let pauseMs = IDEMPOTENCY_POLL_MS_MIN
+    let isWaiting = false
     for (;;) {
       const nowMs = deps.clock.now()
       if (row === null) {
@@ -100,20 +92,53 @@ export function makeIdempotency(deps: IdempotencyDeps): Idempotency {
         if (verdict !== 'wait') return verdict
         if (await takeOver(deps, request, row, nowMs)) return claimed(deps, request)
       }
-      if (deps.clock.monotonicMs() >= deadlineMs) return IN_PROGRESS
-      row = await lookLater(request, pauseMs)
+      const monoMs = deps.clock.monotonicMs()
+      if (monoMs >= deadlineMs || (!isWaiting && place.take(1) !== null)) return IN_PROGRESS
+      isWaiting = true
+      row = await lookLater(request, monoMs + pauseMs, deadlineMs)
       pauseMs = Math.min(2 * pauseMs, IDEMPOTENCY_POLL_MS_MAX)
     }
   }
   return {
     async claim(request) {
+      const place = makeShare(() => places, request.accountId)
       try {
-        return await claim(request)
+        return await claim(request, place)
       } catch (error) {
         deps.log.error({ error: describeError(error) }, 'idempotency key could not be claimed')
         return AWAY
+      } finally {
+        place.close()
       }
     },
+  }
+}
+
+/**
+ * Looks at a request's row at `wantMs`, by its deadline at the latest (monotonic ms). Duplicates in
+ * this process that wait for the same key share a look, save who would have it too late.
+ */
+function makeLooks({
+  clock,
+  rows,
+}: IdempotencyDeps): (
+  request: IdempotentRequest,
+  wantMs: number,
+  deadlineMs: number,
+) => Promise<KeyRow | null> {
+  const waiting = new Map<string, { readonly atMs: number; readonly row: Promise<KeyRow | null> }>()
+  return ({ accountId, key }, wantMs, deadlineMs) => {
+    const name = `${accountId} ${key}`
+    const shared = waiting.get(name)
+    if (shared !== undefined && shared.atMs <= deadlineMs) return shared.row
+    const atMs = Math.min(wantMs, deadlineMs)
+    const row = sleep(clock, atMs - clock.monotonicMs())
+      .then(() => rows.read(accountId, key))
+      .finally(() => {
+        if (waiting.get(name)?.row === row) waiting.delete(name)
+      })
+    waiting.set(name, { atMs, row })
+    return row
   }
 }
 

@@ -147,6 +147,8 @@ export const ANSWER_TAIL_BYTES = 32 * 1024
 /** Between looks at a request that a duplicate waits for, doubling: each is a read of Postgres. */
 export const IDEMPOTENCY_POLL_MS_MIN = 50
 export const IDEMPOTENCY_POLL_MS_MAX = 500
+/** Duplicates that wait, of all accounts: each keeps a body and a socket, each key is looked up. */
+export const DUPLICATES_WAITING_MAX = 1_024
 /** Lease of an idempotent request's row; renewed at a third while its request lives. */
 export const IDEMPOTENCY_LEASE_MS = 30_000
 /** Query string passed on to an upstream. */
