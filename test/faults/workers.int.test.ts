@@ -123,6 +123,23 @@ describe('WORKERS', () => {
     expect(workersOf(gateway).some((pid) => pids.includes(pid))).toBe(false)
   })
 
+  test('all killed at once are back on the port that was chosen for them, and that is told', async () => {
+    const gateway = await serveWith('2')
+    for (let round = 1; round <= 2; round += 1) {
+      const pids = workersOf(gateway)
+      for (const pid of pids) process.kill(pid, 'SIGKILL')
+      await until(() => !pids.some((pid) => isAlive(pid)))
+      const text = await until(async () => {
+        const found = await metricsOf(gateway)
+        return (
+          ['1', '2'].every((n) => found.includes(`farebox_worker_up{worker="${n}"} 1`)) && found
+        )
+      }, 20_000)
+      expect(text).toContain(`farebox_worker_restarts_total{worker="1"} ${round}\n`)
+      expect(gateway.output().match(/"level":"error".*no worker is left/g)).toHaveLength(round)
+    }
+  })
+
   test('one that is stuck and then dies leaves no connection unanswered', async () => {
     const gateway = await serveWith('2')
     const [victim] = workersOf(gateway)

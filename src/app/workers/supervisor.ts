@@ -52,6 +52,9 @@ class Supervisor {
   readonly #slots: Slot[]
   readonly #metrics: ReturnType<typeof makeMetricsCollector>
   readonly #listening = new Set<number>()
+  #port = 0
+  /** With PORT=0 a port is free for those that share it: the next ones have to ask for that one. */
+  #samePort: { readonly PORT?: string } = {}
   #isUp = false
   #isStopping = false
   #code = 0
@@ -98,15 +101,21 @@ class Supervisor {
 
   #start(slot: Slot): void {
     slot.startedMs = this.#options.clock.monotonicMs()
-    slot.worker = cluster.fork({ FAREBOX_WORKER: String(slot.number) })
+    slot.worker = cluster.fork({ FAREBOX_WORKER: String(slot.number), ...this.#samePort })
     const pid = slot.worker.process.pid ?? 0
     this.#options.log.info({ worker: slot.number, worker_pid: pid }, 'worker started')
   }
 
   #listens(worker: Worker, port: number): void {
     const slot = this.#slots.find((one) => one.worker === worker)
-    if (slot === undefined || this.#isUp || this.#isStopping) return
+    if (slot === undefined || this.#isStopping) return
     this.#listening.add(slot.number)
+    if (this.#isUp) {
+      // It had begun to start when the last one that had the port ended.
+      if (port !== this.#port) worker.process.kill('SIGKILL')
+      return
+    }
+    this.#port = port
     for (const other of this.#slots) if (other.worker === null) this.#start(other)
     if (this.#listening.size < this.#slots.length) return
     this.#isUp = true
@@ -117,17 +126,27 @@ class Supervisor {
     const slot = this.#slots.find((one) => one.worker === worker)
     if (slot === undefined) return
     slot.worker = null
+    const isLast = this.#listening.delete(slot.number) && this.#listening.size === 0
     if (this.#isStopping) {
       // Only before it hears us does a worker heed signals, which may go to the whole group.
       const isYoung = signal === 'SIGTERM' || signal === 'SIGINT'
       if (code !== 0 && !isYoung) this.#code = Math.max(this.#code, 1)
       if (this.#slots.every((one) => one.worker === null)) this.#resolve(this.#code)
     } else if (this.#isUp) {
+      if (isLast) this.#tellOfNone()
       this.#startLater(slot, code, signal)
     } else {
       this.#code = code === 0 ? 1 : code
       this.#stop()
     }
+  }
+
+  #tellOfNone(): void {
+    this.#samePort = { PORT: String(this.#port) }
+    this.#options.log.error(
+      { port: this.#port },
+      'no worker is left: nobody serves until one is back',
+    )
   }
 
   #startLater(slot: Slot, code: number, signal: string | null): void {
