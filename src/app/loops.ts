@@ -87,7 +87,9 @@ export function startLoops(deps: {
     name: 'lots',
     periodMs: 1_000,
     run: async () => {
-      for (const accountId of await books.turn(clock.now(), LOTS_TURN_MAX)) await reload(accountId)
+      const { accountIds, fault } = await books.turn(clock.now(), LOTS_TURN_MAX)
+      for (const accountId of accountIds) await reload(accountId)
+      if (fault !== null) throw fault
     },
   })
   loops.start({

@@ -2,6 +2,13 @@ import type { Micros } from '../kernel/money.ts'
 import type { Usage } from '../kernel/usage.ts'
 
 /** What operators and customers do with the ledger, and read from it. Source: design §5. */
+/** What came of a turn. */
+export interface Turned {
+  /** Those that were turned; to be loaded, whatever befell another one. */
+  readonly accountIds: readonly string[]
+  readonly fault: Error | null
+}
+
 export interface Books {
   /**
    * Adds a lot, repaying debt first. The same (accountId, reference) again gives the same lot with
@@ -28,8 +35,11 @@ export interface Books {
     reason: string,
     nowMs: number,
   ): Promise<{ micros: Micros; created: boolean } | PastCount | null>
-  /** Posts lots whose time has come and expires those whose time is over; answers the accounts. */
-  turn(nowMs: number, limit: number): Promise<readonly string[]>
+  /**
+   * Posts lots whose time has come and expires those whose time is over. One account that cannot be
+   * turned keeps no other one's lots from it.
+   */
+  turn(nowMs: number, limit: number): Promise<Turned>
   balance(accountId: string): Promise<BalanceView | null>
   /** The lot that a reference stands for, whatever became of it. null = none. */
   lot(accountId: string, referenceType: string, referenceId: string): Promise<LotView | null>

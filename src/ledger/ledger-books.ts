@@ -75,21 +75,21 @@ export function makeBooks({ db, ids, reversed }: BooksOptions): Books {
 
     async turn(nowMs, limit) {
       const due = await db.query(sql['due-accounts'], [new Date(nowMs), limit])
-      const turned: string[] = []
-      const faults: Error[] = []
+      const accountIds: string[] = []
+      let fault: Error | null = null
       for (const row of due) {
         const accountId = textOf(row, 'id')
         try {
-          if (await db.tx((tx) => turnOne(tx, accountId, contextAt(nowMs)))) turned.push(accountId)
+          if (await db.tx((tx) => turnOne(tx, accountId, contextAt(nowMs)))) {
+            accountIds.push(accountId)
+          }
         } catch (error) {
-          if (!(error instanceof Error) || faultOf(error) !== 'row') throw error
-          faults.push(error)
+          if (!(error instanceof Error)) throw error
+          fault ??= error
+          if (faultOf(error) !== 'row') break
         }
       }
-      // One account that cannot be turned keeps no other one's lots from counting or expiring.
-      const [fault] = faults
-      if (fault !== undefined) throw fault
-      return turned
+      return { accountIds, fault }
     },
   }
 }

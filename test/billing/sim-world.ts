@@ -152,10 +152,11 @@ export async function makeSimWorld(db: Db) {
     },
     /** What time alone changes, and what others changed, as the loops see to it. */
     async turn(): Promise<void> {
-      const changed = await accountBooks.turn(clock.now(), 1_000)
+      const { accountIds: changed, fault } = await accountBooks.turn(clock.now(), 1_000)
       const entitled = await entitle.turn(clock.now(), 1_000)
       for (const id of new Set([...changed, ...entitled])) await reload(id)
       await changes.sweep()
+      if (fault !== null) throw fault
     },
     /** What is against I2, I8 and I10: the engine and the entitlements beside Postgres. */
     async breaches(accountId: string) {

@@ -24,7 +24,9 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     await db.query(tamper, [MOST])
     await addAccount(db, 'beside')
     await books.grant(grant('beside', 500, { expiresAtMs: T0 + 2_000 }), T0)
-    await expect(books.turn(T0 + 3_000, 10)).rejects.toThrow('not a safe integer')
+    const { accountIds, fault } = await books.turn(T0 + 3_000, 10)
+    expect(fault?.message).toContain('not a safe integer')
+    expect(accountIds).toEqual(['beside'])
     expect(await books.balance('beside')).toMatchObject({ postedMicros: 0, lots: [] })
     expect(await books.balance('too much')).toMatchObject({ postedMicros: 5 })
     await db.query("UPDATE accounts SET next_change_at = NULL WHERE id = 'too much'", [])
@@ -98,13 +100,13 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     expect(await books.grant(input, T0)).toMatchObject({
       lot: { state: 'pending', remainingMicros: 0 },
     })
-    expect(await books.turn(T0 + DAY_MS - 1, 10)).toEqual([])
+    expect(await books.turn(T0 + DAY_MS - 1, 10)).toEqual({ accountIds: [], fault: null })
     expect(await books.balance('time')).toMatchObject({ postedMicros: 0, lots: [] })
-    expect(await books.turn(T0 + DAY_MS, 10)).toEqual(['time'])
-    expect(await books.turn(T0 + DAY_MS, 10)).toEqual([])
+    expect(await books.turn(T0 + DAY_MS, 10)).toEqual({ accountIds: ['time'], fault: null })
+    expect(await books.turn(T0 + DAY_MS, 10)).toEqual({ accountIds: [], fault: null })
     expect(await books.balance('time')).toMatchObject({ postedMicros: 500 })
     await ledger.post([item({ accountId: 'time', micros: 120 })], T0 + DAY_MS)
-    expect(await books.turn(T0 + 3 * DAY_MS, 10)).toEqual(['time'])
+    expect(await books.turn(T0 + 3 * DAY_MS, 10)).toEqual({ accountIds: ['time'], fault: null })
     expect(await books.balance('time')).toMatchObject({ postedMicros: 0, lots: [] })
     const [expired] = await db.query(
       "SELECT state, expired_micros FROM lots WHERE account_id = 'time'",

@@ -144,7 +144,7 @@ describe.each(['postgres', 'pglite'] as const)('%s', async (kind) => {
     const soon = grant('expired', 100, { kind: 'promo', expiresAtMs: T0 + 1_000 })
     await books.grant(soon, T0)
     await books.grant(grant('expired', 100), T0)
-    expect(await books.turn(T0 + 2_000, 1000)).toEqual(['expired'])
+    expect(await books.turn(T0 + 2_000, 1000)).toEqual({ accountIds: ['expired'], fault: null })
     const early = item({ accountId: 'expired', micros: 30, reservedAtMs: T0 + 500 })
     const later = item({ accountId: 'expired', micros: 30, reservedAtMs: T0 + 3_000 })
     await ledger.post([early, later], T0 + 3_500)
