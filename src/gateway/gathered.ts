@@ -8,7 +8,7 @@ export class Gathered {
   #memory: SharedBytes | null = null
   #isGivenUp = false
 
-  /** null = nothing bounds what all of them take together. */
+  /** null = what bounds them is elsewhere: how many there are at once. */
   constructor(share: Pick<Share, 'take'> | null) {
     this.#share = share
   }

@@ -23,7 +23,7 @@ export const READ_WAIT_MS_MAX = 10_000
 /** Large bodies that are read or wait to be; half of them of one account alone. */
 export const READS_OPEN_MAX = 1_024
 /**
- * Bodies and models' large answers in memory, from when they come until their requests have ended:
+ * Bodies and large answers in memory, from when they come until their requests have ended:
  * 32 of the longest. Half of it of one account alone.
  */
 export const REQUEST_BODIES_BYTES_MAX = 1024 * 1024 * 1024

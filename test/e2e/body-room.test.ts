@@ -4,7 +4,15 @@ import { until } from '../support/until.ts'
 import { chatAnswer } from './support/answers.ts'
 import { openRaw, type RawClient } from './support/raw.ts'
 import { answerJson, type Call } from './support/upstream.ts'
-import { ask, bodyFor, newModel, PATHS, startWorld, type World } from './support/world.ts'
+import {
+  ask,
+  bodyFor,
+  newModel,
+  PATHS,
+  requestIdOf,
+  startWorld,
+  type World,
+} from './support/world.ts'
 
 /** What bodies take of the memory that they share, from their first bytes to their requests’ end. */
 let world: World
@@ -72,6 +80,29 @@ it('is taken by a large answer, too, while it comes', async () => {
   out.end(text.slice(-100))
   expect(await (await asked).text()).toBe(text)
   await until(isEmpty)
+})
+
+it('is taken by a large answer of a named API whose units are in it, too', async () => {
+  const api = { protocol: 'http', base_url: world.upstream.url, units: { json: 'n', max: 9 } }
+  const prices = [{ upstream: 'api', per_unit_usd: '0.01' }]
+  const gateway = await world.join({ upstreams: { api }, prices })
+  const takenThere = (): Promise<number> => metric(gateway, 'farebox_request_bodies_bytes')
+  const model = newModel()
+  const asked = fetch(`${gateway.url}/up/api/x`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: JSON.stringify({ model }),
+  })
+  const { out } = await world.upstream.call(model)
+  out.writeHead(200, { 'content-type': 'application/json' })
+  out.write(`{"filler":"${'a'.repeat(BYTES)}",`)
+  await until(async () => (await takenThere()) >= BYTES)
+  out.end('"n":3}')
+  const answer = await asked
+  await answer.text()
+  const { usage } = await gateway.admin.receipt(requestIdOf(answer))
+  expect(usage).toMatchObject({ units: 3 })
+  await until(async () => (await takenThere()) === 0)
 })
 
 it.each([

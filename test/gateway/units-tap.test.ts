@@ -10,6 +10,7 @@ import { makeBodyReader } from '../../src/gateway/reading/body-reader.ts'
 import { LOOP_BYTES_MAX } from '../../src/kernel/limits-body.ts'
 import { ANSWER_METER_BYTES_MAX } from '../../src/kernel/limits.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import { makeRoom, makeShare } from '../../src/kernel/room.ts'
 import type { Log } from '../../src/kernel/log.ts'
 import { withoutMemory } from '../support/memory.ts'
 
@@ -48,10 +49,12 @@ afterEach(() => {
   expect(told.splice(0)).toEqual([])
 })
 
-function open(type: string, encoding?: string, flow: Flow = flowOf()) {
+const asked = () => ({ id: 'one', bodyShare: makeShare(() => makeRoom(Infinity), 'a') })
+
+function open(type: string, encoding?: string, flow: Flow = flowOf(), of = asked()) {
   const source = { kind: 'json' as const, path: ['n'] }
   const coded = encoding === undefined ? {} : { 'content-encoding': encoding }
-  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow, deps, 'one')
+  return makeUnitsTap(source, { 'content-type': type, ...coded }, flow, deps, of)
 }
 
 const pieces = (whole: Buffer, bytes: number): Buffer[] =>
@@ -125,7 +128,7 @@ it('an encoding that is not known is not read, nor is what is not asked for', as
   const tap = open('application/json', 'compress')
   tap.data(Buffer.from('{"n":4}'))
   expect(await tap.end(true)).toEqual({ named: 4, isSure: true }) // it was none after all
-  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf(), deps, 'one')
+  const none = makeUnitsTap(null, { 'content-encoding': 'gzip' }, flowOf(), deps, asked())
   none.data(Buffer.from('anything'))
   expect(await none.end(false)).toEqual({ named: 0, isSure: true })
 })
@@ -148,8 +151,8 @@ describe('a large answer that is JSON', () => {
     const rest = JSON.stringify({ filling: '', n: 5 }).length
     return Buffer.from(JSON.stringify({ filling: 'x'.repeat(bytes - rest), n: 5 }))
   }
-  const read = (bytes: number, piece: number) => {
-    const tap = open('application/json')
+  const read = (bytes: number, piece: number, of = asked()) => {
+    const tap = open('application/json', undefined, flowOf(), of)
     const parse = vi.spyOn(JSON, 'parse')
     for (const each of pieces(whole(bytes), piece)) tap.data(each)
     return tap.end(true).then((named) => ({ named, parsedHere: parse.mock.calls.length > 0 }))
@@ -173,5 +176,15 @@ describe('a large answer that is JSON', () => {
   it('is unread where there is no memory for it', async () => {
     withoutMemory()
     expect(await read(1_000_000, 65_536)).toEqual({ named: UNREAD, parsedHere: false })
+  })
+
+  it('is unread where others have what memory there is for such', async () => {
+    const room = makeRoom(2_000_000)
+    const of = { id: 'one', bodyShare: makeShare(() => room, 'a') }
+    expect(await read(900_000, 65_536, of)).toMatchObject({ named: { named: 5 } })
+    expect(room.taken).toBe(900_000)
+    expect(await read(900_000, 65_536, of)).toEqual({ named: UNREAD, parsedHere: false })
+    of.bodyShare.close()
+    expect(room.taken).toBe(0)
   })
 })

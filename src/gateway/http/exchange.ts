@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../../access/access.ts'
 import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
+import type { Share } from '../../kernel/room.ts'
 import type { Price, PriceQuery } from '../../pricing/pricing.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
 import type { IdempotencyClaim } from '../idempotency.ts'
@@ -37,6 +38,8 @@ export interface HttpExchange extends HttpArrival {
   /** Which API the client named. */
   readonly named: string
   readonly kept: KeptBody
+  /** What `kept`, and an answer that is read, take of `bodyRoom` until the request has ended. */
+  readonly bodyShare: Share
   readonly hold: OpenHold
   readonly draft: ReceiptDraft
   readonly price: Price

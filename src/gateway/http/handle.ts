@@ -26,15 +26,15 @@ import { isBodiless, makeHttpSink } from './sink.ts'
 
 /** One request of a named API: reserve, send, meter, settle. Rejects with a fault of ours. */
 export async function handleHttp(deps: GatewayDeps, arrival: HttpArrival): Promise<void> {
-  const share = makeShare(() => deps.bodyRoom, arrival.caller.accountId)
+  const bodyShare = makeShare(() => deps.bodyRoom, arrival.caller.accountId)
   const over = deps.running.begin()
   const ended = (): void => {
-    share.close()
+    bodyShare.close()
     over()
   }
   let isSent = false
   try {
-    isSent = await start(deps, arrival, share, ended)
+    isSent = await start(deps, arrival, bodyShare, ended)
   } finally {
     if (!isSent) ended()
   }
@@ -44,11 +44,11 @@ export async function handleHttp(deps: GatewayDeps, arrival: HttpArrival): Promi
 async function start(
   deps: GatewayDeps,
   arrival: HttpArrival,
-  share: Share,
+  bodyShare: Share,
   ended: () => void,
 ): Promise<boolean> {
   const isNamed = arrival.request.headers['idempotency-key'] !== undefined
-  const body = objectionTo(arrival) ?? (await keepBody(arrival, isNamed, share))
+  const body = objectionTo(arrival) ?? (await keepBody(arrival, isNamed, bodyShare))
   if (!('kept' in body)) {
     refuseWith(deps, arrival, body)
     return false
@@ -67,7 +67,7 @@ async function start(
   const reserveIt = (): Promise<HttpReserved | Refusal> =>
     reserveHttp(deps, arrival, kept?.length ?? null)
   const admitted = await admit(deps, { id, out, claim }, reserveIt, (reserved) => {
-    const exchange = exchangeOf(arrival, reserved, { kept, claim, ended })
+    const exchange = exchangeOf(arrival, reserved, { kept, bodyShare, claim, ended })
     callInTurn(deps, OF_AN_API, { exchange, others: reserved.others, tries: 1 })
   })
   if (typeof admitted === 'object') refuseWith(deps, arrival, withTopUp(deps, admitted))
@@ -77,7 +77,7 @@ async function start(
 const exchangeOf = (
   arrival: HttpArrival,
   { first, hold, draft }: HttpReserved,
-  more: Pick<HttpExchange, 'kept' | 'claim' | 'ended'>,
+  more: Pick<HttpExchange, 'kept' | 'bodyShare' | 'claim' | 'ended'>,
 ): HttpExchange => ({
   ...arrival,
   ...first,

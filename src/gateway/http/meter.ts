@@ -36,7 +36,7 @@ export function makeHttpMeter(
 ): HttpMeter {
   const { api, times, price, priceQuery, sent } = exchange
   const isKnownAtOnce = api.units?.source.kind !== 'json'
-  const units = makeUnitsTap(api.units?.source ?? null, headers, flow, deps, exchange.id)
+  const units = makeUnitsTap(api.units?.source ?? null, headers, flow, deps, exchange)
   let responseBytes = 0
   const usageWith = (count: number): Usage => {
     const untilMs = times.endedMs === 0 ? deps.clock.monotonicMs() : times.endedMs

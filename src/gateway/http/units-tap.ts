@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Transform } from 'node:stream'
 import { LOOP_BYTES_MAX } from '../../kernel/limits-body.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
+import type { Share } from '../../kernel/room.ts'
 import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits.ts'
 import { DECODED_EVENTS_BYTES_MAX } from '../../kernel/limits-media.ts'
 import { makeSseSplitter } from '../../protocols/sse.ts'
@@ -48,9 +49,13 @@ function headerTap(value: unknown): PlainTap {
 
 /**
  * A body that is JSON as a whole, read in a thread where that takes long; one beyond
- * ANSWER_METER_BYTES_MAX is not read.
+ * ANSWER_METER_BYTES_MAX, or for which `share` has no room, is not read.
  */
-function jsonTap(path: JsonPath, bodies: Pick<BodyReader, 'count'>): PlainTap {
+function jsonTap(
+  path: JsonPath,
+  bodies: Pick<BodyReader, 'count'>,
+  share: Pick<Share, 'take'>,
+): PlainTap {
   let parts: Buffer[] = []
   let large: Gathered | null = null
   let bytes = 0
@@ -59,7 +64,7 @@ function jsonTap(path: JsonPath, bodies: Pick<BodyReader, 'count'>): PlainTap {
       bytes += chunk.length
       parts.push(chunk)
       if (bytes <= LOOP_BYTES_MAX) return
-      large ??= new Gathered(null)
+      large ??= new Gathered(share)
       large.add(parts, bytes)
       parts = []
     },
@@ -192,17 +197,17 @@ export function makeUnitsTap(
   headers: IncomingHttpHeaders,
   flow: Flow,
   deps: { readonly bodies: Pick<BodyReader, 'count'>; readonly log: Pick<Log, 'error'> },
-  requestId: string,
+  { id, bodyShare }: { readonly id: string; readonly bodyShare: Pick<Share, 'take'> },
 ): UnitsTap {
   if (source === null) return asItIs(NOT_ASKED)
   if (source.kind === 'header') return asItIs(headerTap(headers[source.name]))
   const isEvents = isEventStream(headers)
-  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path, deps.bodies)
+  const tap = isEvents ? eventsTap(source.path) : jsonTap(source.path, deps.bodies, bodyShare)
   const makeDecoder = decoderOf(headers)
   if (makeDecoder === null) return asItIs(tap)
   const bytesMax = isEvents ? DECODED_EVENTS_BYTES_MAX : ANSWER_METER_BYTES_MAX
   return decodedTap(tap, makeDecoder(), bytesMax, flow, (fault) => {
-    const fields = { request_id: requestId, error: describeError(fault) }
+    const fields = { request_id: id, error: describeError(fault) }
     deps.log.error(fields, 'units of an answer could not be read')
   })
 }
