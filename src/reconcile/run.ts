@@ -63,8 +63,11 @@ export interface Progress {
 
 /** Compares the books, a step at a time: whoever calls carries on where the last one stopped. */
 export interface Reconcile {
-  /** Begins a run; null = one is under way, whether somebody is at it or not. */
-  begin(given: RunOptions): Promise<Progress | null>
+  /**
+   * Begins a run; null = one is under way, whether somebody is at it or not. Where the last one has
+   * the same `id`, that is answered.
+   */
+  begin(given: RunOptions, id?: string): Promise<Progress | null>
   /** Carries the run under way on for a while. null = there is none, or somebody is at it. */
   step(): Promise<Progress | null>
   last(): Promise<Progress | null>
@@ -257,22 +260,25 @@ async function held(deps: ReconcileDeps, lease: string, run: Run): Promise<Progr
 export function makeReconcile(deps: ReconcileDeps): Reconcile {
   const { db, ids, clock } = deps
   const until = (): Date => new Date(clock.now() + RECONCILE_LEASE_MS)
+  const last = async (): Promise<Progress | null> => {
+    const [row] = await db.query(sql['last-run'])
+    return row === undefined ? null : progressOf(deps.checks(), runRow.parse(row))
+  }
   return {
-    async begin(given) {
+    async begin(given, id = ids.uuid()) {
       const lease = ids.uuid()
       const json = JSON.stringify(given)
-      const params = [ids.uuid(), json, lease, until(), new Date(clock.now())]
+      const params = [id, json, lease, until(), new Date(clock.now())]
       const [row] = await db.query(sql['begin-run'], params)
-      return row === undefined ? null : held(deps, lease, runRow.parse(row))
+      if (row !== undefined) return held(deps, lease, runRow.parse(row))
+      const known = await last()
+      return known?.id === id ? known : null
     },
     async step() {
       const lease = ids.uuid()
       const [row] = await db.query(sql['take-run'], [lease, until(), new Date(clock.now())])
       return row === undefined ? null : held(deps, lease, runRow.parse(row))
     },
-    async last() {
-      const [row] = await db.query(sql['last-run'])
-      return row === undefined ? null : progressOf(deps.checks(), runRow.parse(row))
-    },
+    last,
   }
 }

@@ -156,6 +156,22 @@ describe('a notification that was given up', () => {
   })
 })
 
+describe('a comparison of the books', () => {
+  it('that was begun by one request is not begun by it again', async () => {
+    const send = await sender()
+    const begin = (key: string) => send('/reconcile', { fix: false }, key)
+    const told = await Promise.all([1, 2, 3, 4].map(() => begin('one')))
+    expect(told.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    const [id, ...ids] = told.map((reply) => textAt(reply, 'id'))
+    expect(ids).toEqual([id, id, id])
+    const step = async () => (await send('/reconcile/step', {}, 'step')).body.check
+    for (let check = await step(); check !== null;) check = await step()
+    await dropRows()
+    expect(textAt(await begin('one'), 'id')).toBe(id)
+    expect(textAt(await begin('two'), 'id')).not.toBe(id)
+  })
+})
+
 async function lose(done: Promise<unknown>): Promise<never> {
   await done
   throw new Error('lost')

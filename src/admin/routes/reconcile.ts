@@ -3,6 +3,7 @@ import { isoOrNull } from '../../access/http/balance.ts'
 import * as fields from '../../access/http/fields.ts'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { refuse } from '../../kernel/errors.ts'
+import { uuidOf } from '../../kernel/request-ids.ts'
 import type { Progress } from '../../reconcile/run.ts'
 import { audit, type AdminDeps, type Operator } from '../context.ts'
 
@@ -39,10 +40,11 @@ export const reconcileRoutes = (deps: AdminDeps): readonly Route<Operator>[] => 
     summary: 'Begin to compare the books; carry on with /reconcile/step until check is null.',
     body: z.strictObject({ since: fields.moment.optional(), fix: z.boolean().default(false) }),
     answer: progressView,
-    async run({ body: { since = null, fix }, who }) {
+    async run({ body: { since = null, fix }, idempotencyKey: key, who }) {
       const detail = { since: isoOrNull(since), fix }
+      const id = key === null ? undefined : uuidOf(['reconcile'], key, detail)
       await audit(deps, { actor: who.actor, action: 'reconcile', subject: 'all', detail })
-      const run = await deps.reconcile.begin({ kind: 'manual', since_ms: since, fix })
+      const run = await deps.reconcile.begin({ kind: 'manual', since_ms: since, fix }, id)
       return run === null ? BUSY : { status: 200, body: view(run) }
     },
   }),
