@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { isRefusal } from '../kernel/errors.ts'
+import { isRefusal, refuse } from '../kernel/errors.ts'
 import type { Route } from '../access/http/route.ts'
 import { makeKeyRows, type KeyRow } from '../gateway/idempotency-rows.ts'
 import { REUSED, type IdempotentRequest } from '../gateway/idempotency.ts'
@@ -11,8 +11,17 @@ import type { AdminDeps, Operator } from './context.ts'
 const scopeOf = (path: string, params: unknown): string =>
   `admin:${hash('sha256', JSON.stringify([path, params]))}`
 
-/** The same for the same JSON, whatever the order of its fields. */
-const hashOf = (body: unknown): Buffer => hash('sha256', sortedJson(body ?? null), 'buffer')
+const TOO_DEEP = refuse('invalid_json', 'The body is nested too deep.')
+
+/** The same for the same JSON, whatever the order of its fields; null = the stack is too short. */
+function hashOf(body: unknown): Buffer | null {
+  try {
+    return hash('sha256', sortedJson(body ?? null), 'buffer')
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
 
 /**
  * An Idempotency-Key names one request, whatever else that is named by: another body under it is
@@ -39,11 +48,12 @@ export function makeOnce({ db, clock, ids, log }: Pick<AdminDeps, 'db' | 'clock'
       const handle = route.prepare(raw)
       const { params, body, idempotencyKey: key } = raw
       if (key === null || route.method !== 'POST' || isRefusal(handle)) return handle
-      const accountId = scopeOf(route.path, params)
+      const [accountId, bodyHash] = [scopeOf(route.path, params), hashOf(body)]
+      if (bodyHash === null) return TOO_DEEP
       return async (who) => {
-        const request = { accountId, key, holdId: ids.uuid(), bodyHash: hashOf(body) }
+        const request = { accountId, key, holdId: ids.uuid(), bodyHash }
         const known = await claim(request)
-        if (known !== null && !request.bodyHash.equals(known.bodyHash)) return REUSED
+        if (known !== null && !bodyHash.equals(known.bodyHash)) return REUSED
         const answer = await handle(who)
         if (known === null && isRefusal(answer)) {
           await rows.free(request).catch((error: unknown) => {

@@ -108,6 +108,14 @@ describe('an Idempotency-Key of an operator names one request', () => {
     expect((await post(path, grant, 'never')).status).toBe(201)
   })
 
+  it('unless its body is nested deeper than can be compared: that is told, as no fault', async () => {
+    const { keyId } = await aCustomer(world, '0')
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    const reply = await post(`/keys/${keyId}/rotate`, deep, 'deep')
+    expect(reply).toMatchObject({ status: 400, body: { error: { code: 'invalid_json' } } })
+    expect((await post(`/keys/${keyId}/rotate`, {}, 'deep')).status).toBe(200)
+  })
+
   it('of one route: each account and each path has keys of its own', async () => {
     const [one, two] = [await aCustomer(world, '0'), await aCustomer(world, '0')]
     for (const { accountId } of [one, two]) {
