@@ -91,6 +91,28 @@ describe('the admin API', () => {
     expect(keys.body.data).toHaveLength(1)
   })
 
+  it('refuses what no route of its kind has in its query, and lets the caller be named there', async () => {
+    const { accountId, secret } = await aCustomer(world)
+    const own = `/accounts/${accountId}`
+    const grant = { credits: '1', kind: 'paid', reason: 'r', reference_id: 'asked with a query' }
+    for (const [method, path, body] of [
+      ['GET', own, undefined],
+      ['GET', '/meters', undefined],
+      ['POST', `${own}/grants`, grant],
+    ] as const) {
+      const reply = await world.admin(method, `${path}?dry_run=true`, body)
+      expect([path, reply.status]).toEqual([path, 400])
+      expect(JSON.stringify(reply.body)).toContain('dry_run')
+    }
+    expect((await world.admin('GET', own)).body).toMatchObject({
+      balance: { posted: { credits: '10' } },
+    })
+    const balance = (query: string) =>
+      world.app.inject({ url: `/farebox/v1/balance?${query}`, headers: { 'x-api-key': secret } })
+    expect((await balance(`key=${secret}`)).statusCode).toBe(200)
+    expect((await balance('at=2026-01-01')).statusCode).toBe(400)
+  })
+
   it('refuses a filter that a list does not have: it would answer everything', async () => {
     const { accountId } = await aCustomer(world)
     for (const path of [

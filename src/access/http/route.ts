@@ -78,6 +78,9 @@ type Handle<Who> = (who: Who) => Promise<Answer<unknown> | FieldRefusal>
 /** For what a route does not take. */
 export const nothing = z.unknown()
 
+/** Of a route that takes no query. Who asks may be named in any. */
+const noQuery = z.strictObject({ key: z.unknown(), subject_ref: z.unknown() }).partial()
+
 const documented = (schema: z.ZodType): z.ZodType | null => (schema === nothing ? null : schema)
 
 /**
@@ -105,6 +108,8 @@ export function route<
     prepare(raw) {
       const inPath = params.safeParse(raw.params)
       if (!inPath.success) return refuseIssues(inPath.error, 'path')
+      const stray = documented(query) === null ? noQuery.safeParse(raw.query).error : undefined
+      if (stray !== undefined) return refuseIssues(stray, 'query')
       const inQuery = query.safeParse(raw.query)
       if (!inQuery.success) return refuseIssues(inQuery.error, 'query')
       const inBody = body.safeParse(raw.body)
