@@ -6,7 +6,12 @@ import { writeAudit } from './audit.ts'
 import { keyRow, type Key, type KeyLimits } from './rows.ts'
 import type { KeyKind, Minted } from './secrets.ts'
 
-const sql = loadSql(new URL('./sql/', import.meta.url), ['create-key', 'change-key', 'rotate-key'])
+const sql = loadSql(new URL('./sql/', import.meta.url), [
+  'create-key',
+  'change-key',
+  'lock-key',
+  'rotate-key',
+])
 
 const jsonOrNull = (names: readonly string[] | null): string | null =>
   names === null ? null : JSON.stringify(names)
@@ -102,7 +107,7 @@ export function limitKey(
  * Gives a key another secret; the old one ends. `idempotencyKey` names the request; null = nothing
  * does. null = unknown, revoked, or the same request did so before.
  */
-export function renewKey(
+export async function renewKey(
   tx: Tx,
   { ids, actor }: { readonly ids: Ids; readonly actor: string },
   {
@@ -114,6 +119,7 @@ export function renewKey(
 ): Promise<Key | null> {
   const action = 'key.rotate'
   const requestId = idempotencyKey === null ? null : uuidOf([action, id], idempotencyKey, null)
+  if (requestId !== null) await tx.query(sql['lock-key'], [id])
   const lead = [id, minted.prefix, minted.hash, new Date(nowMs)]
   const params = [...lead, idempotencyKey, requestId]
   return writeKey(

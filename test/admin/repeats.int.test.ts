@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { planConfig } from '../access/plan-support.ts'
+import { until } from '../support/until.ts'
 import type { AdminDeps } from '../../src/admin/context.ts'
 import { adminPlugin, makeAdminSurface } from '../../src/admin/plugin.ts'
 import { aCustomer, ADMIN_TOKEN, makeCaller, makeWorld, openHold, textAt } from './world.ts'
@@ -114,6 +115,23 @@ describe('a key that was given a new secret', () => {
     await dropRows()
     await again()
     expect(textAt(await send(path, {}, 'three'), 'key')).toMatch(/^fb_test_/)
+  })
+
+  it('gets one secret for each of two requests that come at once with a repeat', async () => {
+    const { keyId } = await aCustomer(world, '0')
+    const send = await sender()
+    const told: Promise<Reply>[] = []
+    const waiting = `SELECT count(*)::int AS n FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`
+    await world.db.tx(async (tx) => {
+      await tx.query('SELECT 1 FROM api_keys WHERE id = $1 FOR UPDATE', [keyId])
+      for (const key of ['one', 'two', 'one']) {
+        told.push(send(`/keys/${keyId}/rotate`, {}, key))
+        await until(async () => (await world.db.query(waiting))[0]?.n === told.length)
+      }
+    })
+    const secrets = (await Promise.all(told)).map(({ body }) => body.key)
+    expect(secrets.map((secret) => secret !== null)).toEqual([true, true, false])
   })
 })
 

@@ -1,6 +1,6 @@
 -- Gives a key a new secret; the old one ends with this statement. A request that did so does
--- nothing again: the last one is known by its Idempotency-Key, so that one at the same moment waits
--- for this row and then sees it, an earlier one by what it left in audit_log.
+-- nothing again: it is known by its line in audit_log, or as the last one by its Idempotency-Key
+-- (before there were such lines). The key is locked by then.
 -- $1 key id, $2 prefix, $3 SHA-256 of the new secret, $4 now, $5 its Idempotency-Key or null,
 -- $6 its id in audit_log or null.
 -- Result: the key; none where it is unknown, revoked or was rotated by this request.
