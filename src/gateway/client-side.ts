@@ -6,7 +6,7 @@ import type { Flow } from './forward.ts'
 
 /** The client's end of a stream: backpressure, and the moment it leaves. */
 export interface ClientSide {
-  /** Writes in order; does nothing once the client is gone. */
+  /** Writes in order; does nothing once the client is gone, or behind its end. */
   write(parts: readonly Buffer[]): void
   end(): void
   readonly gone: boolean
@@ -45,7 +45,7 @@ export function makeClientSide(
     },
     write(parts) {
       for (const part of parts) {
-        if (gone || part.length === 0) continue
+        if (gone || ended || part.length === 0) continue
         if (out.write(part) || cancelStall !== null) continue
         flow.pause()
         cancelStall = clock.after(CLIENT_STALL_MS_MAX, () => out.destroy())

@@ -32,3 +32,14 @@ test('a client that takes nothing for long is cut, and what comes for it flows o
   client.write([Buffer.alloc(1)])
   expect(client.gone).toBe(true)
 })
+
+test('what comes behind its end is written no more: nobody would take the error', async () => {
+  const { out, client } = stalled()
+  const errors: Error[] = []
+  out.on('error', (error) => errors.push(error))
+  client.write([Buffer.from('the end')])
+  client.end()
+  client.write([Buffer.from('and more')])
+  await new Promise(setImmediate)
+  expect(errors).toEqual([])
+})
