@@ -208,6 +208,7 @@ class StreamSink implements BodySink {
       this.#stopWaiting = deps.clock.after(AFTER_TERMINAL_MS_MAX, () => {
         this.#upstreamEnded = true
         this.#close()
+        this.#flow.abort()
       })
     }
     this.#finishWith(how === 'terminal' ? this.#finals : last, charged)

@@ -133,7 +133,7 @@ export const WORKER_STOP_GRACE_MS = 30_000
 export const WORKER_METRICS_MS_MAX = 1_000
 /** Silence inside an answer. Reasoning models pause for minutes between events. */
 export const UPSTREAM_BODY_MS_MAX = 600_000
-/** A stream that goes on after its terminal event is ended for the client after this. */
+/** A stream that goes on after its terminal event is cut off after this. */
 export const AFTER_TERMINAL_MS_MAX = 2_000
 /** A client that takes no byte of its stream for so long is treated as gone. */
 export const CLIENT_STALL_MS_MAX = 120_000

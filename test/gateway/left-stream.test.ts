@@ -9,6 +9,7 @@ import type { HttpApi } from '../../src/gateway/http/apis.ts'
 import type { HttpDeps, HttpExchange } from '../../src/gateway/http/exchange.ts'
 import { makeHttpSink } from '../../src/gateway/http/sink.ts'
 import { makeStreamSink } from '../../src/gateway/stream.ts'
+import { AFTER_TERMINAL_MS_MAX } from '../../src/kernel/limits.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import type { Protocol, RequestView, StreamTap } from '../../src/protocols/protocol.ts'
@@ -54,7 +55,7 @@ function begun() {
     tokens: { count: () => Promise.resolve(null) },
     hooks: only<GatewayDeps['hooks']>({ clientGone: () => undefined }),
   })
-  return { out, finals, exchange, deps }
+  return { clock, out, finals, exchange, deps }
 }
 
 type Open = (flow: Flow) => BodySink
@@ -129,6 +130,7 @@ function answering(open: Open) {
   )
   return {
     faults,
+    isAborted: () => aborted,
     head: () => handler.onResponseStart?.(controller, 200, EVENTS),
     data: (text: string) => handler.onResponseData?.(controller, Buffer.from(text)),
     end: () => handler.onResponseEnd?.(controller, {}),
@@ -181,6 +183,22 @@ describe('a client that leaves while bytes wait that were read from the upstream
     await until(() => begin.finals.length > 0)
     expect(begin.finals).toMatchObject([{ draft: { usage: { response_bytes: TEXT.length } } }])
   })
+})
+
+it('a stream that goes on behind its terminal event is not read for good', async () => {
+  const begin = begun()
+  const from = answering(stream(begin))
+  from.head()
+  from.data(LAST)
+  await until(() => begin.finals.length > 0)
+  await begin.clock.pass(AFTER_TERMINAL_MS_MAX - 1)
+  from.data(': on\n\n')
+  await new Promise(setImmediate)
+  expect([begin.out.writableEnded, from.isAborted()]).toEqual([false, false])
+  await begin.clock.pass(1)
+  expect([begin.out.writableEnded, from.isAborted()]).toEqual([true, true])
+  await new Promise(setImmediate)
+  expect([begin.finals.length, from.faults]).toEqual([1, []])
 })
 
 describe('a stream that is read on for nobody', () => {
