@@ -105,3 +105,18 @@ test('duplicates, late and concurrent events of it end with what Stripe says now
   expect(await features(who.id)).toEqual({ sso: true, seats: 50 })
   expect(await sim.breaches(who.id)).toEqual([])
 })
+
+test('a customer that was deleted ends its subscription, whose features nobody can list', async () => {
+  const { stripe } = sim.stripe
+  const who = await subscriber()
+  await settle()
+  expect(await stored(who.id)).toEqual({ sso: true, seats: 50 })
+  await stripe.customers.del(who.customer)
+  await settle()
+  const left = await own.db.query(
+    `SELECT type, outcome FROM stripe_events WHERE state <> 'done' AND object_id = $1`,
+    [who.subscription],
+  )
+  expect(left).toEqual([])
+  expect(await stored(who.id)).toEqual({})
+})

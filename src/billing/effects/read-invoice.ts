@@ -1,6 +1,7 @@
 import type Stripe from 'stripe'
 import { idOf } from '../stripe.ts'
 import type { DisputeFacts, PaymentFacts } from './facts.ts'
+import { isMissing } from './gone.ts'
 import { readMoneyBack } from './read-payment.ts'
 import { readSubscription } from './read-subscription.ts'
 
@@ -205,10 +206,16 @@ export function makeInvoiceReader(stripe: Stripe): InvoiceReader {
       return { isMetered: recurring?.usage_type === 'metered', period: periodOf(recurring) }
     },
     async features(customer) {
-      const active = await stripe.entitlements.activeEntitlements
-        .list({ customer, limit: 100 })
-        .autoPagingToArray({ limit: LIST_MAX })
-      return active.map(({ lookup_key: key }) => key)
+      try {
+        const active = await stripe.entitlements.activeEntitlements
+          .list({ customer, limit: 100 })
+          .autoPagingToArray({ limit: LIST_MAX })
+        return active.map(({ lookup_key: key }) => key)
+      } catch (error) {
+        // A deleted customer is entitled to nothing, and its subscriptions end all the same.
+        if (!isMissing(error)) throw error
+        return []
+      }
     },
     async invoiceOf(payment) {
       const which = { type: 'payment_intent', payment_intent: payment } as const
