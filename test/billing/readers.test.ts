@@ -305,7 +305,8 @@ test.each([
 describe('what a dispute took', () => {
   const moved = (amount: number, currency = 'usd') => ({ amount, currency, fee: 1_500 })
   const withdrawn = async (...transactions: object[]) => {
-    const dispute = { id: 'dp_1', status: 'lost', amount: 1_000, currency: 'usd' }
+    const of = { charge: 'ch_1', currency: 'usd' }
+    const dispute = { id: 'dp_1', status: 'lost', amount: 1_000, ...of }
     answers = {
       '/v1/payment_intents/pi_1': {
         id: 'pi_1',
@@ -334,6 +335,43 @@ describe('what a dispute took', () => {
     expect(await withdrawn(moved(-930, 'eur'), moved(465, 'eur'))).toBe(500)
     expect(await withdrawn(moved(-930, 'eur'), moved(940, 'eur'))).toBe(0)
   })
+  test('of another currency than the charge is the same share of the charge', async () => {
+    const dispute = { id: 'dp_1', status: 'lost', amount: 150_000, currency: 'jpy' }
+    const charge = { id: 'ch_1', object: 'charge', amount: 1_000, currency: 'usd' }
+    const taken = async (...transactions: object[]) => {
+      answers = {
+        '/v1/payment_intents/pi_1': {
+          ...{ id: 'pi_1', object: 'payment_intent', status: 'succeeded', currency: 'usd' },
+          ...{ amount_received: 1_000, created: 1_800_000_000, latest_charge: charge },
+        },
+        '/v1/refunds': [],
+        '/v1/disputes': [{ ...dispute, charge, balance_transactions: transactions }],
+      }
+      return (await reader().payment('pi_1')).withdrawn
+    }
+    expect(await taken(moved(-930, 'eur'))).toBe(1_000)
+    expect(await taken(moved(-930, 'eur'), moved(465, 'eur'))).toBe(500)
+    expect(await taken(moved(-150_000, 'jpy'))).toBe(1_000)
+    expect(await taken(moved(-150_000, 'jpy'), moved(150_000, 'jpy'))).toBe(0)
+    expect(asked.join(' ')).toContain(
+      '/v1/disputes?payment_intent=pi_1&limit=100&expand[0]=data.charge',
+    )
+  })
+})
+
+test('what came back of a charge without a PaymentIntent counts for its invoice', async () => {
+  answers = {
+    '/v1/invoices/in_1': {
+      ...{ id: 'in_1', object: 'invoice', status: 'paid', total: 1_000, created: 1 },
+      ...{ parent: null, status_transitions: {}, pre_payment_credit_notes_amount: 0 },
+    },
+    '/v1/invoices/in_1/lines': [],
+    '/v1/invoice_payments': [{ id: 'inpay_1', payment: { type: 'charge', charge: 'ch_1' } }],
+    '/v1/refunds': [{ id: 're_1', amount: 400, status: 'succeeded' }],
+    '/v1/disputes': [],
+  }
+  expect(await invoices().invoice('in_1')).toMatchObject({ refunded: 400, payments: [] })
+  expect(asked.join(' ')).toContain('/v1/refunds?charge=ch_1')
 })
 
 test('a customer that was deleted says so with a 200', async () => {

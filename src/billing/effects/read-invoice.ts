@@ -124,8 +124,13 @@ async function readBack(stripe: Stripe, invoice: string) {
   let [refunded, withdrawn] = [0, 0]
   const disputes: DisputeFacts[] = []
   const intents = payments.flatMap(({ payment }) => idOf(payment.payment_intent) ?? [])
-  for (const intent of intents) {
-    const back = await readMoneyBack(stripe, intent)
+  const charges = payments.flatMap(({ payment }) => idOf(payment.charge) ?? [])
+  const paid = [
+    ...intents.map((payment_intent) => ({ payment_intent })),
+    ...charges.map((charge) => ({ charge })),
+  ]
+  for (const one of paid) {
+    const back = await readMoneyBack(stripe, one)
     refunded += back.refunded
     withdrawn += back.withdrawn
     disputes.push(...back.disputes)

@@ -31,16 +31,19 @@ export const refundedOf = (refunds: readonly Stripe.Refund[]): number =>
   sum(refunds.filter(({ status }) => STANDS.includes(status)).map(({ amount }) => amount))
 
 /**
- * What a dispute has taken and not given back. Its balance transactions may be in the currency of
- * the operator's account; then the part of what they took that they kept counts. Rounded once.
+ * What a dispute has taken and not given back, in the currency of its charge. What the bank counts
+ * in another one, and what moved in that of the operator's account, counts by the part that was
+ * kept: of what is disputed, or of the whole charge. Rounded once.
  */
 export function withdrawnOf(dispute: Stripe.Dispute): number {
-  const moved = dispute.balance_transactions
+  const { balance_transactions: moved, charge } = dispute
   const taken = -sum(moved.map(({ amount }) => Math.min(0, amount)))
   const kept = -sum(moved.map(({ amount }) => amount))
   if (taken <= 0 || kept <= 0) return 0
-  if (moved.every(({ currency }) => currency === dispute.currency)) return kept
-  const exact = BigInt(dispute.amount) * BigInt(Math.min(kept, taken))
+  const isForeign = typeof charge !== 'string' && charge.currency !== dispute.currency
+  const { amount, currency } = isForeign ? charge : dispute
+  if (!isForeign && moved.every((one) => one.currency === currency)) return kept
+  const exact = BigInt(amount) * BigInt(Math.min(kept, taken))
   return Number((2n * exact + BigInt(taken)) / (2n * BigInt(taken)))
 }
 
@@ -57,12 +60,17 @@ function paidAt(intent: Stripe.PaymentIntent): number {
   return created * 1000
 }
 
-/** The refunds and disputes of one PaymentIntent, all of them. */
-export async function readMoneyBack(stripe: Stripe, intent: string) {
-  const which = { payment_intent: intent, limit: 100 }
+/** The refunds and disputes of one PaymentIntent, or of a charge without one: all of them. */
+export async function readMoneyBack(
+  stripe: Stripe,
+  of: { readonly payment_intent: string } | { readonly charge: string },
+) {
+  const which = { ...of, limit: 100 }
   const [refunds, disputes] = await Promise.all([
     stripe.refunds.list(which).autoPagingToArray({ limit: LIST_MAX }),
-    stripe.disputes.list(which).autoPagingToArray({ limit: LIST_MAX }),
+    stripe.disputes
+      .list({ ...which, expand: ['data.charge'] })
+      .autoPagingToArray({ limit: LIST_MAX }),
   ])
   const known = disputes.map(readDispute)
   const withdrawn = sum(known.map((dispute) => dispute.withdrawn))
@@ -72,7 +80,7 @@ export async function readMoneyBack(stripe: Stripe, intent: string) {
 async function readPayment(stripe: Stripe, id: string): Promise<PaymentFacts> {
   const [intent, back] = await Promise.all([
     stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] }),
-    readMoneyBack(stripe, id),
+    readMoneyBack(stripe, { payment_intent: id }),
   ])
   return {
     ...back,

@@ -66,7 +66,7 @@ function markOf(method: Stripe.PaymentMethod): string {
 async function readCharge(stripe: Stripe, id: string): Promise<RechargeFacts> {
   const [intent, back] = await Promise.all([
     stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] }),
-    readMoneyBack(stripe, id),
+    readMoneyBack(stripe, { payment_intent: id }),
   ])
   const { latest_charge: charge, last_payment_error: error } = intent
   const paidAt = charge !== null && typeof charge === 'object' ? charge.created : intent.created
