@@ -204,6 +204,19 @@ describe('a card that is declined', () => {
     expect((await attemptsOf(id))[0]).toMatchObject({ state: 'failed', link: 'told' })
   })
 
+  test('whose page cannot be made for a day is not asked for any more', async () => {
+    const { id, customer } = await world.account('pm_card_visa_chargeDeclined')
+    await drain()
+    await world.stripe.customers.del(customer)
+    const wanted = "UPDATE recharge_attempts SET link = 'wanted' WHERE account_id = $1"
+    await world.db.query(wanted, [id])
+    await drain()
+    expect((await attemptsOf(id))[0]).toMatchObject({ state: 'failed', link: 'wanted' })
+    await world.pass(2 * DAY)
+    await drain()
+    expect((await attemptsOf(id)).map(({ link }) => link)).not.toContain('wanted')
+  })
+
   const payByLink = async (id: string, method = 'pm_card_visa') => {
     const [last] = world.told.filter(({ accountId }) => accountId === id).slice(-1)
     const url = last?.kind === 'authentication_required' ? last.data.url : ''

@@ -31,6 +31,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'repeat-call',
   'rest-attempt',
   'tell-link',
+  'drop-link',
 ])
 
 export interface AttemptDeps {
@@ -133,7 +134,13 @@ async function link(deps: AttemptDeps, attempt: Attempt): Promise<void> {
     ...{ successUrl: attempt.returnUrl, cancelUrl: attempt.returnUrl },
     ...{ requestKey: `recharge:${attempt.id}`, keepsCard: true },
   })
-  if (isRefusal(opened)) throw new Error(`no page to pay on: ${opened.message}`)
+  if (isRefusal(opened)) {
+    const nowMs = deps.clock.now()
+    const isLate = nowMs - (attempt.calledAtMs ?? 0) > RECHARGE_ACTION_MS_MAX
+    // Its customer may be deleted, or its pack sold no more: no later try would make it.
+    if (isLate) await deps.db.query(sql['drop-link'], [attempt.id, attempt.lease, new Date(nowMs)])
+    throw new Error(`no page to pay on: ${opened.message}`)
+  }
   const { url } = opened
   if (url === null) return rest(deps, attempt, RECHARGE_RETRY_MS_MAX)
   await deps.db.tx(async (tx) => {
