@@ -4,7 +4,7 @@ import {
   KEY_FRESH_MS,
   UNKNOWN_KEY_CACHE_MAX,
   UNKNOWN_KEY_MS,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/access.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Tx } from '../store/db.ts'
 import type { Authenticator, Caller } from './access.ts'

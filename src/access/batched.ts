@@ -1,4 +1,4 @@
-import { KEY_LOOKUP_BATCH_MAX, KEY_LOOKUP_QUEUE_MAX } from '../kernel/limits.ts'
+import { KEY_LOOKUP_BATCH_MAX, KEY_LOOKUP_QUEUE_MAX } from '../kernel/limits/access.ts'
 
 interface Waiting<Found> {
   readonly promise: Promise<Found | null>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CHANGES_OVERLAP_MS, CHANGES_PAGE_MAX } from '../kernel/limits.ts'
+import { CHANGES_OVERLAP_MS, CHANGES_PAGE_MAX } from '../kernel/limits/access.ts'
 import type { Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 

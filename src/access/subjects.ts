@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DAY_MS, type Clock } from '../kernel/clock.ts'
-import { SUBJECT_CACHE_MAX, UNKNOWN_SUBJECT_MS } from '../kernel/limits.ts'
+import { SUBJECT_CACHE_MAX, UNKNOWN_SUBJECT_MS } from '../kernel/limits/access.ts'
 import { ZERO, type Micros } from '../kernel/money.ts'
 import { grantWithin } from '../ledger/ledger-books.ts'
 import type { Ids } from '../kernel/ids.ts'

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { ADMIN_TOKEN_CHARS_MIN } from '../kernel/limits.ts'
+import { ADMIN_TOKEN_CHARS_MIN } from '../kernel/limits/access.ts'
 import type { AdminDeps, Operator } from './context.ts'
 import type { DocumentedSurface } from '../access/http/openapi.ts'
 import { registerSurface, type Route } from '../access/http/route.ts'

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { ENTITLEMENTS_TURN_MAX } from '../kernel/limits.ts'
+import { ENTITLEMENTS_TURN_MAX } from '../kernel/limits/access.ts'
 import type { Loops } from '../ops/loops.ts'
 import {
   ACCESS_PREFIX,

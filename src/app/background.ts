@@ -4,7 +4,7 @@ import { makeJobs } from '../gateway/background/jobs.ts'
 import { makePoller } from '../gateway/background/poller.ts'
 import type { GatewayDeps } from '../gateway/context.ts'
 import type { StoredIds } from '../gateway/stored/stored-ids.ts'
-import { BACKGROUND_TICK_MS } from '../kernel/limits-media.ts'
+import { BACKGROUND_TICK_MS } from '../kernel/limits/background.ts'
 import type { Loops } from '../ops/loops.ts'
 import type { Db } from '../store/db.ts'
 

@@ -1,5 +1,5 @@
 import type { Config, Environment } from '../config.ts'
-import { DEMO_START_MS_MAX } from '../kernel/limits.ts'
+import { DEMO_START_MS_MAX } from '../kernel/limits/processes.ts'
 import { startDemoStripe, withDemoShop, type DemoStripe } from './demo-stripe.ts'
 import { startDemoUpstream } from './demo-upstream.ts'
 import { demoNames, withDefaultUpstreams } from './upstreams.ts'

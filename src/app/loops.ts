@@ -2,26 +2,22 @@ import type { CachingAuthenticator } from '../access/authenticator.ts'
 import type { KeyRows } from '../gateway/idempotency-rows.ts'
 import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { KEY_POLL_MS } from '../kernel/limits/access.ts'
+import { RECONCILE_POLL_MS } from '../kernel/limits/books.ts'
+import { CHANGED_SWEEP_MS, RENEW_TICK_MS } from '../kernel/limits/holds.ts'
+import { IDEMPOTENT_DROP_MAX } from '../kernel/limits/idempotency.ts'
+import { PRICES_POLL_MS } from '../kernel/limits/models.ts'
+import { ALERT_POLL_MS, NOTIFICATION_POLL_MS } from '../kernel/limits/notify.ts'
+import { LOTS_TURN_MAX } from '../kernel/limits/posting.ts'
 import {
-  CHANGED_SWEEP_MS,
-  IDEMPOTENT_DROP_MAX,
-  KEY_POLL_MS,
-  LOTS_TURN_MAX,
-  PRICES_POLL_MS,
-} from '../kernel/limits.ts'
-import { RENEW_TICK_MS } from '../kernel/limits-holds.ts'
-import {
-  ALERT_POLL_MS,
   BILLING_WATCH_MS,
-  NOTIFICATION_POLL_MS,
   RECHARGE_TICK_MS,
   RENEWALS_TICK_MS,
   STRIPE_INBOX_POLL_MS,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/stripe.ts'
 import type { Log } from '../kernel/log.ts'
 import { makeLoops, type Loops } from '../ops/loops.ts'
 import type { Metrics } from '../ops/metrics.ts'
-import { RECONCILE_POLL_MS } from '../kernel/limits-books.ts'
 import type { Reconcile } from '../reconcile/run.ts'
 import { makeSchedule } from '../reconcile/schedule.ts'
 import type { Billing } from './billing.ts'

@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import { MODEL_LIST_MS } from '../kernel/limits.ts'
+import { MODEL_LIST_MS } from '../kernel/limits/models.ts'
 import type { ManagedPriceBook } from '../pricing/book.ts'
 import type { ModelList } from '../gateway/models.ts'
 import type { Upstreams } from '../gateway/upstreams.ts'

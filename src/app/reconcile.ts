@@ -1,7 +1,7 @@
 import type { StripeSide } from '../billing/books-side.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { RECONCILE_STATEMENT_MS_MAX } from '../kernel/limits-books.ts'
+import { RECONCILE_STATEMENT_MS_MAX } from '../kernel/limits/books.ts'
 import type { Check } from '../reconcile/check.ts'
 import { checkOfEngine, checkOfLedger } from '../reconcile/check-books.ts'
 import type { AccessLook } from '../reconcile/access.ts'

@@ -11,7 +11,7 @@ import {
   METER_PRUNE_POLL_MS,
   METER_SEAL_POLL_MS,
   METER_SEND_POLL_MS,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/meters.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Loops } from '../ops/loops.ts'
 import type { MeterMetrics } from '../ops/meter-metrics.ts'

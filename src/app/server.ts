@@ -16,7 +16,7 @@ import {
   KEEP_ALIVE_MS,
   REQUEST_BODY_BYTES_MAX,
   REQUEST_BODY_WAIT_MS_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/requests.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { familyOfPath } from '../protocols/envelope.ts'
 

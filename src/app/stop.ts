@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from '../kernel/limits.ts'
+import { CLOSE_IDLE_MS, SHUTDOWN_POST_MS_MAX } from '../kernel/limits/processes.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Loops } from '../ops/loops.ts'
 import type { Tokenizer } from '../pricing/tokenizer.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
-import { STRIPE_EVENT_LEASE_MS } from '../kernel/limits-outside.ts'
+import { STRIPE_EVENT_LEASE_MS } from '../kernel/limits/stripe.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
 import { flagOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -2,7 +2,7 @@ import {
   STRIPE_GROUP_BYTES_MAX,
   STRIPE_GROUP_EVENTS_MAX,
   STRIPE_WAITING_BYTES_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/stripe.ts'
 import type { Db, Param, Row } from '../store/db.ts'
 import { flagOf, numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

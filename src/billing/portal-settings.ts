@@ -1,5 +1,5 @@
 import type Stripe from 'stripe'
-import { PORTAL_PRODUCTS_MAX } from '../kernel/limits-outside.ts'
+import { PORTAL_PRODUCTS_MAX } from '../kernel/limits/stripe.ts'
 import type { PriceFactsOf } from './inspect.ts'
 
 type Features = Stripe.BillingPortal.ConfigurationCreateParams.Features

@@ -1,6 +1,6 @@
 import Stripe from 'stripe'
 import type { Clock } from '../kernel/clock.ts'
-import { PORTAL_FOUND_MS } from '../kernel/limits-outside.ts'
+import { PORTAL_FOUND_MS } from '../kernel/limits/stripe.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { findPortals } from './portal-settings.ts'
 

@@ -1,11 +1,11 @@
 import type { Clock } from '../kernel/clock.ts'
 import {
+  RENEWALS_AT_ONCE_MAX,
   RENEWAL_AGAIN_LATER_MS,
   RENEWAL_AGAIN_MS,
   RENEWAL_GIVEN_UP_MS,
   RENEWAL_SOON_MS,
-  RENEWALS_AT_ONCE_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/stripe.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Db } from '../store/db.ts'
 import { textOf } from '../store/rows.ts'

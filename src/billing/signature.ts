@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { STRIPE_SIGNATURE_AGE_MS_MAX } from '../kernel/limits-outside.ts'
+import { STRIPE_SIGNATURE_AGE_MS_MAX } from '../kernel/limits/stripe.ts'
 
 export type SignatureFault = 'missing' | 'mismatch' | 'too_old' | 'in_future'
 

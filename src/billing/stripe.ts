@@ -1,5 +1,5 @@
 import Stripe from 'stripe'
-import { STRIPE_CALL_MS_MAX } from '../kernel/limits-outside.ts'
+import { STRIPE_CALL_MS_MAX } from '../kernel/limits/stripe.ts'
 
 export interface StripeOptions {
   readonly secretKey: string

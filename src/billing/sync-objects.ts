@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type Stripe from 'stripe'
-import { DISPUTE_OPEN_MS } from '../kernel/limits-books.ts'
-import { STRIPE_CHANGES_MS } from '../kernel/limits-outside.ts'
+import { DISPUTE_OPEN_MS } from '../kernel/limits/books.ts'
+import { STRIPE_CHANGES_MS } from '../kernel/limits/stripe.ts'
 import { WEBHOOK_API_VERSION } from './handled-events.ts'
 import { idOf } from './stripe.ts'
 

@@ -5,7 +5,7 @@ import {
   STRIPE_EVENTS_SURE_MS,
   STRIPE_GROUP_EVENTS_MAX,
   STRIPE_SYNC_LISTED_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/stripe.ts'
 import { readEvent } from './event.ts'
 import { THIN_EVENTS } from './handled-events.ts'
 import type { Inbox } from './inbox.ts'

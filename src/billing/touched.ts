@@ -1,5 +1,5 @@
 import type Stripe from 'stripe'
-import { QUARANTINE_EVENTS_MAX } from '../kernel/limits-books.ts'
+import { QUARANTINE_EVENTS_MAX } from '../kernel/limits/books.ts'
 import { idOf } from './stripe.ts'
 
 /** What moves money or access; Stripe takes 20 types at most in one question. */

@@ -3,7 +3,7 @@ import {
   DISPUTE_OPEN_MS,
   RECONCILE_LISTED_MAX,
   RECONCILE_LOOKS_MAX,
-} from '../kernel/limits-books.ts'
+} from '../kernel/limits/books.ts'
 import { isMissing } from './effects/gone.ts'
 import { idOf } from './stripe.ts'
 

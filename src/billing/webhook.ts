@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { refusalOfFault, refusalOfFramework, sendRefusal } from '../access/http/answers.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { refuse } from '../kernel/errors.ts'
-import { STRIPE_EVENT_BYTES_MAX } from '../kernel/limits-outside.ts'
+import { STRIPE_EVENT_BYTES_MAX } from '../kernel/limits/stripe.ts'
 import type { Log } from '../kernel/log.ts'
 import { readEvent, type IncomingEvent } from './event.ts'
 import type { BillingHooks } from './hooks.ts'

@@ -1,10 +1,10 @@
 import type { Clock } from '../kernel/clock.ts'
 import {
+  STRIPE_EVENTS_AT_ONCE_MAX,
   STRIPE_EVENT_RETRY_MS_MAX,
   STRIPE_EVENT_RETRY_MS_MIN,
   STRIPE_EVENT_TRIES_MAX,
-  STRIPE_EVENTS_AT_ONCE_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/stripe.ts'
 import { PastCountError } from '../kernel/invariant.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'

@@ -1,9 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
-import {
-  CHANGED_BATCH_MAX,
-  CHANGED_BEFORE_BATCH_MAX,
-  CHANGES_OVERLAP_MS,
-} from '../kernel/limits.ts'
+import { CHANGES_OVERLAP_MS } from '../kernel/limits/access.ts'
+import { CHANGED_BATCH_MAX, CHANGED_BEFORE_BATCH_MAX } from '../kernel/limits/holds.ts'
 import {
   changesFrom,
   type Changed,

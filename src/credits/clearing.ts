@@ -4,7 +4,7 @@ import {
   CLEAR_WAIT_MS,
   COMMAND_RETRY_WAIT_MS,
   COMMAND_TRIES_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { makeUnderWay } from '../kernel/under-way.ts'
 import type { ClearItem, CreditEngine } from './commands.ts'

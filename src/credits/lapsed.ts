@@ -1,4 +1,4 @@
-import { LAPSED_BATCH_MAX, LAPSED_SEEN_MAX } from '../kernel/limits.ts'
+import { LAPSED_BATCH_MAX, LAPSED_SEEN_MAX } from '../kernel/limits/holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { LapsedHold } from './commands.ts'
 import type { CommandName, Input, LapsedPage, Reply, Transport } from './transport.ts'

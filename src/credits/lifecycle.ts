@@ -1,7 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { COMMAND_TRIES_MAX } from '../kernel/limits.ts'
-import { FIRST_PROGRESS_MS } from '../kernel/limits-holds.ts'
+import { COMMAND_TRIES_MAX, FIRST_PROGRESS_MS } from '../kernel/limits/holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { makeUnderWay } from '../kernel/under-way.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'

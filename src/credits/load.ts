@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import * as limits from '../kernel/limits.ts'
+import * as limits from '../kernel/limits/holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { PostingLedger } from '../ledger/ledger.ts'
 import type { CreditEngine, LoadReply } from './commands.ts'

@@ -1,4 +1,4 @@
-import { LOADED_SEEN_MAX } from '../kernel/limits.ts'
+import { LOADED_SEEN_MAX } from '../kernel/limits/holds.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Transport } from './transport.ts'
 

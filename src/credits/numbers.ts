@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import { INCARNATION_READ_MS_MIN } from '../kernel/limits.ts'
+import { INCARNATION_READ_MS_MIN } from '../kernel/limits/holds.ts'
 import type { Incarnations } from './commands.ts'
 import type { Losses } from './losses.ts'
 import type { Transport } from './transport.ts'

@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
-import { LAPSED_SEEN_MAX, PARKED_RETRY_MS, RECOVERIES_MAX } from '../kernel/limits.ts'
+import { LAPSED_SEEN_MAX, RECOVERIES_MAX } from '../kernel/limits/holds.ts'
+import { PARKED_RETRY_MS } from '../kernel/limits/posting.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Poster } from '../ledger/poster.ts'
 import type { PostItem, PostOutcome } from '../ledger/receipt.ts'

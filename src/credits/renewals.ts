@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { RENEWAL_PAUSE_MS, RENEWALS_A_TURN, RENEWALS_SPREAD_MS } from '../kernel/limits-holds.ts'
+import { RENEWALS_A_TURN, RENEWALS_SPREAD_MS, RENEWAL_PAUSE_MS } from '../kernel/limits/holds.ts'
 import { makeLine, type Place } from '../kernel/line.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'

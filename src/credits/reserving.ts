@@ -3,13 +3,13 @@ import { refuse, UnknownOutcomeError, type Refusal } from '../kernel/errors.ts'
 import {
   COMMAND_RETRY_WAIT_MS,
   COMMAND_TRIES_MAX,
-  FIT_SHARES,
-  REFUSAL_LOOK_MS_MIN,
   REFUSAL_LOOKS_MAX,
+  REFUSAL_LOOK_MS_MIN,
   RESERVE_MS_MAX,
   RESERVE_ROUNDS_MAX,
   RESERVE_VALID_MS,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/holds.ts'
+import { FIT_SHARES } from '../kernel/limits/models.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { formatCredits } from '../kernel/money.ts'
 import type { Changes } from './changes.ts'

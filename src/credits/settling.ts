@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { COMMAND_RETRY_WAIT_MS, COMMAND_TRIES_MAX } from '../kernel/limits.ts'
+import { COMMAND_RETRY_WAIT_MS, COMMAND_TRIES_MAX } from '../kernel/limits/holds.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { UnderWay } from '../kernel/under-way.ts'

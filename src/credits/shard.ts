@@ -1,4 +1,4 @@
-import { SHARDS } from '../kernel/limits.ts'
+import { SHARDS } from '../kernel/limits/holds.ts'
 
 /**
  * The shard of an account: FNV-1a (32 bit) over the id's UTF-16 code units, mod 256. Part of every

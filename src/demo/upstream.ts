@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits/requests.ts'
 import { answerAnthropic } from './anthropic-demo.ts'
 import { readRequest } from './answer-text.ts'
 import { answerGemini, geminiCall, geminiEvents, type GeminiCall } from './gemini-demo.ts'

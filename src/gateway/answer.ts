@@ -1,7 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { ANSWER_BUFFER_BYTES_MAX, ANSWER_TAIL_BYTES } from '../kernel/limits.ts'
-import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
-import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
+import {
+  ANSWER_BUFFER_BYTES_MAX,
+  ANSWER_HEAD_BYTES,
+  ANSWER_TAIL_BYTES,
+} from '../kernel/limits/answers.ts'
+import { LOOP_BYTES_MAX } from '../kernel/limits/requests.ts'
 import { ByteEnds } from '../protocols/byte-ends.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import { producedBeyond } from '../protocols/output-text.ts'

@@ -3,7 +3,7 @@ import type { Authenticator, Caller } from '../access/access.ts'
 import { SUBJECT_REF } from '../access/subject-ref.ts'
 import type { Subject, Subjects } from '../access/subjects.ts'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { SUBJECT_CHARS_MAX } from '../kernel/limits.ts'
+import { SUBJECT_CHARS_MAX } from '../kernel/limits/access.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 
 const BEARER = /^bearer /i

@@ -1,4 +1,4 @@
-import { SENT_PIECE_BYTES } from '../kernel/limits-body.ts'
+import { SENT_PIECE_BYTES } from '../kernel/limits/upstreams.ts'
 import { filledOutline } from '../protocols/json-outline.ts'
 import type { Arrival, Target } from './context.ts'
 

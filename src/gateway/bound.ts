@@ -1,13 +1,13 @@
 import type { Caller } from '../access/access.ts'
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../access/allowed.ts'
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
-import { FIT_UNKNOWN_OUTPUT_TOKENS_MAX } from '../kernel/limits-models.ts'
 import {
   FIT_OUTPUT_TOKENS_MIN,
+  FIT_UNKNOWN_OUTPUT_TOKENS_MAX,
   TOOL_CALLS_UNSTATED_MAX,
   UNKNOWN_CONTEXT_TOKENS_MAX,
   UNKNOWN_OUTPUT_TOKENS_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/models.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
 import type { Bound, Price, PriceBook, PriceQuery } from '../pricing/pricing.ts'
 import type { Protocol, RequestView } from '../protocols/protocol.ts'

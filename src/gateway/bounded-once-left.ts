@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../kernel/clock.ts'
-import { DRAIN_MS_MAX } from '../kernel/limits.ts'
+import { DRAIN_MS_MAX } from '../kernel/limits/answers.ts'
 import type { BodySink, Flow } from './forward.ts'
 
 /**

@@ -1,5 +1,5 @@
 import CircuitBreaker from 'opossum'
-import { BREAKER_TRIAL_MS_MAX, BREAKER_WINDOW_MS } from '../kernel/limits.ts'
+import { BREAKER_TRIAL_MS_MAX, BREAKER_WINDOW_MS } from '../kernel/limits/upstreams.ts'
 
 export interface BreakerSettings {
   /** Share of failed calls, in percent, from which it opens. */

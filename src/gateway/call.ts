@@ -7,7 +7,7 @@ import {
   PASSED_ON_MS_MAX,
   UPSTREAM_CONNECT_RETRY_MS,
   UPSTREAM_CONNECT_TRIES_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/upstreams.ts'
 import { LOST } from './admit.ts'
 import { NOT_ANSWERING } from './bound.ts'
 import type { Breaker } from './breaker.ts'

@@ -1,5 +1,5 @@
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
-import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits.ts'
+import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits/idempotency.ts'
 import type { Caller } from '../access/access.ts'
 import type { IdempotencyClaim, Idempotency, StoredReplay } from './idempotency.ts'
 

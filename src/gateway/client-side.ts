@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../kernel/clock.ts'
-import { CLIENT_STALL_MS_MAX } from '../kernel/limits.ts'
+import { CLIENT_STALL_MS_MAX } from '../kernel/limits/answers.ts'
 import { rows } from '../kernel/rows.ts'
 import type { Flow } from './forward.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { ERRORS, refuse, type Refusal } from '../kernel/errors.ts'
-import { ANSWER_BUFFER_BYTES_MAX } from '../kernel/limits.ts'
+import { ANSWER_BUFFER_BYTES_MAX } from '../kernel/limits/answers.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import { upstreamFailure, type BodySink, type Flow } from './forward.ts'

@@ -1,4 +1,4 @@
-import { ANSWER_METER_BYTES_MAX } from '../kernel/limits.ts'
+import { ANSWER_METER_BYTES_MAX } from '../kernel/limits/answers.ts'
 import type { Share } from '../kernel/room.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 

@@ -1,4 +1,4 @@
-import { IDEMPOTENCY_LEASE_MS, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
+import { IDEMPOTENCY_LEASE_MS, IDEMPOTENT_ANSWER_MS } from '../kernel/limits/idempotency.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { Db, Row } from '../store/db.ts'
 import { bytesOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'

@@ -5,7 +5,7 @@ import {
   IDEMPOTENCY_LEASE_MS,
   IDEMPOTENCY_POLL_MS_MAX,
   IDEMPOTENCY_POLL_MS_MIN,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/idempotency.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Micros } from '../kernel/money.ts'
 import { makeRoom, makeShare, type Share } from '../kernel/room.ts'

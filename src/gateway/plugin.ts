@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
-import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits.ts'
+import { REQUEST_BODY_BYTES_MAX } from '../kernel/limits/requests.ts'
 import { describeError } from '../kernel/log.ts'
 import { makeShare } from '../kernel/room.ts'
 import { rows } from '../kernel/rows.ts'

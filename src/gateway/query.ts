@@ -1,5 +1,5 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { QUERY_CHARS_MAX } from '../kernel/limits.ts'
+import { QUERY_CHARS_MAX } from '../kernel/limits/requests.ts'
 import type { Family } from '../protocols/protocol.ts'
 
 /** The raw query without the "?" and without our own `key`; null where it is too long. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { READ_ON_BYTES_MAX } from '../kernel/limits-body.ts'
+import { READ_ON_BYTES_MAX } from '../kernel/limits/requests.ts'
 
 /**
  * Reads on behind an answer that did not wait for its request, as node does, so that its client

@@ -1,8 +1,10 @@
 import type { OpenHold, ReceiptDraft } from '../credits/holds.ts'
 import type { Refusal } from '../kernel/errors.ts'
-import { COUNTED_TEXT_BYTES_MAX } from '../kernel/limits-body.ts'
-import { CONTEXT_MARGIN } from '../kernel/limits-models.ts'
-import { FIT_OUTPUT_TOKENS_MIN } from '../kernel/limits.ts'
+import {
+  CONTEXT_MARGIN,
+  COUNTED_TEXT_BYTES_MAX,
+  FIT_OUTPUT_TOKENS_MIN,
+} from '../kernel/limits/models.ts'
 import { maxMicros, ZERO, type Micros } from '../kernel/money.ts'
 import type { RequestView } from '../protocols/protocol.ts'
 import { bounds, type Bounded } from './bound.ts'

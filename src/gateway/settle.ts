@@ -1,5 +1,5 @@
 import type { Settled } from '../credits/holds.ts'
-import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../kernel/limits.ts'
+import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../kernel/limits/idempotency.ts'
 import { describeError } from '../kernel/log.ts'
 import type { Micros } from '../kernel/money.ts'
 import type { StoredAnswer } from '../ledger/receipt.ts'

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { AFTER_TERMINAL_MS_MAX, DRAINS_MAX, IDEMPOTENT_ANSWER_BYTES_MAX } from '../kernel/limits.ts'
+import { AFTER_TERMINAL_MS_MAX, DRAINS_MAX } from '../kernel/limits/answers.ts'
+import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../kernel/limits/idempotency.ts'
 import { requestIdHeader } from '../protocols/envelope.ts'
 import type { StreamTap } from '../protocols/protocol.ts'
 import { makeClientSide, type ClientSide } from './client-side.ts'

@@ -5,7 +5,7 @@ import {
   LOOP_BYTES_MAX,
   ONE_PIECE_BYTES_MAX,
   TAKEN_TURN_BYTES,
-} from '../kernel/limits-body.ts'
+} from '../kernel/limits/requests.ts'
 import type { NoRoom, Share } from '../kernel/room.ts'
 import { SharedBytes } from '../kernel/shared-bytes.ts'
 

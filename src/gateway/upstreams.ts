@@ -1,7 +1,7 @@
 import { Agent, type Dispatcher } from 'undici'
 import { compileGlob } from '../kernel/glob.ts'
 import { makeBreaker, type Breaker, type BreakerSettings } from './breaker.ts'
-import { UPSTREAM_BODY_MS_MAX, UPSTREAM_CONNECT_MS_MAX } from '../kernel/limits.ts'
+import { UPSTREAM_BODY_MS_MAX, UPSTREAM_CONNECT_MS_MAX } from '../kernel/limits/upstreams.ts'
 import type { Family } from '../protocols/protocol.ts'
 
 /** One upstream as the configuration names it. Source: design §10. */

@@ -1,4 +1,4 @@
-import { ROW_MS_MAX, ROW_WAITING_MAX } from './limits-body.ts'
+import { ROW_MS_MAX, ROW_WAITING_MAX } from './limits/answers.ts'
 
 /** Does a piece of work soon: in this turn of the event loop, or in the next. */
 export type Row = (work: () => void) => void

@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import * as limits from '../kernel/limits.ts'
+import * as limits from '../kernel/limits/posting.ts'
 import { makeLine, type Place } from '../kernel/line.ts'
 import type { PostItem, PostOutcome } from './receipt.ts'
 

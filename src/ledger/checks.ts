@@ -1,4 +1,4 @@
-import { LEDGER_CHECK_MS_MAX, LEDGER_CHECK_ROWS_MAX } from '../kernel/limits-books.ts'
+import { LEDGER_CHECK_MS_MAX, LEDGER_CHECK_ROWS_MAX } from '../kernel/limits/books.ts'
 import type { Db, Row } from '../store/db.ts'
 import { snapshot } from '../store/read-only.ts'
 import { microsOf, numberOf, textOf } from '../store/rows.ts'

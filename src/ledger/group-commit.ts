@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../kernel/clock.ts'
-import * as limits from '../kernel/limits.ts'
+import * as limits from '../kernel/limits/posting.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { makeBacklog, type Backlog, type Waiting } from './backlog.ts'
 import type { PostingLedger } from './ledger.ts'

@@ -1,4 +1,4 @@
-import { KEPT_LOTS_MAX, KEPT_PAUSE_MAX, KEPT_ROWS_MAX } from '../kernel/limits-posting.ts'
+import { KEPT_LOTS_MAX, KEPT_PAUSE_MAX, KEPT_ROWS_MAX } from '../kernel/limits/posting.ts'
 import { makeSheet, type AccountState, type LotState, type Sheet } from './sheet.ts'
 import type { SheetContext } from './sheets.ts'
 

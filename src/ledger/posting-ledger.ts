@@ -1,4 +1,4 @@
-import { IDEMPOTENT_ANSWER_BYTES_MAX, IDEMPOTENT_ANSWER_MS } from '../kernel/limits.ts'
+import { IDEMPOTENT_ANSWER_BYTES_MAX, IDEMPOTENT_ANSWER_MS } from '../kernel/limits/idempotency.ts'
 import type { Ids } from '../kernel/ids.ts'
 import { toText } from '../kernel/text.ts'
 import type { Db, Tx } from '../store/db.ts'

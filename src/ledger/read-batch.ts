@@ -1,4 +1,4 @@
-import { KEPT_BACK_MS } from '../kernel/limits-posting.ts'
+import { KEPT_BACK_MS } from '../kernel/limits/posting.ts'
 import { minMicros, subMicros, ZERO } from '../kernel/money.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'

@@ -1,9 +1,9 @@
 import { HOUR_MS } from '../kernel/clock.ts'
 import {
+  ALERTS_AN_HOUR_MAX,
   ALERT_FINDINGS_MAX,
   ALERT_FINDINGS_MS,
-  ALERTS_AN_HOUR_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/notify.ts'
 import type { Db, Row } from '../store/db.ts'
 import { numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

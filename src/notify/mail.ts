@@ -1,5 +1,5 @@
 import { createTransport, type Transporter } from 'nodemailer'
-import { NOTIFICATION_SEND_MS_MAX } from '../kernel/limits-outside.ts'
+import { NOTIFICATION_SEND_MS_MAX } from '../kernel/limits/notify.ts'
 import { isNoticeKind } from './notice.ts'
 import type { Claimed } from './outbox.ts'
 import { mailText } from './text.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
-import { NOTIFICATION_LEASE_MS } from '../kernel/limits-outside.ts'
+import { NOTIFICATION_LEASE_MS } from '../kernel/limits/notify.ts'
 import type { Statement } from '../ledger/sheets.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
 import { numberOf } from '../store/rows.ts'

@@ -1,10 +1,10 @@
 import type { Clock } from '../kernel/clock.ts'
 import {
+  NOTIFICATIONS_AT_ONCE_MAX,
   NOTIFICATION_RETRY_MS_MAX,
   NOTIFICATION_RETRY_MS_MIN,
   NOTIFICATION_TRIES_MAX,
-  NOTIFICATIONS_AT_ONCE_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/notify.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { backoffMs, makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import type { NotifyConfig } from './config.ts'

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { NOTIFICATION_SEND_MS_MAX } from '../kernel/limits-outside.ts'
+import { NOTIFICATION_SEND_MS_MAX } from '../kernel/limits/notify.ts'
 import type { WebhookConfig } from './config.ts'
 import type { Claimed } from './outbox.ts'
 

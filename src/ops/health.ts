@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import { HEALTH_CHECK_MS_MAX } from '../kernel/limits.ts'
+import { HEALTH_CHECK_MS_MAX } from '../kernel/limits/processes.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 
 export interface HealthCheck {

@@ -1,4 +1,4 @@
-import { LABEL_VALUES_MAX } from '../kernel/limits.ts'
+import { LABEL_VALUES_MAX } from '../kernel/limits/processes.ts'
 
 /**
  * Bounds the values of each label, so that no caller can make a time series of his own: past the

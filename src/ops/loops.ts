@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import { invariant } from '../kernel/invariant.ts'
-import { LOOP_BACKOFF_MS_MAX } from '../kernel/limits.ts'
+import { LOOP_BACKOFF_MS_MAX } from '../kernel/limits/processes.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 
 export interface Loop {

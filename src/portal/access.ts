@@ -29,7 +29,7 @@ import { authenticate, secretOf } from '../gateway/authenticate.ts'
 import { splitQuery } from '../gateway/query.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isRefusal, refuse } from '../kernel/errors.ts'
-import { PAGE_MAX } from '../kernel/limits.ts'
+import { PAGE_MAX } from '../kernel/limits/access.ts'
 import { addMicros, micros, type Micros } from '../kernel/money.ts'
 import type { Db } from '../store/db.ts'
 

@@ -6,7 +6,7 @@ import { isPage, isToken, newPage } from '../access/claims/token.ts'
 import type { Reload } from '../access/reload.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ids } from '../kernel/ids.ts'
-import { CLAIM_FORM_BYTES_MAX, CLAIM_MISSES_PER_S_MAX } from '../kernel/limits-outside.ts'
+import { CLAIM_FORM_BYTES_MAX, CLAIM_MISSES_PER_S_MAX } from '../kernel/limits/access.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { PAGE_HEADERS, pages } from './claim-page.ts'
 

@@ -13,7 +13,7 @@ import { actFor, authenticate, secretOf, subjectOf } from '../gateway/authentica
 import { splitQuery } from '../gateway/query.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
-import { WORK_METADATA_MAX, WORK_TTL_S_MAX, WORK_TTL_S_MIN } from '../kernel/limits.ts'
+import { WORK_METADATA_MAX, WORK_TTL_S_MAX, WORK_TTL_S_MIN } from '../kernel/limits/access.ts'
 import type { Log } from '../kernel/log.ts'
 import { viewCredits, ZERO } from '../kernel/money.ts'
 import { sortedJson } from '../kernel/sorted-json.ts'

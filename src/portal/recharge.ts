@@ -9,7 +9,7 @@ import type { Subjects } from '../access/subjects.ts'
 import type { Recharges } from '../billing/recharge/recharges.ts'
 import { rechargeBody, rechargeView, viewRecharge, saveFrom } from '../billing/recharge/http.ts'
 import { isRefusal, refuse } from '../kernel/errors.ts'
-import { URL_CHARS_MAX } from '../kernel/limits.ts'
+import { URL_CHARS_MAX } from '../kernel/limits/stripe.ts'
 import type { Log } from '../kernel/log.ts'
 import { callerOf, PORTAL_PREFIX } from './plugin.ts'
 

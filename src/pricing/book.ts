@@ -1,5 +1,5 @@
 import { invariant } from '../kernel/invariant.ts'
-import { MODEL_CHARS_MAX, PRICE_CACHE_MAX, PRICE_VERSIONS_MAX } from '../kernel/limits.ts'
+import { MODEL_CHARS_MAX, PRICE_CACHE_MAX, PRICE_VERSIONS_MAX } from '../kernel/limits/models.ts'
 import type { Usage } from '../kernel/usage.ts'
 import { addRatios, microsOf, priceExact, roundUp, saturated } from './arithmetic.ts'
 import { boundOf, outputWithin } from './bounds.ts'

@@ -1,4 +1,4 @@
-import { BYTES_PER_TOKEN, TOKENIZER_RUN_CHARS_MAX } from '../kernel/limits.ts'
+import { BYTES_PER_TOKEN, TOKENIZER_RUN_CHARS_MAX } from '../kernel/limits/models.ts'
 
 /** Tokens that text of so many UTF-8 bytes (or characters, where that is all one knows) may be. */
 export const estimateTokens = (bytesOrChars: number): number =>

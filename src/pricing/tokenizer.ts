@@ -5,9 +5,9 @@ import {
   TOKENIZER_QUEUE_MAX,
   TOKENIZER_SLICE_CHARS_MAX,
   TOKENIZER_SLICE_MS_MAX,
+  TOKENIZER_START_MS_MAX,
   TOKENIZER_WAIT_MS_MAX,
-} from '../kernel/limits.ts'
-import { TOKENIZER_START_MS_MAX } from '../kernel/limits-models.ts'
+} from '../kernel/limits/models.ts'
 import { programFile } from '../kernel/program-file.ts'
 import { encodingFor } from './encodings.ts'
 import { runEnd } from './token-runs.ts'

@@ -1,4 +1,4 @@
-import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
+import { ANSWER_HEAD_BYTES } from '../kernel/limits/answers.ts'
 import { parseJson, textOr } from './json.ts'
 import { visitMembers } from './json-scan.ts'
 

@@ -1,5 +1,6 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { JSON_DEPTH_MAX, WEB_SEARCHES_UNSTATED_MAX } from '../kernel/limits.ts'
+import { WEB_SEARCHES_UNSTATED_MAX } from '../kernel/limits/models.ts'
+import { JSON_DEPTH_MAX } from '../kernel/limits/requests.ts'
 import type { BucketName } from '../kernel/usage.ts'
 import { walkMessagesInput } from './anthropic-input.ts'
 import { makeInputSink, type InputTally } from './input-tally.ts'

@@ -1,4 +1,4 @@
-import { CONDENSED_BYTES_MAX, CUT_STRING_BYTES } from '../kernel/limits-body.ts'
+import { CONDENSED_BYTES_MAX, CUT_STRING_BYTES } from '../kernel/limits/answers.ts'
 import { HeldBytes } from './held-bytes.ts'
 import { countOr, isObject } from './json.ts'
 import { LineEnds } from './sse-event.ts'

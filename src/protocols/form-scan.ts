@@ -1,11 +1,11 @@
 import { isRefusal, type Refusal } from '../kernel/errors.ts'
 import {
-  FORM_FIELD_BYTES_MAX,
   FORM_FIELDS_BYTES_MAX,
+  FORM_FIELD_BYTES_MAX,
   FORM_FILES_MAX,
   FORM_HEAD_BYTES_MAX,
   FORM_PARTS_MAX,
-} from '../kernel/limits-media.ts'
+} from '../kernel/limits/forms.ts'
 import { boundaryOf, partHead, wrong, type PartHead } from './form-parts.ts'
 import type { Form, FormPart } from './form.ts'
 

@@ -1,5 +1,5 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { STORED_REFERENCES_MAX } from '../kernel/limits-media.ts'
+import { STORED_REFERENCES_MAX } from '../kernel/limits/background.ts'
 import { isObject } from './json.ts'
 import { makeChatTap } from './openai-chat-meter.ts'
 import { referencesOf } from './openai-responses-input.ts'

@@ -1,5 +1,5 @@
 import { refuse, type ErrorCode } from '../kernel/errors.ts'
-import { MODEL_CHARS_MAX } from '../kernel/limits.ts'
+import { MODEL_CHARS_MAX } from '../kernel/limits/models.ts'
 import { errorBody } from './envelope.ts'
 import { geminiCountTokens } from './free.ts'
 import { makeGeminiArrayTap, makeGeminiTap, meterGeminiAnswer } from './gemini-meter.ts'

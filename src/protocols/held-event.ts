@@ -1,4 +1,4 @@
-import { LOOP_BYTES_MAX } from '../kernel/limits-body.ts'
+import { LOOP_BYTES_MAX } from '../kernel/limits/requests.ts'
 import { Condensed } from './condensed.ts'
 import { HeldBytes } from './held-bytes.ts'
 

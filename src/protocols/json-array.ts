@@ -1,4 +1,4 @@
-import { SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
+import { SSE_EVENT_BYTES_MAX } from '../kernel/limits/answers.ts'
 import { HeldEvent } from './held-event.ts'
 import type { TapOutput } from './protocol.ts'
 import type { SseVerdict } from './sse-event.ts'

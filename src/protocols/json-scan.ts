@@ -1,4 +1,4 @@
-import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../kernel/limits-body.ts'
+import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../kernel/limits/requests.ts'
 
 /**
  * Where things are in the bytes of a JSON text, for edits that keep the client's bytes and for

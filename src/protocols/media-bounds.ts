@@ -1,4 +1,4 @@
-import { IMAGE_HEAD_BYTES_MAX } from '../kernel/limits.ts'
+import { IMAGE_HEAD_BYTES_MAX } from '../kernel/limits/models.ts'
 import { imageSize, type ImageSize } from './image-size.ts'
 
 /** Whose rule counts an image: it follows from the protocol and the model's name. */

@@ -1,5 +1,5 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { CHOICES_MAX } from '../kernel/limits.ts'
+import { CHOICES_MAX } from '../kernel/limits/models.ts'
 import { isObject } from './json.ts'
 import { setMembers, visitMembers, type Member } from './json-scan.ts'
 import { withUsage } from './openai-chat-rewrite.ts'

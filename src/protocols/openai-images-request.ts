@@ -1,6 +1,6 @@
 import type { Refusal } from '../kernel/errors.ts'
-import { IMAGES_MAX } from '../kernel/limits-media.ts'
-import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
+import { IMAGES_MAX } from '../kernel/limits/forms.ts'
+import { BYTES_PER_TOKEN } from '../kernel/limits/models.ts'
 import { imageTokensOf } from './openai-image-tokens.ts'
 import type { MeterReport, RequestView, Used } from './protocol.ts'
 import type { FieldReader } from './request-fields.ts'

@@ -1,6 +1,6 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { FORM_IMAGES_BYTES_MAX } from '../kernel/limits-media.ts'
-import { IMAGE_HEAD_BYTES_MAX } from '../kernel/limits.ts'
+import { FORM_IMAGES_BYTES_MAX } from '../kernel/limits/forms.ts'
+import { IMAGE_HEAD_BYTES_MAX } from '../kernel/limits/models.ts'
 import { nonZero, type Iteration, type Usage } from '../kernel/usage.ts'
 import { usageTail } from './answer-tail.ts'
 import { fieldsOf, type Form } from './form.ts'

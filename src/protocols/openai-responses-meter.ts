@@ -1,5 +1,5 @@
-import { CUT_STRING_BYTES } from '../kernel/limits-body.ts'
-import { STORED_ID_CHARS_MAX, STORED_IDS_MAX } from '../kernel/limits-media.ts'
+import { CUT_STRING_BYTES } from '../kernel/limits/answers.ts'
+import { STORED_IDS_MAX, STORED_ID_CHARS_MAX } from '../kernel/limits/background.ts'
 import { isPlain } from '../kernel/text.ts'
 import { answerHead, eventHead, memberStart, textMembers } from './answer-head.ts'
 import { usageTail } from './answer-tail.ts'

@@ -3,8 +3,8 @@ import {
   FORM_LATE_PROMPT_BYTES,
   FORM_SOUND_BYTES_MAX,
   SOUND_HEAD_BYTES,
-} from '../kernel/limits-media.ts'
-import { BYTES_PER_TOKEN } from '../kernel/limits.ts'
+} from '../kernel/limits/forms.ts'
+import { BYTES_PER_TOKEN } from '../kernel/limits/models.ts'
 import type { Usage } from '../kernel/usage.ts'
 import { fieldsOf, type Form, type FormPart } from './form.ts'
 import { isObject, parseJson, textOr } from './json.ts'

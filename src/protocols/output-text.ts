@@ -1,5 +1,5 @@
-import { SEALED_CHARS_PER_CHAR } from '../kernel/limits-models.ts'
-import { DEFERRED_EVENT_CHARS_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits.ts'
+import { DEFERRED_EVENT_CHARS_MAX, OUTPUT_TEXT_CHARS_MAX } from '../kernel/limits/answers.ts'
+import { SEALED_CHARS_PER_CHAR } from '../kernel/limits/models.ts'
 import { cutBytes } from './condensed.ts'
 import { parseJson } from './json.ts'
 import type { Produced } from './protocol.ts'

@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../kernel/limits-body.ts'
-import { JSON_DEPTH_MAX } from '../kernel/limits.ts'
+import { JSON_DEPTH_MAX, JSON_NODES_MAX, JSON_VALUES_MAX } from '../kernel/limits/requests.ts'
 import { isObject, type JsonObject } from './json.ts'
 import { shapeOf, visitMembers, withPlainKeys } from './json-scan.ts'
 

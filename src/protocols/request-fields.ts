@@ -1,6 +1,5 @@
 import { refuse, type Refusal } from '../kernel/errors.ts'
-import { OTHER_MODELS_MAX } from '../kernel/limits-models.ts'
-import { MODEL_CHARS_MAX } from '../kernel/limits.ts'
+import { MODEL_CHARS_MAX, OTHER_MODELS_MAX } from '../kernel/limits/models.ts'
 import { isPlain } from '../kernel/text.ts'
 import { isObject, type JsonObject } from './json.ts'
 

@@ -1,5 +1,8 @@
-import { ANSWER_TAIL_BYTES, SSE_EVENT_BYTES_MAX } from '../kernel/limits.ts'
-import { ANSWER_HEAD_BYTES } from '../kernel/limits-media.ts'
+import {
+  ANSWER_HEAD_BYTES,
+  ANSWER_TAIL_BYTES,
+  SSE_EVENT_BYTES_MAX,
+} from '../kernel/limits/answers.ts'
 import { ByteEnds } from './byte-ends.ts'
 import { HeldEvent } from './held-event.ts'
 import type { TapOutput } from './protocol.ts'

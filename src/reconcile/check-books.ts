@@ -1,4 +1,4 @@
-import { PAGE_MAX } from '../kernel/limits.ts'
+import { PAGE_MAX } from '../kernel/limits/access.ts'
 import { checkLedger, type Breach, type CheckedPage, type SaidTwice } from '../ledger/checks.ts'
 import type { Db } from '../store/db.ts'
 import { textOf } from '../store/rows.ts'

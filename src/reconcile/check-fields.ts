@@ -1,4 +1,4 @@
-import { PAGE_MAX } from '../kernel/limits.ts'
+import { PAGE_MAX } from '../kernel/limits/access.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -3,7 +3,7 @@ import {
   KEY_SPEND_ACCOUNTS_MAX,
   LEDGER_CHECK_MS_MAX,
   LEDGER_CHECK_ROWS_MAX,
-} from '../kernel/limits-books.ts'
+} from '../kernel/limits/books.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { snapshot } from '../store/read-only.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { RECONCILE_METERS_MS, RECONCILE_PAUSE_MS } from '../kernel/limits-books.ts'
+import { RECONCILE_METERS_MS, RECONCILE_PAUSE_MS } from '../kernel/limits/books.ts'
 import type { ComparedHour } from '../reporting/compare.ts'
 import type { Reporting } from '../reporting/reporting.ts'
 import type { Check } from './check.ts'

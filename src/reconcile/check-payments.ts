@@ -1,7 +1,7 @@
 import type { Difference, DryLook } from '../billing/effects/dry-look.ts'
 import type { MoneyBackThing, PaidThing, Walk, WalkPage } from '../billing/walk.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { RECONCILE_LOOKS_MAX, RECONCILE_PAUSE_MS } from '../kernel/limits-books.ts'
+import { RECONCILE_LOOKS_MAX, RECONCILE_PAUSE_MS } from '../kernel/limits/books.ts'
 import type { Tx } from '../store/db.ts'
 import { microsOf, numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

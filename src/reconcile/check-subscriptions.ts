@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { SeenSubscription, Walk } from '../billing/walk.ts'
-import { RECONCILE_SUBSCRIPTIONS_MAX } from '../kernel/limits-books.ts'
+import { RECONCILE_SUBSCRIPTIONS_MAX } from '../kernel/limits/books.ts'
 import type { Tx } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'
 import type { Check, CheckPage, Scope } from './check.ts'

@@ -1,4 +1,4 @@
-import { RECONCILE_ROWS_MAX } from '../kernel/limits-books.ts'
+import { RECONCILE_ROWS_MAX } from '../kernel/limits/books.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { microsOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -1,11 +1,11 @@
-import { PAGE_MAX } from '../kernel/limits.ts'
+import { PAGE_MAX } from '../kernel/limits/access.ts'
 import {
   RECONCILE_UNBILLED_MS,
   RECONCILE_UNBILLED_MS_MAX,
   RECONCILE_USAGE_LATE_MS,
   RECONCILE_USAGE_MS,
-} from '../kernel/limits-books.ts'
-import { METER_NAMED_MAX } from '../kernel/limits-outside.ts'
+} from '../kernel/limits/books.ts'
+import { METER_NAMED_MAX } from '../kernel/limits/meters.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { choiceOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { ADMIN_TOKEN_CHARS_MIN, MODELS_IN_USE_MAX, MODELS_IN_USE_MS } from '../kernel/limits.ts'
+import { ADMIN_TOKEN_CHARS_MIN } from '../kernel/limits/access.ts'
+import { MODELS_IN_USE_MAX, MODELS_IN_USE_MS } from '../kernel/limits/models.ts'
 import { appliedMigrations } from '../store/migrate.ts'
 import { loadSql } from '../store/sql.ts'
 import { fail, fine, warn } from './advice.ts'

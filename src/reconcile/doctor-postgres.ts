@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { CHANGES_OVERLAP_MS, CLOCK_SKEW_MS_MAX } from '../kernel/limits.ts'
+import { CHANGES_OVERLAP_MS } from '../kernel/limits/access.ts'
+import { CLOCK_SKEW_MS_MAX } from '../kernel/limits/books.ts'
 import { loadSql } from '../store/sql.ts'
 import { fail, fine, warn } from './advice.ts'
 import type { Advice, DoctorDeps } from './doctor.ts'

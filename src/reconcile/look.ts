@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { AccountView, CreditEngine, HoldView } from '../credits/commands.ts'
-import { PAGE_MAX } from '../kernel/limits.ts'
+import { PAGE_MAX } from '../kernel/limits/access.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { numberOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

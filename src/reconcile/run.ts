@@ -6,7 +6,7 @@ import {
   RECONCILE_PAGE_TRIES_MAX,
   RECONCILE_QUARANTINE_MS,
   RECONCILE_STEP_MS,
-} from '../kernel/limits-books.ts'
+} from '../kernel/limits/books.ts'
 import { describeError } from '../kernel/log.ts'
 import type { Db } from '../store/db.ts'
 import { loadSql } from '../store/sql.ts'

@@ -3,7 +3,7 @@ import {
   RECONCILE_CATCH_UP_MS,
   RECONCILE_HOURLY_MS,
   RECONCILE_NIGHTLY_MS,
-} from '../kernel/limits-books.ts'
+} from '../kernel/limits/books.ts'
 import type { Reconcile, RunOptions } from './run.ts'
 
 /**

@@ -1,11 +1,7 @@
 import { z } from 'zod'
 import { sleep, type Clock } from '../kernel/clock.ts'
-import {
-  PAGE_MAX,
-  VERIFY_EVIDENCE_MAX,
-  VERIFY_RETRY_MS,
-  VERIFY_TRIES_MAX,
-} from '../kernel/limits.ts'
+import { PAGE_MAX } from '../kernel/limits/access.ts'
+import { VERIFY_EVIDENCE_MAX, VERIFY_RETRY_MS, VERIFY_TRIES_MAX } from '../kernel/limits/books.ts'
 import { checkLedger, type Breach as LedgerBreach } from '../ledger/checks.ts'
 import { textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -5,7 +5,7 @@ import {
   METER_KEPT_MS,
   METER_QUIET_MS,
   METER_SUMMARY_LAG_MS,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/meters.ts'
 import type { Db, Row } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -1,5 +1,5 @@
 import { HOUR_MS } from '../kernel/clock.ts'
-import { METER_KEPT_MS, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
+import { METER_KEPT_MS, METER_SUMMARY_LAG_MS } from '../kernel/limits/meters.ts'
 import type { Db } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -2,7 +2,7 @@ import {
   METER_AGE_MS_MAX,
   METER_IDENTIFIER_MS,
   METER_SUMMARY_LAG_MS,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/meters.ts'
 import type { ReadyReport } from './rows.ts'
 
 /** What is to be done with a report now. */

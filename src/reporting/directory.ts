@@ -1,6 +1,6 @@
 import type Stripe from 'stripe'
 import type { Clock } from '../kernel/clock.ts'
-import { METER_DIRECTORY_MS } from '../kernel/limits-outside.ts'
+import { METER_DIRECTORY_MS } from '../kernel/limits/meters.ts'
 
 /** A meter as Stripe has it. */
 export interface StripeMeter {

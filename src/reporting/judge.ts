@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { METER_KEPT_MS, METER_NAMED_MAX } from '../kernel/limits-outside.ts'
+import { METER_KEPT_MS, METER_NAMED_MAX } from '../kernel/limits/meters.ts'
 import { addMicros } from '../kernel/money.ts'
 import type { Row, Tx } from '../store/db.ts'
 import { microsOf, numberOf, textOf } from '../store/rows.ts'

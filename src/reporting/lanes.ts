@@ -1,5 +1,5 @@
 import type { Ids } from '../kernel/ids.ts'
-import { METER_LEASE_MS } from '../kernel/limits-outside.ts'
+import { METER_LEASE_MS } from '../kernel/limits/meters.ts'
 import type { Db } from '../store/db.ts'
 import { numberOf, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

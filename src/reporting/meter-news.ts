@@ -1,7 +1,7 @@
 import type Stripe from 'stripe'
 import { z } from 'zod'
 import type { Ids } from '../kernel/ids.ts'
-import { METER_NAMED_MAX, METER_SUMMARY_LAG_MS } from '../kernel/limits-outside.ts'
+import { METER_NAMED_MAX, METER_SUMMARY_LAG_MS } from '../kernel/limits/meters.ts'
 import type { Tx } from '../store/db.ts'
 import { numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -5,7 +5,7 @@ import {
   METER_PRUNE_BATCHES_MAX,
   METER_PRUNE_ROWS_MAX,
   METER_RECEIPTS_KEPT_MS,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/meters.ts'
 import type { Db, Param } from '../store/db.ts'
 import { flagOf, numberOf, orNull } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

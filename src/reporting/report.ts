@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { METER_VALUE_MAX } from '../kernel/limits-outside.ts'
+import { METER_VALUE_MAX } from '../kernel/limits/meters.ts'
 import { subMicros, ZERO, type Micros } from '../kernel/money.ts'
 
 export const REPORT_STATES = [

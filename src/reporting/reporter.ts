@@ -1,8 +1,8 @@
 import {
-  METER_LANE_REPORTS_MAX,
   METER_LANES_AT_ONCE_MAX,
+  METER_LANE_REPORTS_MAX,
   METER_WAIT_MS,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/meters.ts'
 import { describeError } from '../kernel/log.ts'
 import { makeWorkPool, type WorkPool } from '../kernel/work-pool.ts'
 import { whyUnfit } from './fit.ts'

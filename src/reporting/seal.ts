@@ -5,7 +5,7 @@ import {
   METER_SEAL_ACCOUNTS_MAX,
   METER_SEAL_GRACE_MS,
   METER_SEAL_ROWS_MAX,
-} from '../kernel/limits-outside.ts'
+} from '../kernel/limits/meters.ts'
 import type { Db, Row, Tx } from '../store/db.ts'
 import { flagOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
 import { loadSql } from '../store/sql.ts'

@@ -1,4 +1,4 @@
-import { METER_RETRY_MS_MAX, METER_RETRY_MS_MIN, METER_WAIT_MS } from '../kernel/limits-outside.ts'
+import { METER_RETRY_MS_MAX, METER_RETRY_MS_MIN, METER_WAIT_MS } from '../kernel/limits/meters.ts'
 import { backoffMs } from '../kernel/work-pool.ts'
 import { HOUR_MS, type Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Clock } from '../kernel/clock.ts'
-import { MIGRATION_LOCK_MS_MAX, MIGRATION_MS_MAX } from '../kernel/limits.ts'
+import { MIGRATION_LOCK_MS_MAX, MIGRATION_MS_MAX } from '../kernel/limits/stores.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Db, Tx } from './db.ts'
 import { loadSql } from './sql.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
-import * as limits from '../kernel/limits.ts'
+import * as limits from '../kernel/limits/stores.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import type { Db, Param, Row, Tx, TxOptions } from './db.ts'
 import { isDefinite, sqlState, StoreAwayError } from './errors.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UnknownOutcomeError } from '../kernel/errors.ts'
-import { CLUSTER_LOOK_MS, CLUSTER_LOOK_MS_MIN } from '../kernel/limits.ts'
+import { CLUSTER_LOOK_MS, CLUSTER_LOOK_MS_MIN } from '../kernel/limits/stores.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { mergeViews, readView, type ClusterNode } from './redis-cluster-view.ts'
 import { openRedis, RedisReplyError, type RedisStore } from './redis.ts'

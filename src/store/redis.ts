@@ -5,7 +5,7 @@ import {
   REDIS_GATHER_MS_MAX,
   REDIS_QUEUE_MAX,
   REDIS_SILENCE_MS_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/limits/stores.ts'
 import { describeError, type Log } from '../kernel/log.ts'
 import { rows } from '../kernel/rows.ts'
 import { respText, type Command } from './resp.ts'

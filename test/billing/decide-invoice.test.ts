@@ -5,7 +5,7 @@ import {
   underStoredKeys,
   type InvoiceInput,
 } from '../../src/billing/effects/decide-invoice.ts'
-import { INCLUDED_OVERLAP_MS } from '../../src/kernel/limits.ts'
+import { INCLUDED_OVERLAP_MS } from '../../src/kernel/limits/stripe.ts'
 import { catalogueOf } from './catalogue.ts'
 import { activeSubscription, paidInvoice, PERIOD_END, PERIOD_START, planLine } from './shop.ts'
 

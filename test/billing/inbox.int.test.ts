@@ -4,12 +4,12 @@ import { readEvent } from '../../src/billing/event.ts'
 import type { Delivery } from '../../src/billing/keep-events.ts'
 import type { Effect } from '../../src/billing/worker.ts'
 import {
+  STRIPE_EVENTS_AT_ONCE_MAX,
   STRIPE_EVENT_BYTES_MAX,
   STRIPE_EVENT_LEASE_MS,
   STRIPE_EVENT_RETRY_MS_MAX,
   STRIPE_EVENT_TRIES_MAX,
-  STRIPE_EVENTS_AT_ONCE_MAX,
-} from '../../src/kernel/limits-outside.ts'
+} from '../../src/kernel/limits/stripe.ts'
 import { addMicros, micros } from '../../src/kernel/money.ts'
 import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
 import { silentLog } from '../../src/kernel/log.ts'

@@ -7,7 +7,7 @@ import { makeOpenPortal } from '../../src/billing/portal.ts'
 import { makeStripe } from '../../src/billing/stripe.ts'
 import { text } from '../../src/demo/stripe/json.ts'
 import { serveStripe, type StripeSimulator } from '../../src/demo/stripe/server.ts'
-import { PORTAL_FOUND_MS } from '../../src/kernel/limits-outside.ts'
+import { PORTAL_FOUND_MS } from '../../src/kernel/limits/stripe.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { checkStripe, type StripeExpected } from '../../src/reconcile/doctor-stripe.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeChanges } from '../../src/credits/changes.ts'
-import { CHANGED_BATCH_MAX, CHANGED_BEFORE_BATCH_MAX } from '../../src/kernel/limits.ts'
+import { CHANGED_BATCH_MAX, CHANGED_BEFORE_BATCH_MAX } from '../../src/kernel/limits/holds.ts'
 import type { Changed } from '../../src/ledger/ledger.ts'
 import { makeManualClock } from '../ledger/memory-clock.ts'
 

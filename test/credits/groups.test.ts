@@ -4,7 +4,7 @@ import { makeGroups, type LateCall } from '../../src/credits/redis/groups.ts'
 import { keysOf } from '../../src/credits/redis/keys.ts'
 import { shardOf } from '../../src/credits/shard.ts'
 import { NOSCRIPT } from '../../src/credits/transport.ts'
-import { REDIS_GROUP_MAX, REDIS_SHARED_MAX } from '../../src/kernel/limits.ts'
+import { REDIS_GROUP_MAX, REDIS_SHARED_MAX } from '../../src/kernel/limits/stores.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { NoScriptError, RedisReplyError } from '../../src/store/redis.ts'
 

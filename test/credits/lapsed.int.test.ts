@@ -6,7 +6,7 @@ import { makeRedisTransport, readScripts } from '../../src/credits/redis/transpo
 import { shardOf } from '../../src/credits/shard.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { makeIds } from '../../src/kernel/ids.ts'
-import { LAPSED_BATCH_MAX } from '../../src/kernel/limits.ts'
+import { LAPSED_BATCH_MAX } from '../../src/kernel/limits/holds.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { micros, ZERO } from '../../src/kernel/money.ts'
 import { oneNode } from '../../src/store/redis-nodes.ts'

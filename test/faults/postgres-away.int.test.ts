@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { POST_BACKLOG_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { POST_BACKLOG_BYTES_MAX } from '../../src/kernel/limits/posting.ts'
 import { metric, untilReady, type Gateway } from '../support/gateway.ts'
 import { startPostgres, type PostgresServer } from '../support/stores.ts'
 import { until } from '../support/until.ts'

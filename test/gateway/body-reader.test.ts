@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { LOOP_BYTES_MAX, READS_OPEN_MAX } from '../../src/kernel/limits-body.ts'
+import { LOOP_BYTES_MAX, READS_OPEN_MAX } from '../../src/kernel/limits/requests.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { isHeavy, makeBodyReader } from '../../src/gateway/reading/body-reader.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'

@@ -2,7 +2,7 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { makeClientSide } from '../../src/gateway/client-side.ts'
-import { CLIENT_STALL_MS_MAX } from '../../src/kernel/limits.ts'
+import { CLIENT_STALL_MS_MAX } from '../../src/kernel/limits/answers.ts'
 import { makeManualClock } from '../ledger/memory-clock.ts'
 
 /** A client that takes nothing: what is written for it stays in the buffer. */

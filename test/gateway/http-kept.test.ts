@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import type { HttpArrival } from '../../src/gateway/http/exchange.ts'
 import { keepBody } from '../../src/gateway/http/request-body.ts'
-import { SHORT_BODY_BYTES_MAX } from '../../src/kernel/limits-body.ts'
+import { SHORT_BODY_BYTES_MAX } from '../../src/kernel/limits/requests.ts'
 import { makeRoom, makeShare } from '../../src/kernel/room.ts'
 import { only } from '../support/only.ts'
 

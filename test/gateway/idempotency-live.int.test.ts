@@ -3,7 +3,7 @@ import { makeIdempotency } from '../../src/gateway/idempotency.ts'
 import { makeIsLive } from '../../src/gateway/idempotency-live.ts'
 import { makeKeyRows } from '../../src/gateway/idempotency-rows.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
-import { IDEMPOTENCY_LEASE_MS } from '../../src/kernel/limits.ts'
+import { IDEMPOTENCY_LEASE_MS } from '../../src/kernel/limits/idempotency.ts'
 import { aCustomer, makeWorld, openHold, type World } from '../admin/world.ts'
 
 let world: World

@@ -4,7 +4,7 @@ import {
   AUDIO_QUEUE_MAX,
   AUDIO_READ_MS_MAX,
   AUDIO_WAIT_MS_MAX,
-} from '../../src/kernel/limits-media.ts'
+} from '../../src/kernel/limits/forms.ts'
 import type { SoundReading } from '../../src/protocols/protocol.ts'
 import { soundBound, soundLength } from '../../src/protocols/sound-length.ts'
 import { makeManualClock, settle } from '../ledger/memory-clock.ts'

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
-import { ROW_WAITING_MAX } from '../../src/kernel/limits-body.ts'
+import { ROW_WAITING_MAX } from '../../src/kernel/limits/answers.ts'
 import { makeRows } from '../../src/kernel/rows.ts'
 
 afterEach(() => {

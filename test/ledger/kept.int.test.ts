@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { KEPT_BACK_MS } from '../../src/kernel/limits-posting.ts'
+import { KEPT_BACK_MS } from '../../src/kernel/limits/posting.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { makePostingLedger, type Posted } from '../../src/ledger/posting-ledger.ts'
 import type { PostItem } from '../../src/ledger/receipt.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { KEPT_LOTS_MAX, KEPT_ROWS_MAX } from '../../src/kernel/limits-posting.ts'
+import { KEPT_LOTS_MAX, KEPT_ROWS_MAX } from '../../src/kernel/limits/posting.ts'
 import { micros, ZERO } from '../../src/kernel/money.ts'
 import { makeKeptSheets } from '../../src/ledger/kept.ts'
 import { makeSheet, type LotState, type Sheet } from '../../src/ledger/sheet.ts'

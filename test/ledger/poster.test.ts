@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { UnknownOutcomeError } from '../../src/kernel/errors.ts'
 import { InvariantError } from '../../src/kernel/invariant.ts'
-import * as limits from '../../src/kernel/limits.ts'
+import * as limits from '../../src/kernel/limits/posting.ts'
 import { silentLog, type Log, type LogFields } from '../../src/kernel/log.ts'
 import { makePoster, type PosterOptions } from '../../src/ledger/group-commit.ts'
 import type { PostItem, PostOutcome } from '../../src/ledger/receipt.ts'

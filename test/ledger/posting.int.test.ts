@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { IDEMPOTENT_ANSWER_BYTES_MAX } from '../../src/kernel/limits/idempotency.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { changesFrom, type ChangedPage, type ChangePlace } from '../../src/ledger/ledger.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'

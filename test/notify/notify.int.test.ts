@@ -4,10 +4,10 @@ import type { z } from 'zod'
 import { systemClock } from '../../src/kernel/clock.ts'
 import {
   ALERTS_AN_HOUR_MAX,
+  NOTIFICATIONS_AT_ONCE_MAX,
   NOTIFICATION_LEASE_MS,
   NOTIFICATION_TRIES_MAX,
-  NOTIFICATIONS_AT_ONCE_MAX,
-} from '../../src/kernel/limits-outside.ts'
+} from '../../src/kernel/limits/notify.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'

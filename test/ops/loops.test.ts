@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/kernel/clock.ts'
-import { LOOP_BACKOFF_MS_MAX } from '../../src/kernel/limits.ts'
+import { LOOP_BACKOFF_MS_MAX } from '../../src/kernel/limits/processes.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { makeLoops, pauseMs } from '../../src/ops/loops.ts'
 

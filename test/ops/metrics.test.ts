@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/kernel/clock.ts'
-import { LABEL_VALUES_MAX } from '../../src/kernel/limits.ts'
+import { LABEL_VALUES_MAX } from '../../src/kernel/limits/processes.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { makeHealth } from '../../src/ops/health.ts'
 import { makeMetrics } from '../../src/ops/metrics.ts'

@@ -4,7 +4,7 @@ import { makeClaims, type Claims, type ClaimsDeps } from '../../src/access/claim
 import { issueClaim } from '../../src/access/claims/issue.ts'
 import { makeKeys } from '../../src/access/keys.ts'
 import { hashSecret } from '../../src/access/secrets.ts'
-import { CLAIM_AGAIN_MS, CLAIM_MISSES_PER_S_MAX } from '../../src/kernel/limits-outside.ts'
+import { CLAIM_AGAIN_MS, CLAIM_MISSES_PER_S_MAX } from '../../src/kernel/limits/access.ts'
 import type { Log } from '../../src/kernel/log.ts'
 import { claimPlugin } from '../../src/portal/claims.ts'
 import { noLimits } from '../access/support.ts'

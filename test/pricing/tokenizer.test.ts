@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { get_encoding, type TiktokenEncoding } from 'tiktoken'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/kernel/clock.ts'
-import { TOKENIZER_QUEUE_CHARS_MAX, TOKENIZER_QUEUE_MAX } from '../../src/kernel/limits.ts'
+import { TOKENIZER_QUEUE_CHARS_MAX, TOKENIZER_QUEUE_MAX } from '../../src/kernel/limits/models.ts'
 import { encodingFor } from '../../src/pricing/encodings.ts'
 import { estimateTokens, runEnd } from '../../src/pricing/token-runs.ts'
 import {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { CONDENSED_BYTES_MAX, CUT_STRING_BYTES } from '../../src/kernel/limits-body.ts'
+import { CONDENSED_BYTES_MAX, CUT_STRING_BYTES } from '../../src/kernel/limits/answers.ts'
 import { Condensed } from '../../src/protocols/condensed.ts'
 import { makeSseSplitter } from '../../src/protocols/sse.ts'
 import { everyByte, randomCuts } from './support.ts'

@@ -3,7 +3,7 @@ import {
   FORM_FIELD_BYTES_MAX,
   FORM_HEAD_BYTES_MAX,
   FORM_PARTS_MAX,
-} from '../../src/kernel/limits-media.ts'
+} from '../../src/kernel/limits/forms.ts'
 import { boundaryOf, partHead, wrong } from '../../src/protocols/form-parts.ts'
 import type { Form, FormPart } from '../../src/protocols/form.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../../src/kernel/limits-body.ts'
+import { JSON_NODES_MAX, JSON_VALUES_MAX } from '../../src/kernel/limits/requests.ts'
 import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import { openaiEmbeddings } from '../../src/protocols/openai-embeddings.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { SSE_EVENT_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { SSE_EVENT_BYTES_MAX } from '../../src/kernel/limits/answers.ts'
 import { anthropicMessages } from '../../src/protocols/anthropic-messages.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'
 import type { Protocol, RequestView } from '../../src/protocols/protocol.ts'

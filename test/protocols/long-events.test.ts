@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { SSE_EVENT_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { SSE_EVENT_BYTES_MAX } from '../../src/kernel/limits/answers.ts'
 import type { Protocol, RequestView, StreamTap } from '../../src/protocols/protocol.ts'
 import { protocolOfPath } from '../../src/protocols/registry.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { LOOP_BYTES_MAX } from '../../src/kernel/limits-body.ts'
+import { LOOP_BYTES_MAX } from '../../src/kernel/limits/requests.ts'
 import { makeGeminiTap } from '../../src/protocols/gemini-meter.ts'
 import { meterResponsesAnswer } from '../../src/protocols/openai-responses-meter.ts'
 import { protocolOfPath } from '../../src/protocols/registry.ts'

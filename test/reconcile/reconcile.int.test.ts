@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeReconciliation } from '../../src/app/reconcile.ts'
-import { RECONCILE_QUARANTINE_MS } from '../../src/kernel/limits-books.ts'
+import { RECONCILE_QUARANTINE_MS } from '../../src/kernel/limits/books.ts'
 import type { Reconcile } from '../../src/reconcile/run.ts'
 import { dueRun, makeSchedule } from '../../src/reconcile/schedule.ts'
 import { aCustomer, LEASE_MS, makeWorld, openHold, type World } from '../admin/world.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/kernel/clock.ts'
-import { RECONCILE_LEASE_MS, RECONCILE_PAGE_TRIES_MAX } from '../../src/kernel/limits-books.ts'
+import { RECONCILE_LEASE_MS, RECONCILE_PAGE_TRIES_MAX } from '../../src/kernel/limits/books.ts'
 import type { Check, CheckPage } from '../../src/reconcile/check.ts'
 import { makeDrifts, type Drift } from '../../src/reconcile/drift.ts'
 import { makeRepair } from '../../src/reconcile/repair.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { RECONCILE_SUBSCRIPTIONS_MAX } from '../../src/kernel/limits-books.ts'
+import { RECONCILE_SUBSCRIPTIONS_MAX } from '../../src/kernel/limits/books.ts'
 import { checksOfSubscriptions } from '../../src/reconcile/check-subscriptions.ts'
 import type { CheckPage } from '../../src/reconcile/check.ts'
 import type { Drift } from '../../src/reconcile/drift.ts'

@@ -1,4 +1,4 @@
-import { ANSWER_METER_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { ANSWER_METER_BYTES_MAX } from '../../src/kernel/limits/answers.ts'
 
 /**
  * Loaded into a process of its own before its code (`NODE_OPTIONS=--import`): there is no memory

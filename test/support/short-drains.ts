@@ -1,5 +1,5 @@
 import { systemClock } from '../../src/kernel/clock.ts'
-import { DRAIN_MS_MAX } from '../../src/kernel/limits.ts'
+import { DRAIN_MS_MAX } from '../../src/kernel/limits/answers.ts'
 
 /**
  * Loaded into a process of its own before its code (`NODE_OPTIONS=--import`): what is read on after

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { SUPPORT_ROWS_MAX } from '../../kernel/limits.ts'
+import { SUPPORT_ROWS_MAX } from '../../kernel/limits/access.ts'
 import type { Tx } from '../../store/db.ts'
 import { flagOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Ids } from '../../kernel/ids.ts'
-import { CLAIM_AGAIN_MS } from '../../kernel/limits-outside.ts'
+import { CLAIM_AGAIN_MS } from '../../kernel/limits/access.ts'
 import type { Db, Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 import { addKey, renewKey } from '../key-writes.ts'

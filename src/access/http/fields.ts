@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { formatCredits, micros, parseCredits, type Micros } from '../../kernel/money.ts'
-import { PAGE_MAX } from '../../kernel/limits.ts'
+import { PAGE_MAX } from '../../kernel/limits/access.ts'
 import { SUBJECT_REF } from '../subject-ref.ts'
 
 /** Fields that many routes share. Amounts come out as Micros, times as Unix ms. */

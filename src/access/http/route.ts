@@ -2,7 +2,8 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { encodingRefusal } from '../../kernel/content-encoding.ts'
 import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
-import { ADMIN_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits.ts'
+import { ADMIN_BODY_BYTES_MAX } from '../../kernel/limits/access.ts'
+import { IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits/idempotency.ts'
 import type { Log } from '../../kernel/log.ts'
 import {
   NUL,

@@ -1,4 +1,4 @@
-import { TRIAL_NOTICE_MS } from '../../kernel/limits-outside.ts'
+import { TRIAL_NOTICE_MS } from '../../kernel/limits/stripe.ts'
 import type { PlanBook } from './book.ts'
 
 /** A subscription as it was last seen. Times in Unix ms. */

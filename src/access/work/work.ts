@@ -10,7 +10,7 @@ import {
   WORK_ENDING_MS,
   WORK_KEPT_MS,
   WORK_TWIN_PAUSE_MS_MAX,
-} from '../../kernel/limits.ts'
+} from '../../kernel/limits/access.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { Caller } from '../access.ts'
 import { allowsEndpoint, allowsModel, refuseEndpoint, refuseModel } from '../allowed.ts'

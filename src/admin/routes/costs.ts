@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { nothing, route, type Route } from '../../access/http/route.ts'
 import { refuse } from '../../kernel/errors.ts'
-import { COST_DAY_MODELS_MAX, COST_DAYS_MAX } from '../../kernel/limits-books.ts'
+import { COST_DAYS_MAX, COST_DAY_MODELS_MAX } from '../../kernel/limits/books.ts'
 import { costFormatSchema } from '../../reconcile/costs/config.ts'
 import { dayText } from '../../reconcile/costs/compare.ts'
 import { audit, type AdminDeps, type Operator } from '../context.ts'

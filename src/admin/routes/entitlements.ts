@@ -12,7 +12,7 @@ import { nothing, route, type Route } from '../../access/http/route.ts'
 import { featuresSchema, itemId } from '../../access/plans/config.ts'
 import type { Override } from '../../access/plans/overrides.ts'
 import { refuse } from '../../kernel/errors.ts'
-import { OVERRIDE_MS_MAX } from '../../kernel/limits.ts'
+import { OVERRIDE_MS_MAX } from '../../kernel/limits/access.ts'
 import { uuidOf } from '../../kernel/request-ids.ts'
 import { noAccount, reloadQuietly, type AdminDeps, type Operator } from '../context.ts'
 

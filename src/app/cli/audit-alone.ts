@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { AUDIT_YOUNG_MB } from '../../kernel/limits-books.ts'
+import { AUDIT_YOUNG_MB } from '../../kernel/limits/books.ts'
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 const THREAD = new URL(`./audit-thread.${extension}`, import.meta.url)

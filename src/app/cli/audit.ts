@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
-import { AUDIT_GRACE_DAYS, AUDIT_TABLE_ROWS_MAX } from '../../kernel/limits-books.ts'
+import { AUDIT_GRACE_DAYS, AUDIT_TABLE_ROWS_MAX } from '../../kernel/limits/books.ts'
 import { audit, type Audit } from '../../reconcile/audit/audit.ts'
 import { readMaps } from '../../reconcile/audit/columns.ts'
 import { AuditInputError } from '../../reconcile/audit/csv.ts'

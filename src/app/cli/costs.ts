@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { costFormatView, costsView } from '../../admin/routes/costs.ts'
-import { COST_DAY_MODELS_MAX, COST_DAYS_MAX } from '../../kernel/limits-books.ts'
+import { COST_DAYS_MAX, COST_DAY_MODELS_MAX } from '../../kernel/limits/books.ts'
 import { AuditInputError, openCsv } from '../../reconcile/audit/csv.ts'
 import { readCosts, type CostExport, type CostLine } from '../../reconcile/costs/read.ts'
 import { UsageError, type Cli } from './context.ts'

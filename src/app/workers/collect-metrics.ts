@@ -1,6 +1,6 @@
 import type { Worker } from 'node:cluster'
 import type { Clock } from '../../kernel/clock.ts'
-import { WORKER_METRICS_MS_MAX } from '../../kernel/limits.ts'
+import { WORKER_METRICS_MS_MAX } from '../../kernel/limits/processes.ts'
 import { mergeMetrics } from '../../ops/merge-metrics.ts'
 import type { Message } from './messages.ts'
 

@@ -5,7 +5,7 @@ import {
   WORKER_RESTART_MS_MIN,
   WORKER_STEADY_MS,
   WORKER_STOP_GRACE_MS,
-} from '../../kernel/limits.ts'
+} from '../../kernel/limits/processes.ts'
 import type { Log } from '../../kernel/log.ts'
 import { makeMetricsCollector } from './collect-metrics.ts'
 import { readMessage, type Message } from './messages.ts'

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { sleep, type Clock } from '../../kernel/clock.ts'
-import { WORKER_METRICS_MS_MAX } from '../../kernel/limits.ts'
+import { WORKER_METRICS_MS_MAX } from '../../kernel/limits/processes.ts'
 import { readMessage, type Message } from './messages.ts'
 
 /** Who tells this process to stop or to read its configuration again, and who else serves. */

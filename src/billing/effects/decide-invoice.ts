@@ -6,7 +6,7 @@ import {
   ZERO,
   type Micros,
 } from '../../kernel/money.ts'
-import { INCLUDED_OVERLAP_MS } from '../../kernel/limits.ts'
+import { INCLUDED_OVERLAP_MS } from '../../kernel/limits/stripe.ts'
 import type { Plan } from '../../access/plans/config.ts'
 import type { Catalogue } from '../catalogue.ts'
 import type { Finding, Judged } from '../findings.ts'

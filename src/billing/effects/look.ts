@@ -1,4 +1,4 @@
-import { STRIPE_LOOKS_MAX } from '../../kernel/limits-outside.ts'
+import { STRIPE_LOOKS_MAX } from '../../kernel/limits/stripe.ts'
 import type { Db, Tx } from '../../store/db.ts'
 import { numberOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

@@ -1,4 +1,4 @@
-import { STRIPE_GONE_TRIES } from '../../kernel/limits-outside.ts'
+import { STRIPE_GONE_TRIES } from '../../kernel/limits/stripe.ts'
 import type { Db, Tx } from '../../store/db.ts'
 import { readEvent } from '../event.ts'
 import type { Findings } from '../findings.ts'

@@ -6,7 +6,7 @@ import {
   BILLING_USABLE_MS_MAX,
   BILLING_WAITING_MS_MAX,
   BILLING_WINDOW_MS,
-} from '../../kernel/limits-outside.ts'
+} from '../../kernel/limits/stripe.ts'
 import type { Db } from '../../store/db.ts'
 import { numberOf, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

@@ -4,7 +4,7 @@ import {
   BILLING_PROCESSING_MS_MAX,
   BILLING_USABLE_MS_MAX,
   BILLING_WINDOW_MS,
-} from '../../kernel/limits-outside.ts'
+} from '../../kernel/limits/stripe.ts'
 import type { Finding } from '../findings.ts'
 import type { DeliveryResult } from '../hooks.ts'
 

@@ -9,7 +9,7 @@ import {
   RECHARGE_RETRY_MS_MAX,
   RECHARGE_RETRY_MS_MIN,
   STRIPE_KEY_KEPT_MS,
-} from '../../kernel/limits-outside.ts'
+} from '../../kernel/limits/stripe.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import { backoffMs } from '../../kernel/work-pool.ts'
 import type { Db } from '../../store/db.ts'

@@ -1,10 +1,10 @@
 import {
+  RECHARGE_DECLINES_MAX,
   RECHARGE_DECLINE_MS_MAX,
   RECHARGE_DECLINE_MS_MIN,
-  RECHARGE_DECLINES_MAX,
   RECHARGE_PAUSE_MS,
   RECHARGE_TROUBLE_MS,
-} from '../../kernel/limits-outside.ts'
+} from '../../kernel/limits/stripe.ts'
 
 /** Why an attempt did not bring credits. */
 export interface Failure {

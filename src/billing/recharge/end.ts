@@ -2,7 +2,7 @@ import { ZERO } from '../../kernel/money.ts'
 import type { Tx } from '../../store/db.ts'
 import { flagOf, numberOf, orNull, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
-import { RECHARGE_OPEN_LOOK_MS } from '../../kernel/limits-outside.ts'
+import { RECHARGE_OPEN_LOOK_MS } from '../../kernel/limits/stripe.ts'
 import {
   afterSuccess,
   consequenceOf,

@@ -1,4 +1,4 @@
-import { RECHARGE_HINTS_MAX } from '../../kernel/limits-outside.ts'
+import { RECHARGE_HINTS_MAX } from '../../kernel/limits/stripe.ts'
 
 /** Accounts that were charged, for a look at their threshold. Only a hint: a sweep finds all. */
 export interface Hints {

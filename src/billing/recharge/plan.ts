@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts'
 import type { Ids } from '../../kernel/ids.ts'
-import { RECHARGE_PLANNED_MAX } from '../../kernel/limits-outside.ts'
+import { RECHARGE_PLANNED_MAX } from '../../kernel/limits/stripe.ts'
 import type { Db } from '../../store/db.ts'
 import { flagOf, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

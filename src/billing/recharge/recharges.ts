@@ -3,10 +3,10 @@ import type Stripe from 'stripe'
 import type { Account } from '../../access/rows.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
 import {
+  RECHARGES_AT_ONCE_MAX,
   RECHARGE_LEASE_MS,
   RECHARGE_SWEEP_MS,
-  RECHARGES_AT_ONCE_MAX,
-} from '../../kernel/limits-outside.ts'
+} from '../../kernel/limits/stripe.ts'
 import { describeError } from '../../kernel/log.ts'
 import { makeWorkPool, type WorkPool } from '../../kernel/work-pool.ts'
 import { loadSql } from '../../store/sql.ts'

@@ -5,9 +5,9 @@ import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
 import type { Ids } from '../../kernel/ids.ts'
 import {
   RECHARGE_ATTEMPTS_SHOWN,
-  RECHARGE_DECLINE_MS_MIN,
   RECHARGE_DECLINES_MAX,
-} from '../../kernel/limits-outside.ts'
+  RECHARGE_DECLINE_MS_MIN,
+} from '../../kernel/limits/stripe.ts'
 import type { Micros } from '../../kernel/money.ts'
 import type { Db } from '../../store/db.ts'
 import { numberOf, textOf } from '../../store/rows.ts'

@@ -1,4 +1,4 @@
-import { RECHARGE_DECLINES_MAX } from '../../kernel/limits-outside.ts'
+import { RECHARGE_DECLINES_MAX } from '../../kernel/limits/stripe.ts'
 import type { Tx } from '../../store/db.ts'
 import { orNull, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

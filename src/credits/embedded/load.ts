@@ -1,5 +1,5 @@
 import type { BudgetPeriod, KeySnapshot } from '../../ledger/ledger.ts'
-import { LOAD_TOKEN_MS } from '../../kernel/limits.ts'
+import { LOAD_TOKEN_MS } from '../../kernel/limits/holds.ts'
 import type { LoadReply, LoadToken } from '../commands.ts'
 import { dayOf, periodStart } from '../../ledger/periods.ts'
 import type * as t from '../transport.ts'

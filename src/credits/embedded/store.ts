@@ -3,7 +3,7 @@ import {
   EMBEDDED_ACCOUNTS_MAX,
   EMBEDDED_HOLDS_MAX,
   EMBEDDED_KEYS_MAX,
-} from '../../kernel/limits.ts'
+} from '../../kernel/limits/holds.ts'
 import { NOSCRIPT, type CommandName, type Input, type Reply, type Transport } from '../transport.ts'
 import { clear } from './clear.ts'
 import { recover, release, renew, settle } from './hold.ts'

@@ -1,4 +1,4 @@
-import { LOAD_TOKEN_MS } from '../../kernel/limits.ts'
+import { LOAD_TOKEN_MS } from '../../kernel/limits/holds.ts'
 import { micros } from '../../kernel/money.ts'
 import type { AccountView, KeyView, LapsedHold, LoadReply, LoadToken } from '../commands.ts'
 import type { AccountRef, KeyRef } from '../transport.ts'

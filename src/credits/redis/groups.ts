@@ -1,4 +1,4 @@
-import { REDIS_GROUP_MAX, REDIS_SHARED_MAX } from '../../kernel/limits.ts'
+import { REDIS_GROUP_MAX, REDIS_SHARED_MAX } from '../../kernel/limits/stores.ts'
 import { NoScriptError, RedisReplyError } from '../../store/redis.ts'
 import { NOSCRIPT, type CommandName, type Input, type Reply } from '../transport.ts'
 import type { GroupCodec, Grouped } from './codec-groups.ts'

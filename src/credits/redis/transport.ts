@@ -1,4 +1,5 @@
-import { REDIS_NODES_MAX, SHARDS } from '../../kernel/limits.ts'
+import { SHARDS } from '../../kernel/limits/holds.ts'
+import { REDIS_NODES_MAX } from '../../kernel/limits/stores.ts'
 import { digestOf, loadLua, numbered, type LuaSource } from '../../store/lua.ts'
 import { isElsewhere, type RedisNode, type RedisNodes } from '../../store/redis-nodes.ts'
 import { NoScriptError } from '../../store/redis.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { parseDraft, receiptText } from '../../credits/receipt-text.ts'
-import { BACKGROUND_CLAIM_MS } from '../../kernel/limits-media.ts'
+import { BACKGROUND_CLAIM_MS } from '../../kernel/limits/background.ts'
 import { micros } from '../../kernel/money.ts'
 import { keptPriceSchema } from '../../pricing/kept.ts'
 import type { Db } from '../../store/db.ts'

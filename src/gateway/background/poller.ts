@@ -6,10 +6,10 @@ import type { Clock } from '../../kernel/clock.ts'
 import {
   BACKGROUND_LEASE_MS,
   BACKGROUND_MS_MAX,
+  BACKGROUND_POLLS_MAX,
   BACKGROUND_POLL_MS_MAX,
   BACKGROUND_POLL_MS_MIN,
-  BACKGROUND_POLLS_MAX,
-} from '../../kernel/limits-media.ts'
+} from '../../kernel/limits/background.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import { makeWorkPool, type WorkPool } from '../../kernel/work-pool.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'

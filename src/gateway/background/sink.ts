@@ -1,7 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { ERRORS } from '../../kernel/errors.ts'
-import { ANSWER_BUFFER_BYTES_MAX } from '../../kernel/limits.ts'
-import { BACKGROUND_ANSWER_BYTES_MAX, BACKGROUND_POLL_MS_MIN } from '../../kernel/limits-media.ts'
+import { ANSWER_BUFFER_BYTES_MAX } from '../../kernel/limits/answers.ts'
+import {
+  BACKGROUND_ANSWER_BYTES_MAX,
+  BACKGROUND_POLL_MS_MIN,
+} from '../../kernel/limits/background.ts'
 import { answerHead } from '../../protocols/answer-head.ts'
 import { requestIdHeader } from '../../protocols/envelope.ts'
 import { makeAnswerSink, unknownReport } from '../answer.ts'

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import {
   BACKGROUND_ANSWER_BYTES_MAX,
   BACKGROUND_STREAM_POLL_MS,
-} from '../../kernel/limits-media.ts'
+} from '../../kernel/limits/background.ts'
 import { describeError } from '../../kernel/log.ts'
 import { eventHead } from '../../protocols/answer-head.ts'
 import type { ByteEnds } from '../../protocols/byte-ends.ts'

@@ -1,6 +1,6 @@
 import { beatOnce } from '../../access/work/beat.ts'
 import { refuse } from '../../kernel/errors.ts'
-import { BACKGROUND_LEASE_MS } from '../../kernel/limits-media.ts'
+import { BACKGROUND_LEASE_MS } from '../../kernel/limits/background.ts'
 import { describeError } from '../../kernel/log.ts'
 import type { StoredAnswer } from '../../ledger/receipt.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { FORM_READ_BYTES } from '../../kernel/limits-media.ts'
+import { FORM_READ_BYTES } from '../../kernel/limits/forms.ts'
 import type { BegunForm, FormSounds, SoundReader } from '../../protocols/protocol.ts'
 import type { Upload } from './upload.ts'
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { encodingRefusal } from '../../kernel/content-encoding.ts'
 import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
-import { FORM_DRAIN_BYTES_MAX } from '../../kernel/limits-media.ts'
+import { FORM_DRAIN_BYTES_MAX } from '../../kernel/limits/forms.ts'
 import { describeError } from '../../kernel/log.ts'
 import { makeFormScan, type FormScan } from '../../protocols/form-scan.ts'
 import { modelOf } from '../../protocols/form.ts'

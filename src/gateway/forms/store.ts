@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { open, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  FORM_MEMORY_BYTES,
-  FORM_PIECE_BYTES,
   FORMS_KEPT_BYTES_MAX,
   FORMS_KEPT_IN_MEMORY_BYTES_MAX,
   FORMS_READ_BYTES_MAX,
-} from '../../kernel/limits-media.ts'
+  FORM_MEMORY_BYTES,
+  FORM_PIECE_BYTES,
+} from '../../kernel/limits/forms.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import { makeRoom, type NoRoom, type Room } from '../../kernel/room.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { FORM_MEMORY_BYTES, FORM_READ_BYTES } from '../../kernel/limits-media.ts'
+import { FORM_MEMORY_BYTES, FORM_READ_BYTES } from '../../kernel/limits/forms.ts'
 import { describeError, type Log } from '../../kernel/log.ts'
 import type { FormScan } from '../../protocols/form-scan.ts'
 import type { Form, FormPart } from '../../protocols/form.ts'

@@ -1,5 +1,5 @@
 import { refuse, type Refusal } from '../../kernel/errors.ts'
-import { MODEL_CHARS_MAX } from '../../kernel/limits.ts'
+import { MODEL_CHARS_MAX } from '../../kernel/limits/models.ts'
 
 export const HTTP_PREFIX = '/up/'
 

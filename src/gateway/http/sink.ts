@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { ANSWER_BUFFER_BYTES_MAX, DRAIN_MS_MAX, DRAINS_MAX } from '../../kernel/limits.ts'
+import { ANSWER_BUFFER_BYTES_MAX, DRAINS_MAX, DRAIN_MS_MAX } from '../../kernel/limits/answers.ts'
 import { makeClientSide, type ClientSide } from '../client-side.ts'
 import type { Opened } from '../call.ts'
 import type { GatewayDeps } from '../context.ts'

@@ -1,19 +1,19 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../../kernel/clock.ts'
 import { refuse, type Refusal } from '../../kernel/errors.ts'
+import { COUNTED_TEXT_BYTES_MAX } from '../../kernel/limits/models.ts'
 import {
-  COUNTED_TEXT_BYTES_MAX,
   LOOP_BYTES_MAX,
   LOOP_BYTES_SURE,
   LOOP_VALUES_MAX,
+  READS_OPEN_MAX,
   READ_HEAP_MB_MAX,
   READ_MS_MAX,
   READ_START_MS_MAX,
   READ_TEXT_TURN_BYTES,
   READ_THREADS,
   READ_WAIT_MS_MAX,
-  READS_OPEN_MAX,
-} from '../../kernel/limits-body.ts'
+} from '../../kernel/limits/requests.ts'
 import { programFile } from '../../kernel/program-file.ts'
 import { shared } from '../../kernel/shared-bytes.ts'
 import { makeThreadPool, type Done, type ThreadPool } from '../../kernel/thread-pool.ts'

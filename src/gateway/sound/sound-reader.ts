@@ -5,7 +5,7 @@ import {
   AUDIO_START_MS_MAX,
   AUDIO_THREADS,
   AUDIO_WAIT_MS_MAX,
-} from '../../kernel/limits-media.ts'
+} from '../../kernel/limits/forms.ts'
 import { programFile } from '../../kernel/program-file.ts'
 import { makeThreadPool } from '../../kernel/thread-pool.ts'
 import type { ThreadTask } from '../../kernel/thread.ts'

@@ -1,5 +1,9 @@
 import { sleep, type Clock } from '../../kernel/clock.ts'
-import { STORED_ID_MS, STORED_ID_RETRY_MS, STORED_IDS_DROP_MAX } from '../../kernel/limits-media.ts'
+import {
+  STORED_IDS_DROP_MAX,
+  STORED_ID_MS,
+  STORED_ID_RETRY_MS,
+} from '../../kernel/limits/background.ts'
 import type { PostingLedgerOptions } from '../../ledger/posting-ledger.ts'
 import type { Receipt } from '../../ledger/receipt.ts'
 import type { Statement } from '../../ledger/sheets.ts'

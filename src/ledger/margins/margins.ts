@@ -3,7 +3,7 @@ import {
   MARGIN_GROUPS_MAX,
   MARGIN_PARTS_MAX,
   MARGIN_PART_MS_MAX,
-} from '../../kernel/limits-books.ts'
+} from '../../kernel/limits/books.ts'
 import { addMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Db, Row } from '../../store/db.ts'
 import { microsOf, numberOf, textOf } from '../../store/rows.ts'

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { CsvError, parse, type Options } from 'csv-parse'
 import { parse as parseNow } from 'csv-parse/sync'
 import { z } from 'zod'
-import { CSV_HEAD_BYTES, CSV_RECORD_BYTES_MAX } from '../../kernel/limits-books.ts'
+import { CSV_HEAD_BYTES, CSV_RECORD_BYTES_MAX } from '../../kernel/limits/books.ts'
 
 /** What a file cannot be read for, for people. */
 export class AuditInputError extends Error {

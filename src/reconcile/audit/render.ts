@@ -1,4 +1,4 @@
-import { AUDIT_TABLE_ROWS_MAX } from '../../kernel/limits-books.ts'
+import { AUDIT_TABLE_ROWS_MAX } from '../../kernel/limits/books.ts'
 import type { Audit, FileReading } from './audit.ts'
 import { csvLine } from './csv-line.ts'
 import type { AuditFinding } from './judge.ts'

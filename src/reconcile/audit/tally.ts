@@ -1,4 +1,4 @@
-import { AUDIT_EXAMPLES_MAX, AUDIT_POOL_MAX } from '../../kernel/limits-books.ts'
+import { AUDIT_EXAMPLES_MAX, AUDIT_POOL_MAX } from '../../kernel/limits/books.ts'
 
 /** What was odd about the rows of a file: counted, with a few examples. Bounded memory. */
 export interface Oddities {

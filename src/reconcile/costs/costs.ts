@@ -1,5 +1,5 @@
 import { DAY_MS, type Clock } from '../../kernel/clock.ts'
-import { RECONCILE_QUARANTINE_MS } from '../../kernel/limits-books.ts'
+import { RECONCILE_QUARANTINE_MS } from '../../kernel/limits/books.ts'
 import type { Db } from '../../store/db.ts'
 import { numberOf, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

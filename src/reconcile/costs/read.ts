@@ -5,7 +5,7 @@ import {
   COST_GROUPS_MAX,
   COST_ROWS_MAX,
   COST_SETTLED_MS,
-} from '../../kernel/limits-books.ts'
+} from '../../kernel/limits/books.ts'
 import { decimalOf } from '../audit/amounts.ts'
 import { readHeading, type FieldNames } from '../audit/columns.ts'
 import { AuditInputError, type CsvFile } from '../audit/csv.ts'

@@ -1,4 +1,4 @@
-import { REPLAY_ACCOUNTS_MAX, REPLAY_SHOWN_MAX } from '../../kernel/limits-replay.ts'
+import { REPLAY_ACCOUNTS_MAX, REPLAY_SHOWN_MAX } from '../../kernel/limits/replay.ts'
 import { addMicros, ZERO, type Micros } from '../../kernel/money.ts'
 import type { Row, Tx } from '../../store/db.ts'
 import { microsOf, numberOf, orNull, textOf } from '../../store/rows.ts'

@@ -1,4 +1,4 @@
-import { REPLAY_PAGE_MAX } from '../../kernel/limits-replay.ts'
+import { REPLAY_PAGE_MAX } from '../../kernel/limits/replay.ts'
 import type { Tx } from '../../store/db.ts'
 import { numberOf, orNull, textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

@@ -8,7 +8,7 @@ import {
   REPLAY_POLL_MS,
   REPLAY_STALL_MS,
   REPLAY_SUBJECTS_MAX,
-} from '../../kernel/limits-replay.ts'
+} from '../../kernel/limits/replay.ts'
 import type { WorkPool } from '../../kernel/work-pool.ts'
 import type { Row, Tx } from '../../store/db.ts'
 import { choiceOf, numberOf, orNull, textOf } from '../../store/rows.ts'

@@ -5,7 +5,7 @@ import {
   REPLAY_COMPARE_PAUSE_MS,
   REPLAY_COMPARE_TRIES_MAX,
   REPLAY_SHOWN_MAX,
-} from '../../kernel/limits-replay.ts'
+} from '../../kernel/limits/replay.ts'
 import type { Db, Tx } from '../../store/db.ts'
 import { textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'

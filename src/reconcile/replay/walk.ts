@@ -6,7 +6,7 @@ import {
   REPLAY_LOOKS_AT_ONCE_MAX,
   REPLAY_RETRY_MS_MIN,
   REPLAY_TRIES_MAX,
-} from '../../kernel/limits-replay.ts'
+} from '../../kernel/limits/replay.ts'
 import type { Tx } from '../../store/db.ts'
 import { loadSql } from '../../store/sql.ts'
 

@@ -1,4 +1,4 @@
-/** Bounds of audits and reconciliation, each with its reason. */
+/** Bounds of audits, reconciliation and margins, each with its reason. */
 
 /** Read of a CSV file to tell its separator and encoding: headings are shorter. */
 export const CSV_HEAD_BYTES = 64 * 1024
@@ -39,18 +39,8 @@ export const RECONCILE_LOOKS_MAX = 25
 export const RECONCILE_LISTED_MAX = 2_000
 /** Subscriptions of ours in one page: each that Stripe's list does not have is one call. */
 export const RECONCILE_SUBSCRIPTIONS_MAX = 100
-/** Entries or receipts that one statement of a check reads: 100 ms, a second where all is busy. */
-export const LEDGER_CHECK_ROWS_MAX = 10_000
-/** A statement of a check of the ledger: ten times what so many rows take at the worst. */
-export const LEDGER_CHECK_MS_MAX = 10_000
 /** A statement that compares a table, or a page of accounts: apart from the request path. */
 export const RECONCILE_STATEMENT_MS_MAX = 60_000
-/** Accounts whose spend by key and day is summed in memory at once. */
-export const KEY_SPEND_ACCOUNTS_MAX = 25
-/** Events of the quarantine's ten minutes that are read: 100 calls, while the lease lasts. */
-export const QUARANTINE_EVENTS_MAX = 10_000
-/** A dispute moves money this long after it began: card networks take up to four months. */
-export const DISPUTE_OPEN_MS = 120 * 86_400_000
 /** Usage waits this long to be told before it is a finding: reporting may be hours behind. */
 export const RECONCILE_USAGE_MS = 24 * 3_600_000
 /** Usage this old is urgent: a fortnight later Stripe takes it no more. */
@@ -61,6 +51,16 @@ export const RECONCILE_UNBILLED_MS = 4 * 86_400_000
 export const RECONCILE_UNBILLED_MS_MAX = 40 * 86_400_000
 /** A page of meters asks no longer than this: how many calls a customer takes is not known. */
 export const RECONCILE_METERS_MS = 10_000
+/** Entries or receipts that one statement of a check reads: 100 ms, a second where all is busy. */
+export const LEDGER_CHECK_ROWS_MAX = 10_000
+/** A statement of a check of the ledger: ten times what so many rows take at the worst. */
+export const LEDGER_CHECK_MS_MAX = 10_000
+/** Accounts whose spend by key and day is summed in memory at once. */
+export const KEY_SPEND_ACCOUNTS_MAX = 25
+/** Events of the quarantine's ten minutes that are read: 100 calls, while the lease lasts. */
+export const QUARANTINE_EVENTS_MAX = 10_000
+/** A dispute moves money this long after it began: card networks take up to four months. */
+export const DISPUTE_OPEN_MS = 120 * 86_400_000
 /** Days of one report of margins: two years' months side by side, and each a statement. */
 export const MARGIN_PARTS_MAX = 800
 /** Statement of one day of margins: some million requests a second, apart from the request path. */
@@ -79,3 +79,11 @@ export const COST_DAY_MODELS_MAX = 1_000
 export const COST_DAYS_MAX = 31
 /** Providers count usage late: a day is over for an export when it ended this long before. */
 export const COST_SETTLED_MS = 3 * 3_600_000
+/** Looks at a suspected breach before it counts: a load or a posting may be under way. */
+export const VERIFY_TRIES_MAX = 8
+/** Time between two looks, longer than a sweep takes to load a changed account. */
+export const VERIFY_RETRY_MS = 400
+/** Holds, or findings of one check, that a report names; the rest is only counted. */
+export const VERIFY_EVIDENCE_MAX = 100
+/** Clocks that differ by more are worth a warning: NTP keeps them within some milliseconds. */
+export const CLOCK_SKEW_MS_MAX = 500

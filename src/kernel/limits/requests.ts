@@ -1,4 +1,17 @@
-/** Bounds of what is in a request body. As limits.ts: each with its reason. */
+/** Bounds of what a client sends, each with its reason. */
+
+/** Largest request body. Providers accept up to 32 MB. */
+export const REQUEST_BODY_BYTES_MAX = 32 * 1024 * 1024
+/** Slowest body we wait for. A client that needs longer is gone or hostile. */
+export const REQUEST_BODY_WAIT_MS_MAX = 60_000
+/** Request line and headers together. SDKs send 1–2 kB; cookies and traces some more. */
+export const HEADER_BYTES_MAX = 32 * 1024
+/** Idle client connections: longer than the 60 s of common load balancers. */
+export const KEEP_ALIVE_MS = 72_000
+/** Query string passed on to an upstream. */
+export const QUERY_CHARS_MAX = 2_048
+/** Nesting of a request body. Providers refuse far less; JSON.parse recursion is safe here. */
+export const JSON_DEPTH_MAX = 128
 /**
  * Objects, arrays and their members in a request body: each costs the event loop a microsecond. A
  * million tokens of messages and tools have some ten thousand.
@@ -20,6 +33,10 @@ export const READ_MS_MAX = 10_000
 export const READ_START_MS_MAX = 20_000
 /** Waiting for a thread. Then: ask again. */
 export const READ_WAIT_MS_MAX = 10_000
+/** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
+export const READ_HEAP_MB_MAX = 512
+/** Text handed back for a count is decoded in pieces of this: under a millisecond each. */
+export const READ_TEXT_TURN_BYTES = 256 * 1024
 /** Large bodies that are read or wait to be; half of them of one account alone. */
 export const READS_OPEN_MAX = 1_024
 /**
@@ -36,36 +53,13 @@ export const BODY_PIECE_BYTES = 256
  * its head anyway: sending it as a stream costs a sixth of its request. A longer one streams.
  */
 export const SHORT_BODY_BYTES_MAX = 64 * 1024
-/** Heap of such a thread, MB: 32 MB of text twice as UTF-16, and as many values as are allowed. */
-export const READ_HEAP_MB_MAX = 512
-/** Text handed back for a count is decoded in pieces of this: under a millisecond each. */
-export const READ_TEXT_TURN_BYTES = 256 * 1024
 /** What is kept for a rewrite of a large body: limits and options, some of them with schemas. */
 export const OUTLINE_BYTES_MAX = 128 * 1024
 /** A large body is taken in turns of this, however fast it comes: under a millisecond each. */
 export const TAKEN_TURN_BYTES = 512 * 1024
-/** A large body is sent in pieces of this: encrypting one takes under a millisecond. */
-export const SENT_PIECE_BYTES = 256 * 1024
 /**
  * What is read of a body, for nobody, behind an answer that did not wait for it, a refusal mostly:
  * clients that hear an answer only when they have sent all hear it. Twice what any endpoint takes
  * as JSON; of larger uploads such a client may see a broken connection instead.
  */
 export const READ_ON_BYTES_MAX = 64 * 1024 * 1024
-/** A service tier: the longest named today has eight. What is longer is unknown either way. */
-export const SERVICE_TIER_CHARS_MAX = 256
-/** Text beyond every model's context is not counted exactly: no count could make it fit. */
-export const COUNTED_TEXT_BYTES_MAX = 8 * 1024 * 1024
-/** A string of a large event that is longer is passed over: no name, reason or number is. */
-export const CUT_STRING_BYTES = 16 * 1024
-/** What is left of a large event then: parsed in a few milliseconds, whatever it is. */
-export const CONDENSED_BYTES_MAX = 512 * 1024
-/** Work of one kind done in a row before the event loop has its turn. */
-export const ROW_MS_MAX = 2
-/** Of one answer, waiting for its row: beyond that its connection is not read. */
-export const ANSWER_ROW_BYTES_MAX = 128 * 1024
-/**
- * Work that waits for such a row, each a few dozen microseconds. Requests that came cost memory
- * until they are answered, and a client may send thousands at once over one connection.
- */
-export const ROW_WAITING_MAX = 1_000
