@@ -1,5 +1,5 @@
 import type { CachingAuthenticator } from '../access/authenticator.ts'
-import type { KeyRows } from '../gateway/idempotency-rows.ts'
+import type { KeyRows } from '../gateway/idempotency/rows.ts'
 import type { StoredIds } from '../gateway/stored/stored-ids.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { KEY_POLL_MS } from '../kernel/limits/access.ts'

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { OpenHold } from '../credits/holds.ts'
 import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
 import type { GatewayDeps } from './context.ts'
-import type { IdempotencyClaim } from './idempotency.ts'
+import type { IdempotencyClaim } from './idempotency/idempotency.ts'
 import { release } from './settle.ts'
 
 export const LOST = refuse('gateway_unavailable', 'The hold was lost. Try again.')

@@ -7,7 +7,7 @@ import type { Settled } from '../credits/holds.ts'
 import type { Family } from '../protocols/protocol.ts'
 import { envelope, familyOfPath } from '../protocols/envelope.ts'
 import type { GatewayHooks, GatewaySettings } from './context.ts'
-import type { StoredReplay } from './idempotency.ts'
+import type { StoredReplay } from './idempotency/idempotency.ts'
 import type { OutgoingHeaders } from './headers.ts'
 import { readOn } from './read-on.ts'
 

@@ -7,7 +7,7 @@ import type { MeterReport } from '../protocols/protocol.ts'
 import { countServed, type Served } from './count-served.ts'
 import type { Exchange, GatewayDeps } from './context.ts'
 import type { OutgoingHeaders } from './headers.ts'
-import type { IdempotencyClaim } from './idempotency.ts'
+import type { IdempotencyClaim } from './idempotency/idempotency.ts'
 import type { Counting } from './reply.ts'
 import { draftWith, measure, roughly, type Measured } from './measure.ts'
 

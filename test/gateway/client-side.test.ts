@@ -1,7 +1,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { makeClientSide } from '../../src/gateway/client-side.ts'
+import { makeClientSide } from '../../src/gateway/answers/client-side.ts'
 import { CLIENT_STALL_MS_MAX } from '../../src/kernel/limits/answers.ts'
 import { makeManualClock } from '../ledger/memory-clock.ts'
 

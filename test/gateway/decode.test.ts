@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import zlib from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decoderOf, decoding } from '../../src/gateway/decode.ts'
+import { decoderOf, decoding } from '../../src/gateway/answers/decode.ts'
 import type { BodySink, Flow } from '../../src/gateway/forward.ts'
 import { until } from '../support/until.ts'
 

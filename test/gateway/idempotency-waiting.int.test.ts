@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { makeIdempotency } from '../../src/gateway/idempotency.ts'
-import { makeKeyRows } from '../../src/gateway/idempotency-rows.ts'
+import { makeIdempotency } from '../../src/gateway/idempotency/idempotency.ts'
+import { makeKeyRows } from '../../src/gateway/idempotency/rows.ts'
 import { DUPLICATES_WAITING_MAX } from '../../src/kernel/limits/idempotency.ts'
 import { aCustomer, makeWorld, type World } from '../admin/world.ts'
 import { makeManualClock, settle } from '../ledger/memory-clock.ts'

@@ -8,7 +8,7 @@ import { dispatch, type BodySink, type Flow } from '../../src/gateway/forward.ts
 import type { HttpApi } from '../../src/gateway/http/apis.ts'
 import type { HttpDeps, HttpExchange } from '../../src/gateway/http/exchange.ts'
 import { makeHttpSink } from '../../src/gateway/http/sink.ts'
-import { makeStreamSink } from '../../src/gateway/stream.ts'
+import { makeStreamSink } from '../../src/gateway/answers/stream.ts'
 import { AFTER_TERMINAL_MS_MAX } from '../../src/kernel/limits/answers.ts'
 import { micros } from '../../src/kernel/money.ts'
 import { openaiChat } from '../../src/protocols/openai-chat.ts'

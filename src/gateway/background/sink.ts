@@ -7,7 +7,7 @@ import {
 } from '../../kernel/limits/background.ts'
 import { answerHead } from '../../protocols/answer-head.ts'
 import { requestIdHeader } from '../../protocols/envelope.ts'
-import { makeAnswerSink, unknownReport } from '../answer.ts'
+import { makeAnswerSink, unknownReport } from '../answers/answer.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
 import type { BodySink, Flow } from '../forward.ts'
 import { clientHeaders } from '../headers.ts'

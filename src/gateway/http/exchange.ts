@@ -4,7 +4,7 @@ import type { OpenHold, ReceiptDraft } from '../../credits/holds.ts'
 import type { Share } from '../../kernel/room.ts'
 import type { Price, PriceQuery } from '../../pricing/pricing.ts'
 import type { Exchange, GatewayDeps } from '../context.ts'
-import type { IdempotencyClaim } from '../idempotency.ts'
+import type { IdempotencyClaim } from '../idempotency/idempotency.ts'
 import type { HttpApi, HttpApis } from './apis.ts'
 import type { HttpPath } from './paths.ts'
 

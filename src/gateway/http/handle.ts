@@ -3,10 +3,10 @@ import type { Refusal } from '../../kernel/errors.ts'
 import { makeShare, type Share } from '../../kernel/room.ts'
 import { admit } from '../admit.ts'
 import { callInTurn, type CallKind } from '../call.ts'
-import { claimKey } from '../claim-key.ts'
+import { claimKey } from '../idempotency/claim-key.ts'
 import type { GatewayDeps } from '../context.ts'
 import { countServed } from '../count-served.ts'
-import type { StoredReplay } from '../idempotency.ts'
+import type { StoredReplay } from '../idempotency/idempotency.ts'
 import {
   countFree,
   replayHeaders,

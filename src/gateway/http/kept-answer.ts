@@ -1,6 +1,6 @@
 import type { StoredAnswer } from '../../ledger/receipt.ts'
 import type { OutgoingHeaders } from '../headers.ts'
-import type { IdempotencyClaim } from '../idempotency.ts'
+import type { IdempotencyClaim } from '../idempotency/idempotency.ts'
 
 /** Ours are written anew for each that asks. */
 const OURS = 'x-farebox-'

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { refuse } from '../../kernel/errors.ts'
 import { discard } from '../call.ts'
-import { makeClientSide } from '../client-side.ts'
+import { makeClientSide } from '../answers/client-side.ts'
 import type { GatewayDeps } from '../context.ts'
 import { dispatch, upstreamFailure } from '../forward.ts'
 import { clientHeaders, upstreamHeaders } from '../headers.ts'

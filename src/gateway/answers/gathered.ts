@@ -1,6 +1,6 @@
-import { ANSWER_METER_BYTES_MAX } from '../kernel/limits/answers.ts'
-import type { Share } from '../kernel/room.ts'
-import { SharedBytes } from '../kernel/shared-bytes.ts'
+import { ANSWER_METER_BYTES_MAX } from '../../kernel/limits/answers.ts'
+import type { Share } from '../../kernel/room.ts'
+import { SharedBytes } from '../../kernel/shared-bytes.ts'
 
 /** A large answer where a thread can read it, as far as `share` has room for it. */
 export class Gathered {

@@ -1,6 +1,6 @@
-import { isRefusal, refuse, type Refusal } from '../kernel/errors.ts'
-import { IDEMPOTENCY_KEY_CHARS_MAX } from '../kernel/limits/idempotency.ts'
-import type { Caller } from '../access/access.ts'
+import { isRefusal, refuse, type Refusal } from '../../kernel/errors.ts'
+import { IDEMPOTENCY_KEY_CHARS_MAX } from '../../kernel/limits/idempotency.ts'
+import type { Caller } from '../../access/access.ts'
 import type { IdempotencyClaim, Idempotency, StoredReplay } from './idempotency.ts'
 
 const PRINTABLE = /^[\x20-\x7e]+$/

@@ -1,4 +1,4 @@
-import type { Protocol } from '../protocols/protocol.ts'
+import type { Protocol } from '../../protocols/protocol.ts'
 
 /** Whether an answer of this content type is a stream in its protocol's own form. */
 export function isStreamType(

@@ -1,15 +1,15 @@
-import { sleep, type Clock } from '../kernel/clock.ts'
-import { refuse, type Refusal } from '../kernel/errors.ts'
+import { sleep, type Clock } from '../../kernel/clock.ts'
+import { refuse, type Refusal } from '../../kernel/errors.ts'
 import {
   DUPLICATES_WAITING_MAX,
   IDEMPOTENCY_LEASE_MS,
   IDEMPOTENCY_POLL_MS_MAX,
   IDEMPOTENCY_POLL_MS_MIN,
-} from '../kernel/limits/idempotency.ts'
-import { describeError, type Log } from '../kernel/log.ts'
-import type { Micros } from '../kernel/money.ts'
-import { makeRoom, makeShare, type Share } from '../kernel/room.ts'
-import type { KeyRow, KeyRows } from './idempotency-rows.ts'
+} from '../../kernel/limits/idempotency.ts'
+import { describeError, type Log } from '../../kernel/log.ts'
+import type { Micros } from '../../kernel/money.ts'
+import { makeRoom, makeShare, type Share } from '../../kernel/room.ts'
+import type { KeyRow, KeyRows } from './rows.ts'
 
 /** Requests with an `Idempotency-Key`: one call, one charge, the same bytes. Source: design §9. */
 export interface Idempotency {

@@ -1,8 +1,8 @@
-import { IDEMPOTENCY_LEASE_MS, IDEMPOTENT_ANSWER_MS } from '../kernel/limits/idempotency.ts'
-import type { Micros } from '../kernel/money.ts'
-import type { Db, Row } from '../store/db.ts'
-import { bytesOf, microsOf, numberOf, orNull, textOf } from '../store/rows.ts'
-import { loadSql } from '../store/sql.ts'
+import { IDEMPOTENCY_LEASE_MS, IDEMPOTENT_ANSWER_MS } from '../../kernel/limits/idempotency.ts'
+import type { Micros } from '../../kernel/money.ts'
+import type { Db, Row } from '../../store/db.ts'
+import { bytesOf, microsOf, numberOf, orNull, textOf } from '../../store/rows.ts'
+import { loadSql } from '../../store/sql.ts'
 import type { IdempotentRequest } from './idempotency.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [

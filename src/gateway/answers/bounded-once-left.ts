@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
-import type { Clock } from '../kernel/clock.ts'
-import { DRAIN_MS_MAX } from '../kernel/limits/answers.ts'
-import type { BodySink, Flow } from './forward.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { DRAIN_MS_MAX } from '../../kernel/limits/answers.ts'
+import type { BodySink, Flow } from '../forward.ts'
 
 /**
  * An answer whose client has left is read on for DRAIN_MS_MAX, then cut off: it ends as one that

@@ -1,5 +1,5 @@
-import type { CreditEngine } from '../credits/commands.ts'
-import type { Loads } from '../credits/load.ts'
+import type { CreditEngine } from '../../credits/commands.ts'
+import type { Loads } from '../../credits/load.ts'
 import type { IdempotencyDeps } from './idempotency.ts'
 
 /**

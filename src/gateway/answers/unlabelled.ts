@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { makeAnswerSink, unknownReport } from './answer.ts'
-import type { Exchange, GatewayDeps } from './context.ts'
-import type { BodySink, Flow } from './forward.ts'
-import { progressOf } from './measure.ts'
-import type { Charged } from './settle.ts'
+import type { Exchange, GatewayDeps } from '../context.ts'
+import type { BodySink, Flow } from '../forward.ts'
+import { progressOf } from '../measure.ts'
+import type { Charged } from '../settle.ts'
 import { makeStreamSink } from './stream.ts'
 
 /** First bytes of server-sent events: a field or a comment, behind a mark and blank lines. */

@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { ERRORS, refuse, type Refusal } from '../kernel/errors.ts'
-import { ANSWER_BUFFER_BYTES_MAX } from '../kernel/limits/answers.ts'
-import { requestIdHeader } from '../protocols/envelope.ts'
-import type { Exchange, GatewayDeps } from './context.ts'
-import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
-import { clientHeaders } from './headers.ts'
-import { sendRefusal, sendWhole } from './reply.ts'
-import { own, release, type Charged } from './settle.ts'
+import { ERRORS, refuse, type Refusal } from '../../kernel/errors.ts'
+import { ANSWER_BUFFER_BYTES_MAX } from '../../kernel/limits/answers.ts'
+import { requestIdHeader } from '../../protocols/envelope.ts'
+import type { Exchange, GatewayDeps } from '../context.ts'
+import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
+import { clientHeaders } from '../headers.ts'
+import { sendRefusal, sendWhole } from '../reply.ts'
+import { own, release, type Charged } from '../settle.ts'
 
 /**
  * Gathers an upstream's error up to ANSWER_BUFFER_BYTES_MAX, then calls `over` once: with all of

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import { faultOf, type BodySink, type Flow } from './forward.ts'
+import { faultOf, type BodySink, type Flow } from '../forward.ts'
 
 const DECODERS: Readonly<Record<string, () => Transform>> = {
   gzip: () => zlib.createGunzip(),

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import type { Clock } from '../kernel/clock.ts'
-import { CLIENT_STALL_MS_MAX } from '../kernel/limits/answers.ts'
-import { rows } from '../kernel/rows.ts'
-import type { Flow } from './forward.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { CLIENT_STALL_MS_MAX } from '../../kernel/limits/answers.ts'
+import { rows } from '../../kernel/rows.ts'
+import type { Flow } from '../forward.ts'
 
 /** The client's end of a stream: backpressure, and the moment it leaves. */
 export interface ClientSide {

@@ -3,21 +3,21 @@ import {
   ANSWER_BUFFER_BYTES_MAX,
   ANSWER_HEAD_BYTES,
   ANSWER_TAIL_BYTES,
-} from '../kernel/limits/answers.ts'
-import { LOOP_BYTES_MAX } from '../kernel/limits/requests.ts'
-import { ByteEnds } from '../protocols/byte-ends.ts'
-import { requestIdHeader } from '../protocols/envelope.ts'
-import { producedBeyond } from '../protocols/output-text.ts'
-import type { MeterReport } from '../protocols/protocol.ts'
+} from '../../kernel/limits/answers.ts'
+import { LOOP_BYTES_MAX } from '../../kernel/limits/requests.ts'
+import { ByteEnds } from '../../protocols/byte-ends.ts'
+import { requestIdHeader } from '../../protocols/envelope.ts'
+import { producedBeyond } from '../../protocols/output-text.ts'
+import type { MeterReport } from '../../protocols/protocol.ts'
 import { makeClientSide, type ClientSide } from './client-side.ts'
-import type { Exchange, GatewayDeps } from './context.ts'
-import { upstreamFailure, type BodySink, type Flow } from './forward.ts'
+import type { Exchange, GatewayDeps } from '../context.ts'
+import { upstreamFailure, type BodySink, type Flow } from '../forward.ts'
 import { Gathered } from './gathered.ts'
-import { clientHeaders } from './headers.ts'
-import { progressOf } from './measure.ts'
-import { isHeavy } from './reading/body-reader.ts'
-import { sendRefusal, sendWhole, withCost } from './reply.ts'
-import { answerToKeep, own, settle, type Charged } from './settle.ts'
+import { clientHeaders } from '../headers.ts'
+import { progressOf } from '../measure.ts'
+import { isHeavy } from '../reading/body-reader.ts'
+import { sendRefusal, sendWhole, withCost } from '../reply.ts'
+import { answerToKeep, own, settle, type Charged } from '../settle.ts'
 
 const NO_BYTES = Buffer.alloc(0)
 
