@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { ENTITLEMENTS_TURN_MAX } from '../kernel/limits/access.ts'
+import { loadTurned } from '../ledger/turn-each.ts'
 import type { Loops } from '../ops/loops.ts'
 import {
   ACCESS_PREFIX,
@@ -28,9 +29,7 @@ export function registerAccess(
     name: 'entitlements',
     periodMs: 1_000,
     run: async () => {
-      for (const accountId of await entitle.turn(clock.now(), ENTITLEMENTS_TURN_MAX)) {
-        await reload(accountId)
-      }
+      await loadTurned(await entitle.turn(clock.now(), ENTITLEMENTS_TURN_MAX), reload)
     },
   })
   return surface

@@ -16,6 +16,7 @@ import {
   STRIPE_INBOX_POLL_MS,
 } from '../kernel/limits/stripe.ts'
 import type { Log } from '../kernel/log.ts'
+import { loadTurned } from '../ledger/turn-each.ts'
 import { makeLoops, type Loops } from '../ops/loops.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import type { Reconcile } from '../reconcile/run.ts'
@@ -83,9 +84,7 @@ export function startLoops(deps: {
     name: 'lots',
     periodMs: 1_000,
     run: async () => {
-      const { accountIds, fault } = await books.turn(clock.now(), LOTS_TURN_MAX)
-      for (const accountId of accountIds) await reload(accountId)
-      if (fault !== null) throw fault
+      await loadTurned(await books.turn(clock.now(), LOTS_TURN_MAX), reload)
     },
   })
   loops.start({

@@ -1,14 +1,8 @@
 import type { Micros } from '../kernel/money.ts'
 import type { Usage } from '../kernel/usage.ts'
+import type { Turned } from './turn-each.ts'
 
 /** What operators and customers do with the ledger, and read from it. Source: design §5. */
-/** What came of a turn. */
-export interface Turned {
-  /** Those that were turned; to be loaded, whatever befell another one. */
-  readonly accountIds: readonly string[]
-  readonly fault: Error | null
-}
-
 export interface Books {
   /**
    * Adds a lot, repaying debt first. The same (accountId, reference) again gives the same lot with

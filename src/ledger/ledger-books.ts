@@ -9,11 +9,11 @@ import type { AdjustInput, Books, GrantInput, PastCount } from './books.ts'
 import { addLot, creditLot, giveBack, OWN_LOT, takeAny } from './burn.ts'
 import { reverseOpOf } from './plan.ts'
 import { netTaken } from './read-batch.ts'
-import { faultOf } from './post-faults.ts'
 import { makeReads, UUID, viewLot } from './reads.ts'
 import { roomAbove, roomBelow } from './room.ts'
 import { wakeAt, type LotState, type Op, type Sheet } from './sheet.ts'
 import { openSheet, readLot, writeChange, type SheetContext } from './sheets.ts'
+import { turnEach } from './turn-each.ts'
 import { grantOpOf, turnLots } from './turn.ts'
 
 const sql = loadSql(new URL('./sql/', import.meta.url), [
@@ -75,21 +75,10 @@ export function makeBooks({ db, ids, reversed }: BooksOptions): Books {
 
     async turn(nowMs, limit) {
       const due = await db.query(sql['due-accounts'], [new Date(nowMs), limit])
-      const accountIds: string[] = []
-      let fault: Error | null = null
-      for (const row of due) {
-        const accountId = textOf(row, 'id')
-        try {
-          if (await db.tx((tx) => turnOne(tx, accountId, contextAt(nowMs)))) {
-            accountIds.push(accountId)
-          }
-        } catch (error) {
-          if (!(error instanceof Error)) throw error
-          fault ??= error
-          if (faultOf(error) !== 'row') break
-        }
-      }
-      return { accountIds, fault }
+      return turnEach(
+        due.map((row) => textOf(row, 'id')),
+        (accountId) => db.tx((tx) => turnOne(tx, accountId, contextAt(nowMs))),
+      )
     },
   }
 }

@@ -95,7 +95,11 @@ async function makeWorld(access: object = {}, beforeEntitle = () => Promise.reso
     at(ms: number) {
       nowMs = ms
     },
-    turn: () => entitle.turn(nowMs, 1_000),
+    turn: async () => {
+      const { accountIds, fault } = await entitle.turn(nowMs, 1_000)
+      if (fault !== null) throw fault
+      return accountIds
+    },
     async tell(...events: readonly (readonly [string, string])[]) {
       for (const event of events) await inbox.deliver(snapshot(...event))
       await Promise.all([inbox.worker.drain(), inbox.another().drain()])
@@ -285,4 +289,23 @@ test('new plans reach every account, a plan that is gone stays with who has it',
   expect(await world.turn()).toContain(account)
   const { entitlements } = await world.entitle.read(account, START)
   expect(entitlements.models).toEqual(['x'])
+})
+
+test("an account that cannot be resolved keeps no other one's plan from ending", async () => {
+  const world = await makeWorld()
+  const [odd, other] = [await world.subscriber(), await world.subscriber()]
+  for (const { sub } of [odd, other]) await world.tell(['customer.subscription.created', sub])
+  await world.turn()
+  await world.db.query(
+    `INSERT INTO entitlement_overrides (id, account_id, patch, reason, actor, expires_at, created_at)
+     VALUES ($1, $2, '{"rates": "tampered with"}', 'r', 'a', $3, $4)`,
+    [ids.uuid(), odd.account, new Date(END + 90 * DAY), new Date(START)],
+  )
+  const at = END + 60 * DAY
+  const { accountIds, fault } = await world.entitle.turn(at, 1_000)
+  expect(fault?.message).toContain('rates')
+  expect(accountIds).toContain(other.account)
+  expect(accountIds).not.toContain(odd.account)
+  expect((await world.stored(other.account))[0]).not.toBe('active')
+  await world.db.query('DELETE FROM entitlement_overrides WHERE account_id = $1', [odd.account])
 })

@@ -19,6 +19,7 @@ import { makeLoads } from '../../src/credits/load.ts'
 import { systemClock, type Clock } from '../../src/kernel/clock.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { ZERO } from '../../src/kernel/money.ts'
+import { loadTurned } from '../../src/ledger/turn-each.ts'
 import { makeBooks } from '../../src/ledger/ledger-books.ts'
 import { makePostingLedger } from '../../src/ledger/posting-ledger.ts'
 import { judgeAccount } from '../../src/reconcile/verify.ts'
@@ -152,11 +153,9 @@ export async function makeSimWorld(db: Db) {
     },
     /** What time alone changes, and what others changed, as the loops see to it. */
     async turn(): Promise<void> {
-      const { accountIds: changed, fault } = await accountBooks.turn(clock.now(), 1_000)
-      const entitled = await entitle.turn(clock.now(), 1_000)
-      for (const id of new Set([...changed, ...entitled])) await reload(id)
+      await loadTurned(await accountBooks.turn(clock.now(), 1_000), reload)
+      await loadTurned(await entitle.turn(clock.now(), 1_000), reload)
       await changes.sweep()
-      if (fault !== null) throw fault
     },
     /** What is against I2, I8 and I10: the engine and the entitlements beside Postgres. */
     async breaches(accountId: string) {

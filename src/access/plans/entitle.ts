@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Ids } from '../../kernel/ids.ts'
 import type { Clock } from '../../kernel/clock.ts'
+import { turnEach, type Turned } from '../../ledger/turn-each.ts'
 import type { Db, Tx } from '../../store/db.ts'
 import { textOf } from '../../store/rows.ts'
 import { loadSql } from '../../store/sql.ts'
@@ -43,8 +44,11 @@ export interface Entitle {
   readonly entitle: (tx: Tx, accountId: string, nowMs: number) => Promise<boolean>
   /** What they are at a moment, whatever is stored. Changes nothing. */
   readonly read: (accountId: string, nowMs: number, tx?: Tx) => Promise<Resolved>
-  /** Resolves those that time or new plans changed, at most `limit`; answers whom to load. */
-  turn(nowMs: number, limit: number): Promise<readonly string[]>
+  /**
+   * Resolves those that time or new plans changed, at most `limit`. One account that cannot be
+   * resolved keeps no other one from it.
+   */
+  turn(nowMs: number, limit: number): Promise<Turned>
   /** Lets a configuration's plans rule from now on, here and in all other processes. */
   publish(config: BookConfig): Promise<void>
 }
@@ -128,12 +132,10 @@ export function makeEntitle(deps: EntitleDeps): Entitle {
     async turn(nowMs, limit) {
       const { version } = await books.ruling(db)
       const due = await db.query(sql['due-entitlements'], [new Date(nowMs), version, limit])
-      const changed: string[] = []
-      for (const row of due) {
-        const accountId = textOf(row, 'account_id')
-        if (await db.tx((tx) => entitle(tx, accountId, nowMs))) changed.push(accountId)
-      }
-      return changed
+      return turnEach(
+        due.map((row) => textOf(row, 'account_id')),
+        (accountId) => db.tx((tx) => entitle(tx, accountId, nowMs)),
+      )
     },
     async publish(config) {
       await db.tx((tx) => books.publish(tx, config, clock.now()))
