@@ -16,7 +16,7 @@ export interface Program {
 export const has = (command: string): boolean =>
   spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
 
-export function freePort(): Promise<number> {
+function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer()
     server.listen(0, '127.0.0.1', () => {
@@ -30,7 +30,7 @@ export function freePort(): Promise<number> {
 }
 
 /** Waits until something answers HTTP there. */
-export async function answers(url: string): Promise<void> {
+async function answers(url: string): Promise<void> {
   const deadline = performance.now() + 15_000
   for (;;) {
     try {

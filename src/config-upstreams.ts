@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseJsonPath } from './gateway/http/units.ts'
 
-export const name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
+const name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'use a-z, 0-9, - and _')
 export const milliseconds = (min: number, max: number): z.ZodNumber => z.int().min(min).max(max)
 
 const breakerSchema = z.strictObject({

@@ -7,7 +7,7 @@ interface Waiting<Found> {
 }
 
 /** Thrown when more names wait to be looked up than this process remembers: answer 503. */
-export class LookupQueueFullError extends Error {
+class LookupQueueFullError extends Error {
   override readonly name = 'LookupQueueFullError'
 }
 

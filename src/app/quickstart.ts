@@ -11,7 +11,7 @@ const quickstartSchema = z.object({
 })
 export type Quickstart = z.infer<typeof quickstartSchema>
 
-export const QUICKSTART_ACCOUNT = 'acct_quickstart'
+const QUICKSTART_ACCOUNT = 'acct_quickstart'
 export const DATA_DIR = '.farebox'
 
 const fileOf = (dir: string): string => join(dir, 'quickstart.json')
@@ -26,7 +26,7 @@ export function readQuickstart(dir: string): Quickstart | null {
   }
 }
 
-export function writeQuickstart(dir: string, quickstart: Quickstart): void {
+function writeQuickstart(dir: string, quickstart: Quickstart): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   writeFileSync(fileOf(dir), `${JSON.stringify(quickstart, null, 2)}\n`, { mode: 0o600 })
 }

@@ -10,7 +10,7 @@ const sql = loadSql(new URL('./sql/', import.meta.url), [
   'change-checkout',
 ])
 
-export const CHECKOUT_STATES = ['planned', 'open', 'pending', 'granted', 'failed'] as const
+const CHECKOUT_STATES = ['planned', 'open', 'pending', 'granted', 'failed'] as const
 export type CheckoutState = (typeof CHECKOUT_STATES)[number]
 
 const maybeText = z.string().nullable()

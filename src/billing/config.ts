@@ -22,7 +22,7 @@ export const packsSchema = z
 const isUnique = (names: readonly string[]): boolean => new Set(names).size === names.length
 
 /** What happens where Stripe leaves the choice. Source: stripe.md §3 ("by policy"). */
-export const policiesSchema = z.strictObject({
+const policiesSchema = z.strictObject({
   zero_checkout: z.enum(['grant', 'ignore']).default('grant').describe('A checkout of amount 0.'),
   trial_included: z.enum(['grant', 'ignore']).default('grant').describe('Credits in a trial.'),
   plan_change: z

@@ -52,7 +52,7 @@ function makeVersionWatch(log: Log): (event: IncomingEvent) => void {
 }
 
 /** Answers 2xx for what is in Postgres and for nothing else. Source: design §7. */
-export function makeWebhook(deps: WebhookDeps) {
+function makeWebhook(deps: WebhookDeps) {
   const { inbox, secrets, mode, hooks, clock, log } = deps
   const watchVersion = makeVersionWatch(log)
 

@@ -47,7 +47,7 @@ class NeverEndedError extends Error {
 }
 
 /** Pause after `attempts` failed tries, ms. */
-export const retryMs = (attempts: number, random: number): number =>
+const retryMs = (attempts: number, random: number): number =>
   backoffMs(attempts, random, {
     minMs: STRIPE_EVENT_RETRY_MS_MIN,
     maxMs: STRIPE_EVENT_RETRY_MS_MAX,

@@ -24,7 +24,7 @@ export interface Reserved {
 }
 
 /** The receipt as far as it is known before the upstream is called. */
-export function draftOf(arrival: Arrival, target: Target): ReceiptDraft {
+function draftOf(arrival: Arrival, target: Target): ReceiptDraft {
   return {
     holdId: arrival.id,
     accountId: arrival.caller.accountId,

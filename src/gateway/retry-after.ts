@@ -28,13 +28,10 @@ function exactWaitMs(headers: IncomingHttpHeaders): number | null {
 }
 
 /**
- * How long an upstream asks to wait, ms; null = it does not say, or not so that it can be read.
- * Never more than 60 s: the Anthropic SDK obeys any value. Source: providers.md §2.
+ * How long an upstream asks to wait, as it goes on to a client: what it did not send, or not so
+ * that it can be read, stays away. Never more than 60 s: the Anthropic SDK obeys any value.
+ * Source: providers.md §2.
  */
-export const retryAfterMs = (headers: IncomingHttpHeaders): number | null =>
-  exactWaitMs(headers) ?? waitMs(headers)
-
-/** The same as an upstream's headers go on to a client: what it did not send stays away. */
 export function retryHeaders(headers: IncomingHttpHeaders): Record<string, string> {
   const [wait, exact] = [waitMs(headers), exactWaitMs(headers)]
   return {

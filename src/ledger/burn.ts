@@ -14,13 +14,13 @@ import {
 } from './sheet.ts'
 
 /** `asOfMs` for burning what counts now and nothing that has expired. */
-export const NOW_ONLY = Number.POSITIVE_INFINITY
+const NOW_ONLY = Number.POSITIVE_INFINITY
 
 /**
  * Takes `amount` from the lots in burn order and answers what they could not pay. A lot whose
  * expiry was posted after `asOfMs` (Unix ms) pays too: reinstated and burned. Source: design §5.
  */
-export function burnLots(
+function burnLots(
   sheet: Sheet,
   type: MovementType,
   amount: Micros,

@@ -158,7 +158,7 @@ function unearnedSince(sheet: Sheet, start: number): Micros {
 }
 
 /** Names the entries of one rev. Source: design §5 (op_id = hold id + rev). */
-export const opOf = (receipt: Pick<Receipt, 'holdId' | 'rev'>): Op => ({
+const opOf = (receipt: Pick<Receipt, 'holdId' | 'rev'>): Op => ({
   id: `${receipt.holdId}:${receipt.rev}`,
   referenceType: 'usage',
   referenceId: receipt.holdId,

@@ -99,7 +99,7 @@ export const EMAIL = 'email'
 export const webhookChannel = (id: string): string => `webhook:${id}`
 
 /** Where a kind of notice goes: mail to whom it concerns, and every webhook that wants it. */
-export function channelsOf(config: NotifyConfig, kind: NoticeKind): string[] {
+function channelsOf(config: NotifyConfig, kind: NoticeKind): string[] {
   const isMailed =
     config.smtp_url !== undefined &&
     (audienceOf(kind) === 'customer' || config.operator_email !== undefined)

@@ -16,7 +16,7 @@ export function signatureOf(secret: string, id: string, timestamp: number, body:
 }
 
 /** The message: what happened, when, to which account. */
-export const messageOf = ({ kind, account_id, data, created_at }: Claimed): string =>
+const messageOf = ({ kind, account_id, data, created_at }: Claimed): string =>
   JSON.stringify({ type: kind, timestamp: new Date(created_at).toISOString(), account_id, data })
 
 /**

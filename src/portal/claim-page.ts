@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 
 /** Text that may hold anything, as part of a page. */
-export const escapeHtml = (text: string): string =>
+const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 
 const STYLE = `

@@ -19,7 +19,7 @@ function sumFast(counts: readonly number[], fast: readonly number[] | null): num
 }
 
 /** Σ counts × rates, exact. */
-export function sumExact(quantities: Quantities, rates: Rates): Ratio {
+function sumExact(quantities: Quantities, rates: Rates): Ratio {
   const { counts, whole } = quantities
   const fast = whole ? sumFast(counts, rates.fast) : null
   if (fast !== null) return { num: BigInt(fast), den: 1n }
@@ -31,7 +31,7 @@ export function sumExact(quantities: Quantities, rates: Rates): Ratio {
 }
 
 /** The band that rules for a number of input tokens. */
-export function bandFor(book: RateBook, inputTokens: number): RateBand {
+function bandFor(book: RateBook, inputTokens: number): RateBand {
   let [ruling] = book.bands
   for (const band of book.bands) if (inputTokens > band.above) ruling = band
   if (ruling === undefined) throw new RangeError('a rate book without bands')

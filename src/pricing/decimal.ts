@@ -56,7 +56,7 @@ export function gcd(a: bigint, b: bigint): bigint {
   return x
 }
 
-export function reduce({ num, den }: Ratio): Ratio {
+function reduce({ num, den }: Ratio): Ratio {
   const divisor = gcd(num, den)
   return { num: num / divisor, den: den / divisor }
 }

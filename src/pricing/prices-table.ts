@@ -121,7 +121,7 @@ async function putOverride(tx: Tx, override: Override, nowMs: number): Promise<S
 }
 
 /** As sources of the book, oldest first, so that of two alike the later one rules. */
-export function overridesOf(stored: readonly StoredOverride[]): Overrides {
+function overridesOf(stored: readonly StoredOverride[]): Overrides {
   return {
     prices: stored.flatMap(({ override }) => (override.kind === 'cost' ? [override.entry] : [])),
     sell: stored.flatMap(({ override }) => (override.kind === 'sell' ? [override.entry] : [])),

@@ -40,7 +40,7 @@ const largest = (...values: (bigint | undefined)[]): bigint =>
  * known, input as the dearest token. Web searches cost the dearest listed price, where tokens are
  * priced at all. Source: providers.md §4–5 (a missing price is never zero).
  */
-export function fillGaps(named: Named, rules: GapRules): readonly bigint[] {
+function fillGaps(named: Named, rules: GapRules): readonly bigint[] {
   const input = named.input ?? largest(...TOKEN_UNITS.map((unit) => named[unit]))
   const output = named.output ?? largest(input, named.output_audio)
   const shortWrite = rules.dearCacheWrites ? divideUp(input * 5n, 4n) : input

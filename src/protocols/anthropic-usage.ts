@@ -28,7 +28,7 @@ function cacheSplit(reported: unknown): CacheSplit | null {
 }
 
 /** Buckets of one usage object of the Messages API. `input_tokens` excludes the cache there. */
-export function anthropicBuckets(reported: JsonObject): Buckets {
+function anthropicBuckets(reported: JsonObject): Buckets {
   const output = countOr(reported.output_tokens) ?? 0
   const thinking = countOr(objectOr(reported.output_tokens_details).thinking_tokens) ?? 0
   const { web_search_requests: searches } = objectOr(reported.server_tool_use)

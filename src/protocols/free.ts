@@ -75,7 +75,7 @@ function readFree(body: unknown, endpoint: FreeEndpoint): RequestView | Refusal 
  * An endpoint whose provider takes nothing for it. It has a receipt like any other, with one
  * request in it, so that a price per request can be put on it. Source: providers.md §1.
  */
-export function makeFreeEndpoint(endpoint: FreeEndpoint): Protocol {
+function makeFreeEndpoint(endpoint: FreeEndpoint): Protocol {
   const { name, family, path, isCount } = endpoint
   const report = isCount ? NOTHING : ONE_REQUEST
   return {

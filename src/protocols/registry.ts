@@ -28,7 +28,7 @@ export const PROTOCOLS: readonly Protocol[] = [
 ]
 
 /** Those whose path names the model. */
-export const PATH_PROTOCOLS: readonly PathProtocols[] = [geminiPaths]
+const PATH_PROTOCOLS: readonly PathProtocols[] = [geminiPaths]
 
 /** Both, as the gateway takes them. */
 export const METERED = { protocols: PROTOCOLS, pathProtocols: PATH_PROTOCOLS }

@@ -9,7 +9,7 @@ import { checkClocks, checkPostgres } from './doctor-postgres.ts'
 import { checkRedis, checkScripts } from './doctor-redis.ts'
 import { checkStripe, type StripeExpected } from './doctor-stripe.ts'
 
-export const advice = z.object({
+const advice = z.object({
   check: z.string(),
   status: z.enum(['ok', 'warn', 'fail']),
   detail: z.string(),

@@ -70,7 +70,7 @@ function evidenceOf(seen: SeenSubscription, ours: OurSubscription): Drift['evide
 }
 
 /** I4 for a subscription to one of our plans, both directions apart. Pure. */
-export function judgeSubscription(
+function judgeSubscription(
   seen: SeenSubscription,
   ours: OurSubscription,
   planOf: PlanOf,
@@ -114,11 +114,7 @@ export function judgeSubscription(
  * A subscription that is going on at prices that no plan has. One finding each where an account of
  * ours pays it; else one a price: a shop may sell other things with the same Stripe account. Pure.
  */
-export function judgePrices(
-  seen: SeenSubscription,
-  ours: OurSubscription,
-  planOf: PlanOf,
-): Drift | null {
+function judgePrices(seen: SeenSubscription, ours: OurSubscription, planOf: PlanOf): Drift | null {
   const [first] = seen.items
   if (first === undefined || !GOING.has(seen.status)) return null
   if (seen.items.some(({ price }) => planOf(price) !== null)) return null

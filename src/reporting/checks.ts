@@ -41,7 +41,7 @@ const CHECKS_MAX = 10
 const texts = z.array(z.string())
 
 /** The reports that together are exactly what is missing, where there is no doubt which. */
-export function missingOf(
+function missingOf(
   told: readonly { readonly identifier: string; readonly value: number }[],
   missing: number,
 ): readonly string[] | null {

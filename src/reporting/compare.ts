@@ -47,7 +47,7 @@ const PAIRS_MAX = 500
 const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS) * HOUR_MS
 
 /** The hours of a window that summaries have caught up with and whose reports are all there. */
-export function closedHours({ fromMs, toMs }: CompareWindow, nowMs: number) {
+function closedHours({ fromMs, toMs }: CompareWindow, nowMs: number) {
   const closedMs = Math.floor((nowMs - METER_SUMMARY_LAG_MS) / HOUR_MS) * HOUR_MS
   const keptMs = hourOf(nowMs - METER_KEPT_MS) + HOUR_MS
   const startMs = Math.max(hourOf(fromMs ?? 0), keptMs)

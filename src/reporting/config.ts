@@ -12,7 +12,7 @@ export const METER_UNITS = [
 export type MeterUnit = (typeof METER_UNITS)[number]
 
 /** What a field of the event's payload may say of a request. */
-export const METER_FACTS = ['model', 'upstream', 'protocol', 'endpoint', 'key_id'] as const
+const METER_FACTS = ['model', 'upstream', 'protocol', 'endpoint', 'key_id'] as const
 export type MeterFact = (typeof METER_FACTS)[number]
 
 /** Source: stripe.md §4 (event_name ≤ 100). */

@@ -21,7 +21,7 @@ export interface BookInput {
   credits?: z.input<typeof creditsConfigSchema>
 }
 
-export const UPSTREAMS = [
+const UPSTREAMS = [
   { name: 'openai', protocol: 'openai', catalogue: 'openai' },
   { name: 'anthropic', protocol: 'anthropic', catalogue: 'anthropic' },
   { name: 'local', protocol: 'openai', catalogue: null },

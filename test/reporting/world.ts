@@ -16,7 +16,7 @@ import type { Db } from '../../src/store/db.ts'
 import { grant, ids, item } from '../ledger/support.ts'
 
 /** A whole hour. */
-export const T0 = Date.UTC(2026, 10, 2, 12)
+const T0 = Date.UTC(2026, 10, 2, 12)
 export const MINUTE = 60_000
 export const HOUR = 3_600_000
 export const DAY = 24 * HOUR

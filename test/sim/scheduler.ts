@@ -48,7 +48,7 @@ interface Timer {
 }
 
 /** Small, fast, seeded: mulberry32. */
-export function makeRandom(seed: number): () => number {
+function makeRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

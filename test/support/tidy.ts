@@ -34,7 +34,7 @@ const FILE_LINES_MAX = 300
 const LINE_CHARS_MAX = 100
 
 /** The folder below src/; files of src/ itself (main, cli, config, …) are the app. */
-export function areaOf(path: string): string {
+function areaOf(path: string): string {
   const [, first = '', second] = path.split('/')
   return second === undefined ? 'app' : first
 }
@@ -56,7 +56,7 @@ const lineOf = (source: ts.SourceFile, position: number): number =>
   source.getLineAndCharacterOfPosition(position).line + 1
 
 /** Every module named by import, export … from, import() and import types. */
-export function importsOf(file: SourceFile): string[] {
+function importsOf(file: SourceFile): string[] {
   const found: string[] = []
   const add = (node: ts.Node | undefined) => {
     if (node !== undefined && ts.isStringLiteralLike(node)) found.push(node.text)

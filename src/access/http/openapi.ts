@@ -75,7 +75,7 @@ const errorSchema = z.object({
 })
 
 /** The OpenAPI 3.1 document of everything that was registered. Source: design §8. */
-export function openApiDocument(version: string, surfaces: readonly DocumentedSurface[]): Json {
+function openApiDocument(version: string, surfaces: readonly DocumentedSurface[]): Json {
   const paths: Record<string, Json> = {}
   for (const surface of surfaces) {
     for (const one of surface.routes) {

@@ -77,7 +77,7 @@ export function viewReceipt(receipt: ReceiptView, showProviderCost: boolean): Re
 }
 
 /** A request in flight, or settled and on its way to Postgres. */
-export function viewHold(hold: HoldView): ReceiptBody {
+function viewHold(hold: HoldView): ReceiptBody {
   const isSettled = hold.state === 'settled'
   return {
     request_id: hold.holdId,

@@ -15,14 +15,14 @@ const globs = z
   .max(100)
 
 /** A flag, or a number that a product reads as its limit. Absent and false are the same. */
-export const featureValue = z.union([z.boolean(), z.int().min(0).max(Number.MAX_SAFE_INTEGER)])
+const featureValue = z.union([z.boolean(), z.int().min(0).max(Number.MAX_SAFE_INTEGER)])
 export const featuresSchema = z.record(
   z.string().regex(/^[A-Za-z0-9][\w.:-]{0,62}$/, 'use letters, digits, _ . : -'),
   featureValue,
 )
 
 /** Of the whole account, whatever its keys say. Absent = no limit. */
-export const ratesSchema = z.strictObject({
+const ratesSchema = z.strictObject({
   requests_per_minute: atLeastOne.optional(),
   tokens_per_minute: atLeastOne.optional(),
   max_concurrency: atLeastOne.optional(),
@@ -73,7 +73,7 @@ export const plansSchema = z
 const days = z.int().min(0).max(365)
 
 /** When an unpaid subscription loses what. Days since the oldest unpaid invoice was due. */
-export const graceSchema = z
+const graceSchema = z
   .strictObject({
     remind_days: days.default(3),
     downgrade_days: days.default(7),

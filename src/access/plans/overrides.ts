@@ -7,7 +7,7 @@ const count = z.number().nullable().optional()
 const money = z.number().transform(micros).optional()
 
 /** What an exception changes, as it is kept. What it leaves out stays; null = no limit. */
-export const keptPatch = z.object({
+const keptPatch = z.object({
   /** A plan as if it were paid for. */
   plan: z.string().optional(),
   /** allow: lifts a suspension and gives the plan back that it took. */

@@ -19,7 +19,7 @@ const OVER = /^(warning_closed|won|prevented)$/
 const FREEZING = /^(needs_response|under_review|lost|appeal_\w+)$/
 
 /** Whether a dispute keeps its account from reserving; a status of tomorrow does where it took. */
-export function isFreezing({ status, withdrawn }: DisputeFacts): boolean {
+function isFreezing({ status, withdrawn }: DisputeFacts): boolean {
   if (FREEZING.test(status)) return true
   return !HARMLESS.test(status) && withdrawn > 0
 }

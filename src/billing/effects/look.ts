@@ -6,7 +6,7 @@ import { loadSql } from '../../store/sql.ts'
 const sql = loadSql(new URL('../sql/', import.meta.url), ['read-look', 'take-look'])
 
 /** Somebody else looked at the same and wrote it meanwhile: what was read here may be older. */
-export class StaleLookError extends Error {
+class StaleLookError extends Error {
   override readonly name = 'StaleLookError'
 }
 

@@ -27,7 +27,7 @@ const STANDS: readonly (string | null)[] = ['pending', 'requires_action', 'succe
 const sum = (amounts: readonly number[]): number => amounts.reduce((all, one) => all + one, 0)
 
 /** What a refund is worth is known; a refund of unknown status is not counted. */
-export const refundedOf = (refunds: readonly Stripe.Refund[]): number =>
+const refundedOf = (refunds: readonly Stripe.Refund[]): number =>
   sum(refunds.filter(({ status }) => STANDS.includes(status)).map(({ amount }) => amount))
 
 /**
@@ -35,7 +35,7 @@ export const refundedOf = (refunds: readonly Stripe.Refund[]): number =>
  * in another one, and what moved in that of the operator's account, counts by the part that was
  * kept: of what is disputed, or of the whole charge. Rounded once.
  */
-export function withdrawnOf(dispute: Stripe.Dispute): number {
+function withdrawnOf(dispute: Stripe.Dispute): number {
   const { balance_transactions: moved, charge } = dispute
   const taken = -sum(moved.map(({ amount }) => Math.min(0, amount)))
   const kept = -sum(moved.map(({ amount }) => amount))

@@ -34,7 +34,7 @@ export interface Consequence {
 }
 
 /** Pause after `declines` declines in a row, ms: doubles within its bounds. */
-export const declinePauseMs = (declines: number): number =>
+const declinePauseMs = (declines: number): number =>
   Math.min(RECHARGE_DECLINE_MS_MIN * 2 ** (declines - 1), RECHARGE_DECLINE_MS_MAX)
 
 export const afterSuccess: Consequence = {

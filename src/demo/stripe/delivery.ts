@@ -163,7 +163,7 @@ function endpointsFor(world: World, event: Obj): Obj[] {
 }
 
 /** `t=…,v1=…`, one v1 for each active secret. Source: docs.stripe.com/webhooks */
-export function signatureOf(body: string, secrets: readonly string[], atS: number): string {
+function signatureOf(body: string, secrets: readonly string[], atS: number): string {
   const signed = secrets.map((secret) =>
     createHmac('sha256', secret).update(`${atS}.${body}`).digest('hex'),
   )

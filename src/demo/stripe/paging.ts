@@ -4,7 +4,7 @@ import { invalid, missing } from './faults.ts'
 const LIMIT_MAX = 100
 const LIMIT_DEFAULT = 10
 
-export function limitOf(input: Obj): number {
+function limitOf(input: Obj): number {
   const limit = intOr(input, 'limit') ?? LIMIT_DEFAULT
   if (limit < 1 || limit > LIMIT_MAX) {
     throw invalid('Limit must be between 1 and 100.', 'limit', 'parameter_invalid_integer')

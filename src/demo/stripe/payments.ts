@@ -33,7 +33,7 @@ const MESSAGES: Record<string, string> = {
 }
 
 /** What the network says of another try. Source: docs.stripe.com/declines/card */
-export function adviceOf({ declineCode }: Decline): string {
+function adviceOf({ declineCode }: Decline): string {
   return /^(lost|stolen)_card$/.test(declineCode) ? 'do_not_try_again' : 'try_again_later'
 }
 

@@ -38,7 +38,7 @@ function firstLine(text: string): string {
 }
 
 /** The separator that parts the heading most often, quotes aside. Excel's "sep=;" rules. */
-export function separatorOf(head: string): { readonly separator: string; readonly skip: number } {
+function separatorOf(head: string): { readonly separator: string; readonly skip: number } {
   const line = firstLine(head.replace(/^\uFEFF/, ''))
   const [, named] = /^"?sep=(.)"?$/i.exec(line) ?? []
   if (named !== undefined) return { separator: named, skip: 1 }

@@ -49,7 +49,7 @@ const IDS_SHOWN_MAX = 5
 const REVIEW = { severity: 'review', direction: null } as const
 
 /** "a, b and 3 more". */
-export function listed(ids: readonly string[]): string {
+function listed(ids: readonly string[]): string {
   const shown = ids.slice(0, IDS_SHOWN_MAX).join(', ')
   return ids.length > IDS_SHOWN_MAX ? `${shown} and ${ids.length - IDS_SHOWN_MAX} more` : shown
 }

@@ -7,7 +7,7 @@ import type { AmountReading } from './stripe-side.ts'
 import { amountText } from './values.ts'
 
 /** "20.00 usd/month". */
-export function moneyText(money: Money | null): string {
+function moneyText(money: Money | null): string {
   if (money === null) return ''
   const per = money.interval === '' ? '' : `/${money.interval}`
   return `${amountText(money.micros)}${money.currency === '' ? '' : ` ${money.currency}`}${per}`

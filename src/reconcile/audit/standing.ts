@@ -62,7 +62,7 @@ export interface Moment {
 }
 
 /** What one subscription gives right to. */
-export function standingOf({ status, ...period }: Subscription, at: Moment): Standing {
+function standingOf({ status, ...period }: Subscription, at: Moment): Standing {
   switch (status) {
     case 'active':
       return 'paid'

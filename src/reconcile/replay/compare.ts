@@ -70,7 +70,7 @@ const NOTHING: SaleSum = { grantedMicros: ZERO, takenMicros: ZERO, kind: null, e
 const timeOf = (ms: number | null): string => (ms === null ? 'never' : new Date(ms).toISOString())
 
 /** How two ledgers differ about one sale. Pure. */
-export function differencesOf(
+function differencesOf(
   accountId: string,
   key: string,
   source: SaleSum = NOTHING,

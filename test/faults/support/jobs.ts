@@ -18,7 +18,7 @@ export const CUT_MODEL = 'job-cut'
 /** Never answered. */
 export const SILENT_MODEL = 'job-silent'
 
-export const OUTPUT_MAX = 600
+const OUTPUT_MAX = 600
 const INPUT = 20
 const EVENT_MS = 15
 const WORDS = ['one ', 'two ', 'three ', 'four.']

@@ -152,7 +152,7 @@ function isChange(world: World, subscription: Obj, invoice: Obj): boolean {
 }
 
 /** A try that brought nothing: plans the next one, or gives up. */
-export function failed(biller: Biller, invoice: Obj, wantsAction: boolean): void {
+function failed(biller: Biller, invoice: Obj, wantsAction: boolean): void {
   const { world } = biller
   if (invoice.status !== 'open') return
   const tries = int(invoice, 'attempt_count') + 1
@@ -252,7 +252,7 @@ export function advanceLater(biller: Biller, draft: Obj, inS: number): void {
   })
 }
 
-export function pausedBy(world: World, invoice: Obj): string | null {
+function pausedBy(world: World, invoice: Obj): string | null {
   const subscription = subscriptionOf(world, invoice)
   return subscription === null ? null : textOr(child(subscription, 'pause_collection'), 'behavior')
 }

@@ -20,7 +20,7 @@ export function setPeriod(subscription: Obj, { start, end: to }: Period): void {
   }
 }
 
-export const customerOf = (world: World, subscription: Obj): Obj =>
+const customerOf = (world: World, subscription: Obj): Obj =>
   world.find(ref(subscription, 'customer')) ?? {}
 
 export interface Bill {
@@ -119,7 +119,7 @@ function atPeriodEnd(biller: Biller, subscription: Obj): void {
 }
 
 /** Ends it at the end of its period: what was used is billed once more. */
-export function endWithBill(biller: Biller, subscription: Obj): void {
+function endWithBill(biller: Biller, subscription: Obj): void {
   const { world } = biller
   const used = linesOfPeriod(world, subscription, null, periodOf(subscription))
   const waiting = pendingItems(world, text(subscription, 'customer'), subscription)

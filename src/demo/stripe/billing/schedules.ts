@@ -9,7 +9,7 @@ import type { Period } from './lines.ts'
 const KIND = 'subscription_schedule'
 
 /** The schedule that a subscription follows; null = none. */
-export const scheduleOf = (world: World, subscription: Obj): Obj | null =>
+const scheduleOf = (world: World, subscription: Obj): Obj | null =>
   world.find(textOr(subscription, 'schedule'))
 
 function phaseOf(item: Obj, price: Obj, { start, end }: Period): Obj {

@@ -11,7 +11,7 @@ import { draftOf } from './periods.ts'
 import { createSubscription } from './subscriptions.ts'
 
 /** Ends it now; by wish with a credit for the rest of the period, and an invoice. */
-export function cancelNow(biller: Biller, subscription: Obj, input: Obj): Obj {
+function cancelNow(biller: Biller, subscription: Obj, input: Obj): Obj {
   if (isOver(subscription)) {
     throw invalid(`No such subscription: '${text(subscription, 'id')}'`, 'id', 'resource_missing')
   }

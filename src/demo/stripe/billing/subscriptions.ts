@@ -11,7 +11,7 @@ import { draftOf, planPeriodEnd, recurringOf, setPeriod } from './periods.ts'
 import { couponIn, makeDiscount } from './totals.ts'
 
 /** The end of the trial that a call asks for, unix seconds; null = none. */
-export function trialEndOf(world: World, input: Obj): number | null {
+function trialEndOf(world: World, input: Obj): number | null {
   const days = intOr(input, 'trial_period_days')
   const end = days === null ? intOr(input, 'trial_end') : world.now() + days * DAY_S
   if (end !== null && end <= world.now()) throw invalid('trial_end must be ahead.', 'trial_end')
@@ -82,7 +82,7 @@ export function setCancel(world: World, subscription: Obj, input: Obj): Obj {
 }
 
 /** Its first invoice, and what else was sold with it. */
-export function firstDraft(biller: Biller, subscription: Obj, sold: readonly Obj[]): Obj {
+function firstDraft(biller: Biller, subscription: Obj, sold: readonly Obj[]): Obj {
   const { world } = biller
   for (const one of sold) {
     itemFrom(world, one, text(subscription, 'customer'), text(subscription, 'id'))
